@@ -1,0 +1,65 @@
+# Kinolex: `make serve` runs it, `make test` checks it. `make` alone lists the rest.
+
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8000
+# Address of a wheel index to take torch and torchvision from: PyTorch's CPU index gives an
+# installation without the several GB of CUDA libraries. Empty: your ordinary index.
+TORCH_INDEX_URL ?=
+# More options for pytest, as in `make test TEST=tests/test_video.py` or `make test PYTEST="-k labels"`.
+TEST ?=
+PYTEST ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
+
+.PHONY: serve
+serve: $(VENV)/.serves ## install what is needed and serve on 127.0.0.1:$(PORT)
+	$(BIN)/kinolex serve --port $(PORT)
+
+.PHONY: test
+test: $(VENV)/.tests ## run the whole test suite
+	$(BIN)/python -m pytest $(PYTEST) $(TEST)
+
+.PHONY: lint
+lint: $(VENV)/.tests ## check format, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV)/.tests ## rewrite the code in the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: constraints
+constraints: ## write constraints.txt anew from a clean environment with the newest versions
+	.ci/constraints $(PYTHON)
+
+.PHONY: clean
+clean: ## remove the environment and the caches, never your data
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Kinolex needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps: while neither file changes, a second `make serve` starts at once.
+$(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(if $(TORCH_INDEX_URL),$(INSTALL) --no-deps --index-url $(TORCH_INDEX_URL) torch torchvision)
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.serves
+	$(INSTALL) --editable '.[dev,train,postgres]'
+	@touch $@

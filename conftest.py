@@ -1,0 +1,88 @@
+"""What a test may need beyond Python: a missing thing skips with its reason, or fails if required.
+
+`.ci/run` passes `--require browser,postgres` after it has installed the programs, so that a test
+which silently stops running there fails the gate.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parent.parent / "shared"
+
+
+def _has_shared() -> bool:
+    return (SHARED / "data").is_dir()
+
+
+def _has_chromium() -> bool:
+    return shutil.which("chromium") is not None
+
+
+def _has_postgres() -> bool:
+    # Debian keeps the server's programs out of PATH, one folder per major version.
+    return shutil.which("initdb") is not None or any(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    )
+
+
+def _has_buildah() -> bool:
+    return shutil.which("buildah") is not None
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "shared": (_has_shared, "needs the real clips in ../shared, beside the checkout"),
+    "browser": (_has_chromium, "needs chromium (apt-get install chromium)"),
+    "postgres": (_has_postgres, "needs a PostgreSQL server (apt-get install postgresql)"),
+    "buildah": (_has_buildah, "needs buildah (apt-get install buildah)"),
+    "cuda": (_has_cuda, "needs an NVIDIA GPU"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require",
+        default="",
+        metavar="MARKERS",
+        help="comma-separated markers whose tests must not be skipped: " + ", ".join(NEEDS),
+    )
+
+
+def _required(config: pytest.Config) -> set[str]:
+    required = {name for name in config.getoption("--require").split(",") if name}
+    if unknown := required - NEEDS.keys():
+        raise pytest.UsageError(f"--require: unknown {sorted(unknown)}, known {sorted(NEEDS)}")
+    return required
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    _required(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = {name for item in items for name in NEEDS if item.get_closest_marker(name)}
+    missing = {name for name in wanted if not NEEDS[name][0]()}
+    for item in items:
+        for name in missing:
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=NEEDS[name][1]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> "pytest.TestReport":
+    report: pytest.TestReport = yield
+    broken = sorted(n for n in _required(item.config) if item.get_closest_marker(n))
+    if report.skipped and broken and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although --require names {', '.join(broken)}: {report.longrepr}"
+    return report
