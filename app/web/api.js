@@ -1,0 +1,138 @@
+// The service's API as the page uses it. Every failure is a Refusal.
+
+const PAGE_SIZE = 500;
+export const MOST_LABELS = 5000;
+
+/** Why a request gave no answer: an RFC 9457 problem, or the page's own words where none came. */
+export class Refusal extends Error {
+  constructor({ title, detail = "", code = "", errors = [], retryAfter = null }) {
+    super(title);
+    this.name = "Refusal";
+    Object.assign(this, { title, detail, code, errors, retryAfter });
+  }
+}
+
+function refusal(status, text, retryAfter) {
+  let problem = {};
+  try {
+    problem = JSON.parse(text) ?? {};
+  } catch {
+    // A proxy in between answers in its own format: the status is all that is known.
+  }
+  return new Refusal({
+    title: problem.title ?? `The service refused the request (${status})`,
+    detail: problem.detail,
+    code: problem.code,
+    errors: Array.isArray(problem.errors) ? problem.errors : [],
+    retryAfter,
+  });
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Refusal({ title: "The answer could not be read", detail: "It is not JSON." });
+  }
+}
+
+async function call(path, options) {
+  let response;
+  let text;
+  try {
+    response = await fetch(path, options);
+    text = await response.text();
+  } catch {
+    throw new Refusal({
+      title: "The service does not answer",
+      detail: "It may have been stopped, or the network is down.",
+    });
+  }
+  if (!response.ok) throw refusal(response.status, text, response.headers.get("Retry-After"));
+  return text ? parsed(text) : null;
+}
+
+/**
+ * Asks which labels fit a video.
+ * @param {File} file
+ * @param {{labels: string[], segments: boolean}} question labels: empty for the default set
+ * @param {{signal: AbortSignal, onUpload: (share: number) => void}} progress share is 0 to 1
+ * @returns {Promise<object|null>} the answer of POST /classify; null when it was cancelled
+ */
+export function classify(file, { labels, segments }, { signal, onUpload }) {
+  const form = new FormData();
+  form.append("granularity", segments ? "segments" : "video");
+  for (const label of labels) form.append("labels", label);
+  if (labels.length) form.append("top_k", String(labels.length));
+  form.append("file", file, file.name);
+  return new Promise((resolve, reject) => {
+    // XMLHttpRequest, since fetch does not report how much of a body has been sent.
+    const request = new XMLHttpRequest();
+    let sent = false;
+    request.open("POST", "/classify");
+    request.setRequestHeader("Accept", "application/json");
+    request.upload.addEventListener("progress", (event) => {
+      if (event.lengthComputable) onUpload(event.loaded / event.total);
+    });
+    request.upload.addEventListener("load", () => {
+      sent = true;
+      onUpload(1);
+    });
+    request.addEventListener("load", () => {
+      if (request.status !== 200) {
+        const wait = request.getResponseHeader("Retry-After");
+        reject(refusal(request.status, request.responseText, wait));
+        return;
+      }
+      try {
+        resolve(parsed(request.responseText));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    request.addEventListener("error", () => {
+      reject(
+        new Refusal({
+          title: sent ? "The service did not answer" : "The upload broke off",
+          detail: sent
+            ? "It may have been stopped while it looked at the video."
+            : "The service may be down, the file may have changed, or it is over the size limit.",
+        }),
+      );
+    });
+    request.addEventListener("abort", () => resolve(null));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
+}
+
+/**
+ * Reads the default label set, page by page, up to MOST_LABELS.
+ * @returns {Promise<{items: object[], complete: boolean}>}
+ */
+export async function readLabels() {
+  const items = [];
+  let token = "";
+  do {
+    const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
+    if (token) query.set("page_token", token);
+    const page = await call(`/labels?${query}`);
+    items.push(...page.items);
+    token = page.next_page_token;
+  } while (token && items.length < MOST_LABELS);
+  return { items, complete: !token };
+}
+
+/** Adds or replaces labels of the default set. A label is a name or a record with one. */
+export function putLabels(labels) {
+  return call("/labels", {
+    method: "PUT",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ labels }),
+  });
+}
+
+/** Removes a label of the default set. */
+export function deleteLabel(name) {
+  return call(`/labels/${encodeURIComponent(name)}`, { method: "DELETE" });
+}

@@ -1,0 +1,108 @@
+// What the page shows of an answer or of a refusal. Text goes in as text, never as markup.
+
+/** An element with a class and children (strings become text). */
+export function element(name, className = "", ...children) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
+
+/** "7.4 s" of a short video, "1:07" or "1:02:07" of a longer one. */
+export function clock(seconds, duration) {
+  if (duration < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.floor(seconds);
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  if (parts[0] === 0) parts.shift();
+  return parts.map((part, place) => (place ? String(part).padStart(2, "0") : part)).join(":");
+}
+
+export function percent(share) {
+  return `${Math.round(share * 100)} %`;
+}
+
+export function bytes(count) {
+  if (count < 1000) return `${count} bytes`;
+  const [size, unit] = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]].find(([least]) => count >= least);
+  return `${(count / size).toFixed(count / size < 10 ? 1 : 0)} ${unit}`;
+}
+
+/** Shows words and the outline of an answer, where there is none yet. */
+export function drawNothing(place, text, rows) {
+  const outline = element("div", "outline", ...Array.from({ length: rows }, () => element("i")));
+  outline.setAttribute("aria-hidden", "true");
+  place.replaceChildren(element("p", "empty", text), outline);
+}
+
+/** Shows a refusal in its place, or clears the place when there is none. */
+export function drawRefusal(place, refusal) {
+  if (!refusal) {
+    place.replaceChildren();
+    return;
+  }
+  const box = element("div", "problem", element("p", "problem-title", refusal.title));
+  if (refusal.detail) box.append(element("p", "", refusal.detail));
+  if (refusal.errors.length) {
+    const lines = refusal.errors.map((error) =>
+      element("li", "", error.pointer ? `${error.pointer}: ${error.detail}` : error.detail),
+    );
+    box.append(element("ul", "", ...lines));
+  }
+  if (refusal.retryAfter) box.append(element("p", "", `Try again in ${refusal.retryAfter} s.`));
+  if (refusal.code) box.append(element("p", "problem-code", element("code", "", refusal.code)));
+  place.replaceChildren(box);
+}
+
+function tagRow(tag) {
+  const row = document.getElementById("tag-row").content.cloneNode(true);
+  row.querySelector(".rank").textContent = tag.rank;
+  row.querySelector(".tag-label").textContent = tag.label;
+  row.querySelector(".tag-score").textContent = percent(tag.score);
+  row.querySelector(".tag-bar > span").style.setProperty("--share", tag.score);
+  const more = [`similarity ${tag.similarity.toFixed(2)}`];
+  if (tag.duration_ratio > 0) more.push(`${percent(tag.duration_ratio)} of the video`);
+  if (tag.prompt && tag.prompt !== tag.label) more.push(`matched “${tag.prompt}”`);
+  row.querySelector(".tag-more").textContent = more.join(" · ");
+  return row;
+}
+
+function facts({ video, model, label_set: labels }) {
+  const lines = element("dl", "facts");
+  const add = (name, text) => lines.append(element("dt", "", name), element("dd", "", text));
+  const seen = [clock(video.duration, video.duration), `${video.width} × ${video.height}`];
+  if (video.fps) seen.push(`${Number(video.fps.toFixed(2))} frames/s`);
+  seen.push(video.codec);
+  if (video.rotation) seen.push(`turned by ${video.rotation}°`);
+  add("Video", seen.join(" · "));
+  add("Model", model.revision ? `${model.id} · ${model.revision}` : model.id);
+  if (labels) add("Labels", labels.revision == null ? labels.name : `${labels.name} · revision ${labels.revision}`);
+  return lines;
+}
+
+/** Shows the tags of an answer, whether they can be believed, and what they are based on. */
+export function drawAnswer(place, answer) {
+  const shown = [];
+  if (answer.unknown.is_unknown) {
+    shown.push(
+      element(
+        "div",
+        "unknown",
+        element("p", "unknown-title", "None of these"),
+        element("p", "", `No label fits well enough (${percent(answer.unknown.score)} sure).`
+          + (answer.tags.length ? " The nearest ones, for what they are worth:" : "")),
+      ),
+    );
+  }
+  if (answer.tags.length) {
+    const list = element("ol", answer.unknown.is_unknown ? "tags faint" : "tags");
+    list.append(...answer.tags.map(tagRow));
+    shown.push(list);
+  } else if (!answer.unknown.is_unknown) {
+    shown.push(element("p", "empty", "There is no label to compare the video with."));
+  }
+  for (const warning of answer.video.warnings) {
+    shown.push(element("p", "warning", warning));
+  }
+  shown.push(facts(answer));
+  place.replaceChildren(...shown);
+}

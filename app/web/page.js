@@ -1,0 +1,150 @@
+// The page: one video, one question, the answer. Wiring only; see api, draw, timeline and labels.
+
+import { Refusal, classify } from "./api.js";
+import { bytes, drawAnswer, drawNothing, drawRefusal, percent } from "./draw.js";
+import { createLabels } from "./labels.js";
+import { createTimeline } from "./timeline.js";
+
+const at = (id) => document.getElementById(id);
+const picker = at("file");
+const player = at("player");
+const progress = at("progress");
+
+const OUTLINE_ROWS = 5;
+
+let video = null;
+let running = null;
+
+const timeline = createTimeline(at("timeline"), (seconds) => {
+  if (player.hidden) return;
+  player.currentTime = seconds;
+  timeline.move(seconds);
+});
+const labels = createLabels(() => {
+  at("ask-again").hidden = video === null;
+});
+
+function say(text) {
+  at("status").textContent = text;
+}
+
+function showRunning(on) {
+  const held = document.activeElement;
+  at("cancel").hidden = !on;
+  at("another").hidden = on || video === null;
+  at("tag").disabled = on || video === null;
+  at("result").setAttribute("aria-busy", String(on));
+  progress.hidden = !on;
+  if (on) progress.value = 0;
+  // What held the focus may be gone now: its successor takes it, for those who use the keyboard.
+  if (held === picker || held === at("tag") || held === at("cancel")) at(on ? "cancel" : "tag").focus();
+}
+
+function showUpload(share) {
+  if (share < 1) {
+    progress.value = share;
+    say(`Sending ${percent(share)}`);
+  } else {
+    // Without a value the bar shows work of unknown length.
+    progress.removeAttribute("value");
+    say("Looking at the video …");
+  }
+}
+
+function summary(answer, seconds) {
+  const [best] = answer.tags;
+  const took = `${seconds.toFixed(1)} s`;
+  if (answer.unknown.is_unknown) return `None of these fits. Took ${took}.`;
+  return best ? `${best.label}, ${percent(best.score)}. Took ${took}.` : `No tag. Took ${took}.`;
+}
+
+async function ask() {
+  if (video === null || running !== null) return;
+  const question = {
+    labels: at("only").value.split(",").map((label) => label.trim()).filter(Boolean),
+    segments: at("times").checked,
+  };
+  running = new AbortController();
+  at("ask-again").hidden = true;
+  drawRefusal(at("problem"), null);
+  showRunning(true);
+  say("Sending …");
+  const began = performance.now();
+  try {
+    const answer = await classify(video, question, { signal: running.signal, onUpload: showUpload });
+    if (answer === null) {
+      say("Cancelled.");
+      return;
+    }
+    drawAnswer(at("answer"), answer);
+    if (question.segments) timeline.draw(answer);
+    else timeline.say("One answer for the whole video. Tick “Find when each action happens” for times.");
+    say(summary(answer, (performance.now() - began) / 1000));
+    at("tag").textContent = "Tag again";
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    say("");
+    at("answer").replaceChildren();
+    timeline.say("No answer, no times.");
+    drawRefusal(at("problem"), error);
+  } finally {
+    running = null;
+    showRunning(false);
+  }
+}
+
+function choose(files) {
+  if (!files.length || running !== null) return;
+  [video] = files;
+  URL.revokeObjectURL(player.src);
+  player.src = URL.createObjectURL(video);
+  player.hidden = false;
+  at("no-preview").hidden = true;
+  at("drop").hidden = true;
+  at("file-name").textContent = `${video.name} · ${bytes(video.size)}`;
+  at("tag").textContent = "Tag";
+  drawNothing(at("answer"), "Not tagged yet.", OUTLINE_ROWS);
+  timeline.say("Not tagged yet.");
+  ask();
+}
+
+player.addEventListener("error", () => {
+  player.hidden = true;
+  at("no-preview").hidden = false;
+});
+player.addEventListener("timeupdate", () => timeline.move(player.currentTime));
+
+picker.addEventListener("change", () => {
+  choose(picker.files);
+  // So that choosing the same file again is a change again.
+  picker.value = "";
+});
+at("another").addEventListener("click", () => picker.click());
+at("cancel").addEventListener("click", () => running?.abort());
+at("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask();
+});
+at("ask-again").addEventListener("click", ask);
+
+// The whole page takes a drop: a near miss would make the browser leave for the file.
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  at("stage").classList.add("over");
+});
+document.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) at("stage").classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  at("stage").classList.remove("over");
+  choose(event.dataTransfer.files);
+});
+
+drawNothing(
+  at("answer"),
+  "What happens in the video will be listed here, the best guess first.",
+  OUTLINE_ROWS,
+);
+timeline.say("The moments of each tag will be drawn here. Choosing one moves the player to it.");
+labels.load();

@@ -1,0 +1,123 @@
+// The segments of an answer as one lane per label, drawn over the duration of the video.
+
+import { clock, drawNothing, element, percent } from "./draw.js";
+
+const MOST_LANES = 5;
+const MOST_TICKS = 6;
+const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
+
+function lanesOf({ segments, tags }) {
+  const ranks = new Map(tags.map((tag) => [tag.label, tag.rank]));
+  const lanes = new Map();
+  for (const { start, end, tags: found } of segments) {
+    for (const { label, score } of found) {
+      if (!lanes.has(label)) lanes.set(label, []);
+      lanes.get(label).push({ label, start, end, score });
+    }
+  }
+  const best = (spans) => Math.max(...spans.map((span) => span.score));
+  return [...lanes].sort(
+    ([a, spansA], [b, spansB]) =>
+      (ranks.get(a) ?? Infinity) - (ranks.get(b) ?? Infinity) || best(spansB) - best(spansA),
+  );
+}
+
+function ruler(duration) {
+  const step = STEPS.find((candidate) => duration / candidate <= MOST_TICKS) ?? 7200;
+  const ticks = element("div", "ruler");
+  ticks.setAttribute("aria-hidden", "true");
+  // The end has a place of its own, so a tick close to it would lie under it.
+  for (let at = 0; at === 0 || at < duration - step * 0.6; at += step) {
+    const tick = element("span", "", duration < 60 ? `${at} s` : clock(at, duration));
+    tick.style.setProperty("--at", at / duration);
+    ticks.append(tick);
+  }
+  ticks.append(element("span", "end", clock(duration, duration)));
+  return ticks;
+}
+
+/**
+ * @param {HTMLElement} place where it is drawn
+ * @param {(seconds: number) => void} onSeek called when a moment is chosen
+ */
+export function createTimeline(place, onSeek) {
+  let duration = 0;
+  let playhead = null;
+
+  function block({ label, start, end, score }) {
+    const button = element("button", "span");
+    button.type = "button";
+    button.tabIndex = -1;
+    button.style.setProperty("--start", start / duration);
+    button.style.setProperty("--length", (end - start) / duration);
+    button.style.setProperty("--strength", score);
+    const times = `${clock(start, duration)} to ${clock(end, duration)}`;
+    button.setAttribute("aria-label", `${label}, ${times}, ${percent(score)}`);
+    button.title = `${label} · ${times} · ${percent(score)}`;
+    button.addEventListener("click", (event) => {
+      event.stopPropagation();
+      onSeek(start);
+    });
+    return button;
+  }
+
+  function lane([label, spans]) {
+    const name = element("span", "lane-name", label);
+    name.title = label;
+    const track = element("div", "track", ...spans.map(block));
+    track.addEventListener("click", (event) => {
+      const box = track.getBoundingClientRect();
+      onSeek(((event.clientX - box.left) / box.width) * duration);
+    });
+    return element("div", "lane", name, track);
+  }
+
+  // One stop of the Tab key for the whole timeline: arrows move inside it.
+  function onKey(event) {
+    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+    const move = moves[event.key];
+    if (!move || !event.target.matches(".span")) return;
+    event.preventDefault();
+    const rows = [...place.querySelectorAll(".track")].map((track) => [...track.children]);
+    const row = rows.findIndex((spans) => spans.includes(event.target));
+    const next = rows[row + move[0]];
+    if (!next) return;
+    const column = rows[row].indexOf(event.target) + move[1];
+    const target = next[Math.min(column, next.length - 1)];
+    if (!target) return;
+    event.target.tabIndex = -1;
+    target.tabIndex = 0;
+    target.focus();
+  }
+  place.addEventListener("keydown", onKey);
+
+  return {
+    /** Shows words instead of an answer. */
+    say(text) {
+      playhead = null;
+      drawNothing(place, text, MOST_LANES - 1);
+    },
+    draw(answer) {
+      duration = answer.video.duration;
+      const lanes = lanesOf(answer);
+      if (!lanes.length || !(duration > 0)) {
+        this.say("No label stands out at any moment.");
+        return;
+      }
+      playhead = element("div", "playhead");
+      playhead.setAttribute("aria-hidden", "true");
+      const drawn = element("div", "lanes", ...lanes.slice(0, MOST_LANES).map(lane));
+      drawn.append(element("div", "over", playhead), ruler(duration));
+      place.replaceChildren(drawn);
+      if (lanes.length > MOST_LANES) {
+        place.append(element("p", "note", `${lanes.length - MOST_LANES} weaker labels are left out.`));
+      }
+      place.querySelector(".span").tabIndex = 0;
+      this.move(0);
+    },
+    /** Moves the playhead. */
+    move(seconds) {
+      playhead?.style.setProperty("--at", Math.min(1, seconds / duration));
+    },
+  };
+}
