@@ -1,0 +1,108 @@
+"""From a duration to the times of the frames to look at: arithmetic, no decoder.
+
+All times are seconds from the first frame of the video.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A window that would cover less than this share of a stride beyond the last one is float dust.
+_DUST = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """How the encoder wants to see a stretch of video; travels inside the checkpoint.
+
+    `spread` takes the centres of equal parts (sparse, covers everything); `consecutive` takes
+    neighbouring frames at the video's own rate (dense, as the paper trained).
+    """
+
+    clips: int
+    frames_per_clip: int
+    spacing: Literal["spread", "consecutive"] = "spread"
+
+    def __post_init__(self) -> None:
+        if self.clips < 1 or self.frames_per_clip < 1:
+            raise ValueError(
+                "clips and frames_per_clip must be at least 1, "
+                f"not {self.clips} and {self.frames_per_clip}"
+            )
+        if self.spacing not in ("spread", "consecutive"):
+            raise ValueError(f"spacing must be 'spread' or 'consecutive', not {self.spacing!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of video, half open: [start_seconds, end_seconds)."""
+
+    start_seconds: float
+    end_seconds: float
+
+
+def clip_timestamps(
+    start_seconds: float, end_seconds: float, frames_per_second: float, config: SamplingConfig
+) -> NDArray[np.float64]:
+    """Times of the frames of each clip, float64 (clips, frames_per_clip), in seconds.
+
+    Rows are sorted and every time lies in [start, end). A stretch with fewer frames than a
+    consecutive clip needs is taken from its start and its last frame repeated.
+    """
+    length = end_seconds - start_seconds
+    if not (math.isfinite(length) and length > 0 and math.isfinite(start_seconds)):
+        raise ValueError(f"not a stretch of time: [{start_seconds}, {end_seconds})")
+    if config.spacing == "spread":
+        count = config.clips * config.frames_per_clip
+        times = start_seconds + (np.arange(count) + 0.5) * (length / count)
+    else:
+        times = start_seconds + _consecutive_offsets(length, frames_per_second, config)
+    last = np.nextafter(end_seconds, start_seconds)
+    return np.clip(times, start_seconds, last).reshape(config.clips, config.frames_per_clip)
+
+
+def _consecutive_offsets(
+    length: float, frames_per_second: float, config: SamplingConfig
+) -> NDArray[np.float64]:
+    if not (math.isfinite(frames_per_second) and frames_per_second > 0):
+        raise ValueError(f"frames_per_second must be positive, not {frames_per_second}")
+    present = max(1, math.floor(length * frames_per_second + 1e-6))
+    room = max(0, present - config.frames_per_clip)
+    starts = np.linspace(0, room, config.clips) if config.clips > 1 else np.array([room / 2])
+    numbers = np.round(starts)[:, None] + np.arange(config.frames_per_clip)
+    # The middle of a frame's time on screen: its edges would round to either neighbour.
+    step = min(1 / frames_per_second, length / present)
+    offsets: NDArray[np.float64] = (np.minimum(numbers, present - 1) + 0.5) * step
+    return offsets
+
+
+def plan_windows(
+    duration_seconds: float, window_seconds: float, stride_seconds: float, max_windows: int
+) -> tuple[tuple[Window, ...], float]:
+    """Windows over the whole duration, and the stride that was used in seconds.
+
+    The last window ends with the video and may be short. The stride is widened when there
+    would be more than `max_windows`.
+    """
+    given = (duration_seconds, window_seconds, stride_seconds)
+    if not all(math.isfinite(seconds) and seconds > 0 for seconds in given) or max_windows < 1:
+        raise ValueError(
+            "duration, window, stride and max_windows must be positive, "
+            f"not {duration_seconds}, {window_seconds}, {stride_seconds}, {max_windows}"
+        )
+    beyond_first = max(0.0, duration_seconds - window_seconds)
+    count = 1 + math.ceil(beyond_first / stride_seconds - _DUST)
+    # With gaps between the windows, the one that would reach the end may start after it.
+    count = min(count, max(1, math.ceil(duration_seconds / stride_seconds - _DUST)))
+    stride = stride_seconds
+    if count > max_windows:
+        count = max_windows
+        stride = beyond_first / (count - 1) if count > 1 else duration_seconds
+    starts = (number * stride for number in range(count))
+    windows = tuple(
+        Window(start, min(start + window_seconds, duration_seconds)) for start in starts
+    )
+    return windows, stride
