@@ -42,11 +42,9 @@ export function drawRefusal(place, refusal) {
   }
   const box = element("div", "problem", element("p", "problem-title", refusal.title));
   if (refusal.detail) box.append(element("p", "", refusal.detail));
-  if (refusal.errors.length) {
-    const lines = refusal.errors.map((error) =>
-      element("li", "", error.pointer ? `${error.pointer}: ${error.detail}` : error.detail),
-    );
-    box.append(element("ul", "", ...lines));
+  const untold = refusal.errors.filter((error) => !refusal.detail.includes(error.detail));
+  if (untold.length) {
+    box.append(element("ul", "", ...untold.map((error) => element("li", "", error.detail))));
   }
   if (refusal.retryAfter) box.append(element("p", "", `Try again in ${refusal.retryAfter} s.`));
   if (refusal.code) box.append(element("p", "problem-code", element("code", "", refusal.code)));
