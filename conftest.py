@@ -5,7 +5,7 @@ which silently stops running there fails the gate.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -78,11 +78,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> "pytest.TestReport":
-    report: pytest.TestReport = yield
-    broken = sorted(n for n in _required(item.config) if item.get_closest_marker(n))
-    if report.skipped and broken and not hasattr(report, "wasxfail"):
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    names = sorted(n for n in _required(item.config) if item.get_closest_marker(n))
+    if report.skipped and names and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"skipped although --require names {', '.join(broken)}: {report.longrepr}"
+        report.longrepr = f"skipped although --require names {', '.join(names)}: {report.longrepr}"
     return report

@@ -1,0 +1,71 @@
+# Two images from one file: `--target cpu` (the default) and `--target cuda`.
+#
+#   docker build --build-arg TORCH_INDEX_URL=<PyTorch's CPU wheel index> --target cpu .
+#
+# Without that address the cpu image works too, but carries the CUDA libraries that PyPI's torch
+# depends on: several GB that it never loads.
+
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+# ---- what every stage has -----------------------------------------------------------------
+FROM ${BASE_IMAGE} AS base
+ENV PATH=/opt/kinolex/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+# ---- dependencies: rebuilt only when pyproject.toml or constraints.txt changes ------------
+FROM base AS environment
+WORKDIR /build
+RUN python3 -m venv /opt/kinolex
+COPY docker/dependencies.py pyproject.toml constraints.txt ./
+RUN python3 dependencies.py postgres > requirements.txt
+
+FROM environment AS dependencies-cpu
+ARG TORCH_INDEX_URL=
+RUN --mount=type=cache,target=/root/.cache/pip \
+    if [ -n "$TORCH_INDEX_URL" ]; then \
+        pip install --no-deps --index-url "$TORCH_INDEX_URL" --constraint constraints.txt \
+            torch torchvision; \
+    fi \
+    && pip install --constraint constraints.txt --requirement requirements.txt
+
+FROM environment AS dependencies-cuda
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --constraint constraints.txt --requirement requirements.txt
+
+# ---- the code, as a wheel -----------------------------------------------------------------
+FROM environment AS wheel
+RUN --mount=type=cache,target=/root/.cache/pip pip install "setuptools>=77"
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY app app
+COPY model model
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
+
+# ---- what both images run as --------------------------------------------------------------
+FROM base AS runtime
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin kinolex \
+    && install --directory --owner=kinolex --group=kinolex /data
+COPY docker/entrypoint docker/healthcheck.py /usr/local/bin/
+# The model comes with the image: nothing is fetched from a hub when it runs.
+ENV HF_HUB_OFFLINE=1 \
+    KINOLEX_DATA_DIR=/data \
+    KINOLEX_HOST=0.0.0.0 \
+    KINOLEX_PORT=8000
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python3", "/usr/local/bin/healthcheck.py"]
+ENTRYPOINT ["entrypoint"]
+CMD ["serve"]
+
+FROM runtime AS cuda
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
+COPY --from=dependencies-cuda /opt/kinolex /opt/kinolex
+RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels pip install --no-deps /wheels/*.whl
+USER 10001:10001
+
+FROM runtime AS cpu
+COPY --from=dependencies-cpu /opt/kinolex /opt/kinolex
+RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels pip install --no-deps /wheels/*.whl
+USER 10001:10001

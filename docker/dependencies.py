@@ -1,0 +1,22 @@
+"""Print what pyproject.toml asks for, one requirement per line: `dependencies.py [EXTRA ...]`.
+
+The image installs these in a layer of their own, before any code is copied, so that a change of
+code rebuilds in seconds. pip can install a project or a file, but not a project's needs alone.
+"""
+
+import sys
+import tomllib
+from pathlib import Path
+
+
+def main() -> None:
+    pyproject = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+    project = pyproject["project"]
+    requirements = [*pyproject["build-system"]["requires"], *project["dependencies"]]
+    for extra in sys.argv[1:]:
+        requirements += project["optional-dependencies"][extra]
+    print("\n".join(requirements))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Exit 0 when the service in this container answers /readyz with 200, else 1.
+
+Standard library only: it must start in a fraction of a second, every half minute, for years.
+"""
+
+import os
+import sys
+import urllib.error
+import urllib.request
+
+
+def main() -> int:
+    port = os.environ.get("KINOLEX_PORT", "8000")
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=4) as answer:
+            return 0 if answer.status == 200 else 1
+    except (urllib.error.URLError, OSError) as error:
+        print(f"not ready: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
