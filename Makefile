@@ -9,6 +9,8 @@ TORCH_INDEX_URL ?=
 # More options for pytest, as in `make test TEST=tests/test_video.py` or `make test PYTEST="-k labels"`.
 TEST ?=
 PYTEST ?=
+# Options of docker/build-with-buildah.sh, as in `make image IMAGE=--debootstrap`.
+IMAGE ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -19,10 +21,10 @@ INSTALL := $(PIP) install --constraint constraints.txt
 
 .PHONY: help
 help: ## list what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 20
 
 .PHONY: serve
-serve: $(VENV)/.serves ## install what is needed and serve on 127.0.0.1:$(PORT)
+serve: $(VENV)/.serves ## install what is needed and serve on 127.0.0.1, port 8000 or PORT=...
 	$(BIN)/kinolex serve --port $(PORT)
 
 .PHONY: test
@@ -44,6 +46,10 @@ format: $(VENV)/.tests ## rewrite the code in the house's format
 .PHONY: constraints
 constraints: ## write constraints.txt anew from a clean environment with the newest versions
 	.ci/constraints $(PYTHON)
+
+.PHONY: image
+image: ## build the cpu image with buildah and wait until it is ready (as root, no Docker needed)
+	docker/build-with-buildah.sh --check $(IMAGE)
 
 .PHONY: clean
 clean: ## remove the environment and the caches, never your data

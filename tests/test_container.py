@@ -1,7 +1,8 @@
-"""The image and its compose file as far as files can tell; `make image` builds and runs it."""
+"""The image, as far as files and a tiny base can tell; `make image` builds and runs all of it."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,34 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
 
 ROOT = Path(__file__).resolve().parent.parent
-COMPOSE = ROOT / "docker-compose.yml"
-GPU_OVERRIDE = ROOT / "docker" / "compose.gpu.yml"
 TARGETS = ("cpu", "cuda")
-
-
-def compose_schema() -> Validator:
-    """The compose specification's schema, as the check-jsonschema package carries it."""
-    text = (
-        files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text()
-    )
-    schema = json.loads(text)
-    return validator_for(schema)(schema)
-
-
-def load(path: Path) -> dict[str, Any]:
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert isinstance(document, dict)
-    return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,68 +55,6 @@ def lineage(name: str) -> list[Stage]:
         line.insert(0, known[name])
         name = known[name].base
     return line
-
-
-@pytest.mark.parametrize("path", [COMPOSE, GPU_OVERRIDE], ids=lambda path: path.name)
-def test_compose_files_follow_the_specification(path: Path) -> None:
-    errors = [error.message for error in compose_schema().iter_errors(load(path))]
-
-    assert not errors
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"ports": "8000"},
-        {"read_only": ["yes"]},
-        {"helthcheck": {}},
-        {"volumes": {"labels": "/data"}},
-    ],
-    ids=str,
-)
-def test_the_specification_refuses_a_wrong_compose_file(change: dict[str, Any]) -> None:
-    document = load(COMPOSE)
-    document["services"]["kinolex"] |= change
-
-    assert list(compose_schema().iter_errors(document))
-
-
-def test_compose_runs_one_service_with_one_volume_that_only_this_computer_reaches() -> None:
-    document = load(COMPOSE)
-    (service,) = document["services"].values()
-
-    assert service["ports"] == ["127.0.0.1:8000:8000"]
-    assert list(document["volumes"]) == ["labels"]
-    assert service["volumes"] == ["labels:/data"]
-    assert service["build"]["target"] == "cpu"
-
-
-def test_compose_needs_no_configuration() -> None:
-    text = COMPOSE.read_text(encoding="utf-8") + GPU_OVERRIDE.read_text(encoding="utf-8")
-
-    assert "${TORCH_INDEX_URL:-}" in text
-    assert text.count("${") == 1, "every variable in compose needs a default; say it here too"
-    assert "env_file" not in text
-
-
-def test_compose_gives_the_service_no_more_rights_than_it_needs() -> None:
-    (service,) = load(COMPOSE)["services"].values()
-
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-
-
-def test_the_gpu_override_changes_only_what_the_gpu_needs() -> None:
-    base, override = load(COMPOSE), load(GPU_OVERRIDE)
-
-    assert override["services"].keys() == base["services"].keys()
-    (service,) = override["services"].values()
-    assert service.keys() == {"image", "build", "environment", "deploy"}
-    assert service["build"] == {"target": "cuda"}
-    assert service["environment"] == {"KINOLEX_DEVICE": "cuda"}
-    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
-    assert device["capabilities"] == ["gpu"]
 
 
 def test_the_default_image_is_the_cpu_one() -> None:
@@ -284,3 +202,64 @@ def test_the_entrypoint_explains_a_data_folder_that_it_cannot_write(tmp_path: Pa
     assert outcome.returncode == 78
     assert "not writable" in outcome.stderr
     assert not outcome.stdout
+
+
+def tiny_base(folder: Path) -> Path:
+    """A root folder with just what the runtime stage runs, taken from this computer: no network."""
+    programs = [shutil.which(name) for name in ("sh", "useradd", "install", "id")]
+    assert all(programs)
+    listed = subprocess.run(
+        ["ldd", *[str(program) for program in programs]], capture_output=True, text=True, check=True
+    )
+    libraries = {word for word in listed.stdout.split() if word.startswith("/") and ":" not in word}
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (folder / "usr" / name).mkdir(parents=True)
+        (folder / name).symlink_to(f"usr/{name}")
+    for source in [*map(str, programs), *libraries, "/etc/passwd", "/etc/group"]:
+        copy = folder / Path(source).relative_to("/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copy)
+    return folder
+
+
+@pytest.mark.buildah
+@pytest.mark.skipif(os.geteuid() != 0, reason="buildah's chroot isolation needs root here")
+def test_buildah_makes_the_runtime_stage(tmp_path: Path) -> None:
+    store = ["--root", str(tmp_path / "images"), "--runroot", str(tmp_path / "run")]
+    store += ["--storage-driver", "vfs"]
+
+    def buildah(*words: str) -> str:
+        outcome = subprocess.run(
+            ["buildah", *store, *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert outcome.returncode == 0, outcome.stderr
+        return outcome.stdout.strip()
+
+    empty = buildah("from", "scratch")
+    buildah("add", empty, str(tiny_base(tmp_path / "base")), "/")
+    buildah("commit", empty, "localhost/tiny-base")
+
+    isolated = ["--isolation", "chroot", "--format", "docker"]
+    argument = ["--build-arg", "BASE_IMAGE=localhost/tiny-base"]
+    buildah("bud", *isolated, *argument, "--target", "runtime", "--tag", "localhost/runtime", ".")
+    image = json.loads(buildah("inspect", "--type", "image", "localhost/runtime"))["Docker"]
+
+    config = image["config"]
+    assert config["Entrypoint"] == ["entrypoint"]
+    assert config["Cmd"] == ["serve"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "python3", "/usr/local/bin/healthcheck.py"]
+    assert set(config["Volumes"]) == {"/data"}
+    container = buildah("from", "localhost/runtime")
+    owner = buildah(
+        "run",
+        "--isolation",
+        "chroot",
+        "--user",
+        "10001",
+        container,
+        "--",
+        "sh",
+        "-c",
+        "test -w /data && test -x /usr/local/bin/entrypoint && id -u",
+    )
+    assert owner == "10001"
