@@ -46,11 +46,13 @@ FROM base AS runtime
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin kinolex \
     && install --directory --owner=kinolex --group=kinolex /data
 COPY docker/entrypoint docker/healthcheck.py /usr/local/bin/
-# The model comes with the image: nothing is fetched from a hub when it runs.
+# The models come with the image: nothing is fetched from a hub when it runs. Large uploads wait as
+# files without a name on the volume, because /tmp may be memory.
 ENV HF_HUB_OFFLINE=1 \
     KINOLEX_DATA_DIR=/data \
     KINOLEX_HOST=0.0.0.0 \
-    KINOLEX_PORT=8000
+    KINOLEX_PORT=8000 \
+    KINOLEX_UPLOAD_DIR=/data
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
