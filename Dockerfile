@@ -35,7 +35,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 # ---- the code, as a wheel -----------------------------------------------------------------
 FROM environment AS wheel
-RUN --mount=type=cache,target=/root/.cache/pip pip install "setuptools>=77"
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --constraint constraints.txt setuptools
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY app app
 COPY model model

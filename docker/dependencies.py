@@ -10,9 +10,8 @@ from pathlib import Path
 
 
 def main() -> None:
-    pyproject = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
-    project = pyproject["project"]
-    requirements = [*pyproject["build-system"]["requires"], *project["dependencies"]]
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    requirements = [*project["dependencies"]]
     for extra in sys.argv[1:]:
         requirements += project["optional-dependencies"][extra]
     print("\n".join(requirements))
