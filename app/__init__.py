@@ -1,0 +1,1 @@
+"""Kinolex's HTTP service."""

@@ -1,0 +1,130 @@
+"""Failures as RFC 9457 bodies, in place of those that FastAPI and Starlette would write."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import KINDS, Fault, InvalidParameter
+from model import KinolexError
+
+# For OpenAPI: the answer of every operation that fails.
+PROBLEM_RESPONSE: dict[str, Any] = {
+    "description": "A problem (RFC 9457); `code` is stable, the rest is for people.",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                    "code": {"type": "string", "enum": sorted(KINDS)},
+                    "request_id": {"type": "string"},
+                    "errors": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "properties": {
+                                "detail": {"type": "string"},
+                                "pointer": {"type": "string"},
+                                "in": {"type": "string"},
+                            },
+                            "required": ["detail", "pointer", "in"],
+                        },
+                    },
+                },
+                "required": ["type", "title", "status", "detail", "code", "request_id"],
+            }
+        }
+    },
+}
+
+_CODE_OF_STATUS = {
+    400: "malformed_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "upload_too_large",
+    415: "unsupported_media_type",
+    422: "invalid_parameter",
+    503: "not_ready",
+}
+
+
+def problem(
+    request: Request,
+    code: str,
+    detail: str,
+    *,
+    faults: Sequence[Fault] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An RFC 9457 body for this code."""
+    kind = KINDS[code]
+    request.state.problem_code = code
+    body: dict[str, object] = {
+        "type": f"urn:kinolex:problem:{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": code,
+        "request_id": getattr(request.state, "request_id", ""),
+    }
+    if faults:
+        body["errors"] = [
+            {"detail": fault.detail, "pointer": fault.pointer, "in": fault.part} for fault in faults
+        ]
+    # ASCII only: a lone surrogate from the caller's JSON has no UTF-8 form
+    return Response(
+        json.dumps(body).encode("ascii"),
+        kind.status,
+        headers,
+        media_type="application/problem+json",
+    )
+
+
+def internal_problem(request: Request) -> Response:
+    """What a caller learns of an unexpected exception: the id under which it was logged."""
+    return problem(request, "internal_error", "the failure was logged under this request id")
+
+
+def install_problems(app: FastAPI) -> None:
+    """Answer every expected failure of this app with a problem."""
+    app.add_exception_handler(KinolexError, _on_kinolex_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+
+
+async def _on_kinolex_error(request: Request, error: Exception) -> Response:
+    code = getattr(error, "code", "")
+    if code not in KINDS:
+        raise error
+    retry_after = getattr(error, "retry_after_seconds", None)
+    if retry_after is None and KINDS[code].status == HTTPStatus.SERVICE_UNAVAILABLE:
+        retry_after = 1
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return problem(request, code, str(error), faults=getattr(error, "faults", ()), headers=headers)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _CODE_OF_STATUS.get(error.status_code)
+    if code is None:
+        raise error
+    return problem(request, code, error.detail, headers=error.headers)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    findings = error.errors()
+    if any(found["type"] == "json_invalid" for found in findings):
+        return problem(request, "malformed_request", "the body is not valid JSON")
+    invalid = InvalidParameter.of(findings)
+    return problem(request, invalid.code, str(invalid), faults=invalid.faults)

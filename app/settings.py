@@ -1,0 +1,168 @@
+"""Everything that can be configured, read once from `KINOLEX_` variables.
+
+The only module that reads the environment. `docs/configuration.md` is generated from it.
+"""
+
+import difflib
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "KINOLEX_"
+MIB = 1024**2
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The service's settings; none changes after start."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Server processes; each loads the model and shares the labels."
+    )
+    allowed_hosts: Names = Field(
+        (),
+        description="Names under which the service may be asked, besides `localhost` and IP "
+        "addresses, separated by commas; `*.example.org` covers its subdomains, `*` everything.",
+    )
+    allowed_origins: Names = Field(
+        (),
+        description="Origins of foreign web pages that may use the service, such as "
+        "`https://app.example.org`, separated by commas. Its own page always may.",
+    )
+    data_dir: Path = Field(Path("data"), description="Folder of the label database.")
+    database_url: str = Field(
+        "",
+        description="SQLAlchemy URL of the label store; empty: `labels.sqlite` in the data "
+        "folder. `postgresql://...` lets several machines share the labels.",
+    )
+    upload_dir: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()),
+        description="Folder for uploads that are too large for memory; their files have no name. "
+        "By default the system's folder for temporary files.",
+    )
+    checkpoint: str = Field(
+        "", description="Checkpoint folder or Hub id; empty: the one that ships with Kinolex."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="Where the encoder runs. `auto` takes the GPU if there is one and says so in "
+        "the log; `cuda` refuses to start without one.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="Form of the log; `auto` is for people on a terminal, else JSON lines."
+    )
+
+    max_upload_bytes: int = Field(
+        2048 * MIB, ge=1, description="Largest video taken, in bytes (2 GiB)."
+    )
+    max_json_bytes: int = Field(
+        16 * MIB, ge=1024, description="Largest JSON body taken, in bytes (16 MiB)."
+    )
+    upload_memory_bytes: int = Field(
+        16 * MIB,
+        ge=0,
+        description="Uploads up to this size stay in memory; larger ones go to the upload folder.",
+    )
+    upload_idle_seconds: float = Field(
+        30.0, gt=0, description="An upload that brings nothing for this long is dropped."
+    )
+    upload_timeout_seconds: float = Field(
+        3600.0, gt=0, description="An upload may take this long in all."
+    )
+    max_uploads: int = Field(64, ge=1, description="Uploads received at once; more get 503.")
+
+    max_duration_seconds: float = Field(
+        4 * 3600.0, gt=0, description="Longest video tagged (4 hours)."
+    )
+    max_pixels: int = Field(
+        8_300_000, ge=256, description="Most pixels per frame (4K is 8,294,400)."
+    )
+    max_frames_per_second: float = Field(
+        240.0, gt=0, description="Frame rates are believed up to this one."
+    )
+
+    request_timeout_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Time from the last byte of a video to the answer, waiting included.",
+    )
+    progress_timeout_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="With `granularity=segments`: longest time without another window done.",
+    )
+    max_windows: int = Field(
+        1024,
+        ge=1,
+        le=65536,
+        description="Most windows per video; a longer video gets a wider stride.",
+    )
+    window_seconds: float = Field(
+        4.0, ge=0.1, description="Length of a window where the request does not say."
+    )
+    stride_seconds: float = Field(
+        2.0, ge=0.1, description="Step between windows where the request does not say."
+    )
+    top_k: int = Field(5, ge=1, description="Tags answered where the request does not say.")
+    max_ad_hoc_labels: int = Field(
+        1000, ge=1, description="Most labels that one request may bring along."
+    )
+    queue_size: int = Field(
+        32, ge=1, description="Videos that may wait for decoding; more get 503."
+    )
+    decode_workers: int = Field(
+        default_factory=lambda: max(1, len(os.sched_getaffinity(0))),
+        ge=1,
+        le=256,
+        description="Processes that decode, one video each. By default one per processor.",
+    )
+    decode_memory_bytes: int = Field(
+        2048 * MIB, ge=256 * MIB, description="Address space of a decode process (2 GiB)."
+    )
+    decode_cpu_seconds: int = Field(
+        60, ge=1, description="Processor time that a decode process may use on one video."
+    )
+    decode_jobs_per_worker: int = Field(
+        200, ge=1, description="Videos after which a decode process is replaced."
+    )
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _stride_fits_window(self) -> Self:
+        if self.stride_seconds > self.window_seconds:
+            raise ValueError("stride_seconds may not be over window_seconds")
+        return self
+
+    @property
+    def store_url(self) -> str:
+        """The label store's URL, from `database_url` or the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'labels.sqlite'}"
+
+
+def unknown_variables() -> list[str]:
+    """A sentence for each `KINOLEX_` variable that no setting has: a misspelling says nothing."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return [
+        f"{name} is not a setting"
+        + "".join(f"; did you mean {close}?" for close in difflib.get_close_matches(name, known, 1))
+        for name in sorted(os.environ)
+        if name.upper().startswith(PREFIX) and name.upper() not in known
+    ]
