@@ -1,0 +1,172 @@
+"""A database by URL: engine, durability, the lock between processes, and migrations."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from filelock import FileLock
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from model import KinolexError
+
+# Writers queue for SQLite's single write lock; 100,000 labels hold it for some seconds.
+BUSY_TIMEOUT_SECONDS = 30
+_WRITE_OPTION = "kinolex_write"
+
+
+class StoreUnavailable(KinolexError):
+    """The database cannot be reached, is busy beyond the timeout, or has no room left."""
+
+    code = "store_unavailable"
+
+
+class StoreMismatch(KinolexError):
+    """The database's URL or its schema is not one that this release can work with."""
+
+    code = "store_mismatch"
+
+
+def open_engine(database_url: str) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql://...`; makes the SQLite file's folder.
+
+    Raises StoreMismatch for other URLs and when PostgreSQL's driver is not installed.
+    """
+    try:
+        url = make_url(database_url)
+        if url.get_backend_name() == "sqlite":
+            return _sqlite_engine(url)
+        if url.get_backend_name() == "postgresql":
+            # SQLAlchemy's default driver is psycopg2, which is not the one we ship with
+            return create_engine(
+                url.set(drivername="postgresql+psycopg"),
+                pool_size=5,
+                max_overflow=35,
+                pool_pre_ping=True,
+                # two reads of one snapshot must see the same revision
+                isolation_level="REPEATABLE READ",
+            )
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StoreMismatch(f"not a database URL: {error}") from error
+    except ModuleNotFoundError as error:
+        raise StoreMismatch(f"the database's driver is missing: {error}") from error
+    raise StoreMismatch(f"labels live in SQLite or PostgreSQL, not in {url.get_backend_name()!r}")
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise StoreMismatch("labels need a database file; an in-memory one is lost at every start")
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url, pool_size=5, max_overflow=35, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: SqliteConnection, _record: object) -> None:
+        # we say BEGIN ourselves, below: the driver's own would come too late for a write lock
+        connection.isolation_level = None
+        # FULL: a label is on the disk before its PUT is answered, also when the power fails
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # a transaction that reads first and writes later could not wait for the lock
+        writes = connection.get_execution_options().get(_WRITE_OPTION)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Generator[Connection]:
+    """One consistent view of the database. Raises StoreUnavailable."""
+    with _translated(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Generator[Connection]:
+    """One transaction: everything in the block is stored, or nothing. Raises StoreUnavailable."""
+    options: dict[str, Any] = {_WRITE_OPTION: True}
+    if engine.dialect.name == "postgresql":
+        # writers of one set queue on its row; under REPEATABLE READ the second would fail
+        options["isolation_level"] = "READ COMMITTED"
+    with (
+        _translated(),
+        engine.connect().execution_options(**options) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeoutError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise StoreUnavailable(f"the label database does not answer: {reason}") from error
+
+
+@contextmanager
+def alone(engine: Engine, work: str) -> Generator[None]:
+    """Holds the lock on a kind of work, which one process at a time can have, on all hosts."""
+    if engine.dialect.name == "sqlite":
+        with FileLock(f"{engine.url.database}.{work}.lock"):
+            yield
+        return
+    with _translated(), engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        key = {"key": f"kinolex {work}"}
+        connection.execute(text("SELECT pg_advisory_lock(hashtext(:key))"), key)
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(hashtext(:key))"), key)
+
+
+def migrate(engine: Engine) -> None:
+    """Brings the schema up to this release. Call it inside `alone`.
+
+    Raises StoreMismatch when a newer release has written the database.
+    """
+    _run_alembic(engine, command.upgrade, "head")
+
+
+def migrate_down(engine: Engine, revision: str) -> None:
+    """Takes the schema back to an older `revision`, or to nothing ("base")."""
+    _run_alembic(engine, command.downgrade, revision)
+
+
+def _run_alembic(engine: Engine, action: Callable[[Config, str], None], revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    is_sqlite = engine.dialect.name == "sqlite"
+    with _translated(), engine.connect().execution_options(**{_WRITE_OPTION: True}) as connection:
+        if is_sqlite:
+            # WAL stays with the file: readers go on while one writes
+            _outside_transactions(connection, "PRAGMA journal_mode=WAL")
+            # a migration that copies a table drops the old one, which must not cascade
+            _outside_transactions(connection, "PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                config.attributes["connection"] = connection
+                action(config, revision)
+        except CommandError as error:
+            raise StoreMismatch(f"the label database has an unknown schema: {error}") from error
+        finally:
+            if is_sqlite:
+                _outside_transactions(connection, "PRAGMA foreign_keys=ON")
+
+
+def _outside_transactions(connection: Connection, statement: str) -> None:
+    cursor = connection.connection.cursor()
+    cursor.execute(statement)
+    cursor.close()

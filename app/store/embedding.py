@@ -1,0 +1,145 @@
+"""Labels to vectors in batches, and the change of a whole database to another text space."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, select
+
+from app.store.database import alone, reading, writing
+from app.store.reads import count_without_vectors, fits
+from app.store.records import NewLabel, PrototypeSource
+from app.store.rows import label_of
+from app.store.tables import LabelRow, PrototypeRow
+from app.store.writes import keep_vectors
+from model import KinolexError, Label, Prototypes
+
+# Labels in one run of the text model: between two runs others get the processor.
+BATCH = 256
+
+_EMBEDDED_COLUMNS = (
+    LabelRow.id,
+    LabelRow.text_hash,
+    LabelRow.name,
+    LabelRow.prompts,
+    LabelRow.aliases,
+    LabelRow.description,
+    LabelRow.threshold,
+)
+
+# called with how many labels are done and how many there are
+Report = Callable[[int, int], None]
+
+_log = logging.getLogger(__name__)
+
+
+def embed_labels(
+    source: PrototypeSource, labels: Mapping[str, NewLabel], report: Report | None = None
+) -> dict[str, Prototypes]:
+    """Vectors of labels by key, one batch after the other."""
+    embedded: dict[str, Prototypes] = {}
+    keys = list(labels)
+    for start in range(0, len(keys), BATCH):
+        batch = keys[start : start + BATCH]
+        made = source.prototypes([labels[key].label for key in batch])
+        embedded.update(zip(batch, made, strict=True))
+        if report is not None:
+            report(len(embedded), len(keys))
+    return embedded
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Labels embedded so far and in all."""
+
+    done: int
+    total: int
+
+
+class Reembedding:
+    """Gives every stored label vectors in a new text space, in a thread of its own.
+
+    One process at a time works; the others wait for it and find nothing left to do. The vectors
+    of other text spaces stay, for replicas that still run an older checkpoint.
+    """
+
+    def __init__(self, engine: Engine, source: PrototypeSource) -> None:
+        self._engine = engine
+        self._source = source
+        self._stopped = threading.Event()
+        self._progress: Progress | None = None
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the work is; None while there is none."""
+        return self._progress
+
+    def start(self) -> None:
+        """Begins unless the work is going on."""
+        with self._guard:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            # said before the thread runs: whoever asks next must see that there is work
+            self._progress = Progress(0, self._count())
+            self._thread = threading.Thread(target=self._work, name="reembedding", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the batch at hand; what is embedded stays stored."""
+        self._stopped.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Returns when the work is done or stopped."""
+        with self._guard:
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def run(self) -> None:
+        """Embeds in the calling thread, until no label lacks vectors or until stopped."""
+        done, total = 0, self._count()
+        after = 0
+        while not self._stopped.is_set() and (batch := self._next_batch(after)):
+            after = batch[-1][0]
+            made = self._source.prototypes([label for _, _, label in batch])
+            with writing(self._engine) as connection:
+                keep_vectors(
+                    connection,
+                    self._source.text_space,
+                    [
+                        (label_id, text_hash, prototypes)
+                        for (label_id, text_hash, _), prototypes in zip(batch, made, strict=True)
+                    ],
+                )
+            done += len(batch)
+            self._progress = Progress(done, max(total, done))
+        self._progress = None
+
+    def _work(self) -> None:
+        try:
+            with alone(self._engine, "reembedding"):
+                self.run()
+        except KinolexError:
+            # the next request that finds labels without vectors starts it again
+            _log.exception("re-embedding stopped")
+            self._progress = None
+
+    def _count(self) -> int:
+        with reading(self._engine) as connection:
+            return count_without_vectors(connection, self._source.text_space)
+
+    def _next_batch(self, after: int) -> Sequence[tuple[int, str, Label]]:
+        statement = (
+            select(*_EMBEDDED_COLUMNS)
+            .outerjoin(PrototypeRow, fits(self._source.text_space))
+            .where(LabelRow.id > after, PrototypeRow.label_id.is_(None))
+            .order_by(LabelRow.id)
+            .limit(BATCH)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(statement).all()
+        return [(row.id, row.text_hash, label_of(row)) for row in rows]

@@ -1,0 +1,15 @@
+"""Run by Alembic for every command; the connection is always handed over by the caller."""
+
+from alembic import context
+
+from app.store.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    # SQLite cannot alter a column in place; Alembic then copies the table
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,81 @@
+"""Queries over labels and sets that leave no trace."""
+
+import unicodedata
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select
+
+from app.store.records import LabelNotFound, LabelPage, SetNotFound, SetState, StoredLabel
+from app.store.rows import LABEL_COLUMNS, set_state, stored_label
+from app.store.tables import SETS, LabelRow, PrototypeRow
+from model import label_key
+
+
+def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
+    """The row of a set that exists, locked against writers if asked. Raises SetNotFound."""
+    statement = select(SETS).where(SETS.c.name == name, SETS.c.deleted.is_(False))
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise SetNotFound(f"there is no label set {name!r}")
+    return row
+
+
+def list_sets(connection: Connection, after: str, limit: int) -> list[SetState]:
+    """Up to `limit` sets whose names come after `after`, by name."""
+    rows = connection.execute(
+        select(SETS)
+        .where(SETS.c.name > after, SETS.c.deleted.is_(False))
+        .order_by(SETS.c.name)
+        .limit(limit)
+    )
+    return [set_state(row) for row in rows]
+
+
+def one_label(connection: Connection, set_name: str, name: str) -> tuple[SetState, StoredLabel]:
+    """A label by any spelling of its name. Raises SetNotFound, LabelNotFound or LabelError."""
+    found = set_row(connection, set_name)
+    row = connection.execute(
+        select(*LABEL_COLUMNS).where(LabelRow.set_id == found.id, LabelRow.key == label_key(name))
+    ).one_or_none()
+    if row is None:
+        raise LabelNotFound(f"label set {set_name!r} has no label {name!r}")
+    return set_state(found), stored_label(row)
+
+
+def page_of_labels(
+    connection: Connection, set_name: str, *, after: str, limit: int, query: str
+) -> LabelPage:
+    """Labels whose keys come after `after` and whose texts hold `query`. Raises SetNotFound."""
+    found = set_row(connection, set_name)
+    statement = (
+        select(*LABEL_COLUMNS)
+        .where(LabelRow.set_id == found.id, LabelRow.key > after)
+        .order_by(LabelRow.key)
+        .limit(limit + 1)
+    )
+    searched = " ".join(unicodedata.normalize("NFC", query).split()).casefold()
+    if searched:
+        statement = statement.where(LabelRow.search_text.contains(searched, autoescape=True))
+    rows = connection.execute(statement).all()
+    last_key = rows[limit - 1].key if len(rows) > limit else None
+    return LabelPage(set_state(found), tuple(stored_label(row) for row in rows[:limit]), last_key)
+
+
+def fits(text_space: str) -> ColumnElement[bool]:
+    """Joins a label to the vectors it has in a text space, unless its texts changed since."""
+    return (
+        (PrototypeRow.label_id == LabelRow.id)
+        & (PrototypeRow.text_space == text_space)
+        & (PrototypeRow.text_hash == LabelRow.text_hash)
+    )
+
+
+def count_without_vectors(connection: Connection, text_space: str) -> int:
+    """How many labels, over all sets, have no vectors that fit in this text space."""
+    statement = (
+        select(func.count())
+        .select_from(LabelRow)
+        .outerjoin(PrototypeRow, fits(text_space))
+        .where(PrototypeRow.label_id.is_(None))
+    )
+    return connection.execute(statement).scalar_one()

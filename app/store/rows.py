@@ -1,0 +1,106 @@
+"""Between rows and records: what a label looks like in the database, and back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Row
+
+from app.store.records import NewLabel, SetState, StoredLabel
+from app.store.tables import LabelRow
+from model import Label, Prototypes
+
+# the same bytes on every machine that shares the database
+_FLOAT32 = np.dtype("<f4")
+
+LABEL_COLUMNS = (
+    LabelRow.key,
+    LabelRow.name,
+    LabelRow.prompts,
+    LabelRow.aliases,
+    LabelRow.description,
+    LabelRow.language,
+    LabelRow.threshold,
+    LabelRow.enabled,
+    LabelRow.extra,
+    LabelRow.revision,
+    LabelRow.created_at,
+    LabelRow.updated_at,
+)
+
+
+def label_values(new: NewLabel, key: str) -> dict[str, Any]:
+    """A label's columns, without its set, revision and times."""
+    label = new.label
+    searchable = (label.name, *label.aliases, label.description or "")
+    return {
+        "key": key,
+        "name": label.name,
+        "prompts": list(label.prompts),
+        "aliases": list(label.aliases),
+        "description": label.description,
+        "language": new.language,
+        "threshold": label.threshold,
+        "enabled": new.enabled,
+        "metadata": dict(new.metadata),
+        "search_text": "\n".join(searchable).casefold(),
+        "text_hash": new.text_hash,
+    }
+
+
+def label_of(row: Row[Any]) -> Label:
+    """The library's label in a row that has its columns."""
+    return Label(row.name, tuple(row.prompts), tuple(row.aliases), row.description, row.threshold)
+
+
+def stored_label(row: Row[Any]) -> StoredLabel:
+    """The label in a row of LABEL_COLUMNS."""
+    return StoredLabel(
+        NewLabel(label_of(row), row.language, row.enabled, row.metadata),
+        row.revision,
+        row.created_at,
+        row.updated_at,
+    )
+
+
+def set_state(row: Row[Any]) -> SetState:
+    """The state in a row of the sets' table."""
+    return SetState(row.name, row.revision, row.size, row.created_at, row.updated_at)
+
+
+def prototype_values(prototypes: Prototypes) -> dict[str, Any]:
+    """The texts and vectors of a label as columns."""
+    return {
+        "texts": list(prototypes.texts),
+        "vectors": _pack(prototypes.vectors),
+        "background": _pack(prototypes.background),
+    }
+
+
+def stored_prototypes(texts: Sequence[str], vectors: bytes, background: bytes) -> Prototypes:
+    """Prototypes from their columns."""
+    rows = len(texts)
+    return Prototypes(
+        tuple(texts),
+        np.frombuffer(vectors, _FLOAT32).reshape(rows, -1).astype(np.float32, copy=False),
+        np.frombuffer(background, _FLOAT32).reshape(rows, 2).astype(np.float32, copy=False),
+    )
+
+
+def _pack(matrix: npt.NDArray[np.float32]) -> bytes:
+    return np.ascontiguousarray(matrix, _FLOAT32).tobytes()
+
+
+def set_values(name: str, now: datetime) -> dict[str, Any]:
+    """A set that does not exist yet, as a row to be locked."""
+    return {
+        "name": name,
+        "revision": 0,
+        "complete_since": 0,
+        "size": 0,
+        "deleted": True,
+        "created_at": now,
+        "updated_at": now,
+    }

@@ -1,0 +1,80 @@
+"""A text space for tests of the labels: every word has a direction of its own.
+
+Satisfies the store's `PrototypeSource` without a model; remembers what it was asked to embed.
+"""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from model import Label, Prototypes
+
+
+class WordVectors:
+    """Texts to unit vectors: the sum of their words' directions, drawn from the words' digests."""
+
+    def __init__(self, dim: int = 16, salt: str = "") -> None:
+        self._dim = dim
+        self._salt = salt
+
+    @property
+    def dim(self) -> int:
+        return self._dim
+
+    @property
+    def model_hash(self) -> str:
+        return f"words-{self._dim}-{self._salt}"
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        rows = [sum(self._direction(word) for word in text.casefold().split()) for text in texts]
+        matrix = np.array(rows, np.float32).reshape(len(texts), self._dim)
+        unit: npt.NDArray[np.float32] = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+        return unit
+
+    def _direction(self, word: str) -> npt.NDArray[np.float32]:
+        digest = hashlib.sha256(f"{self._salt}{word}".encode()).digest()
+        generator = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        return generator.standard_normal(self._dim).astype(np.float32)
+
+
+class WordSource:
+    """Labels to prototypes over WordVectors; `embedded` lists the names in the order asked."""
+
+    def __init__(self, dim: int = 16, salt: str = "") -> None:
+        self.text = WordVectors(dim, salt)
+        self.embedded: list[str] = []
+        self._lock = threading.Lock()
+
+    @property
+    def text_space(self) -> str:
+        return self.text.model_hash
+
+    def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
+        with self._lock:
+            self.embedded.extend(label.name for label in labels)
+        return [self._prototypes(label) for label in labels]
+
+    def _prototypes(self, label: Label) -> Prototypes:
+        named = [label.name, *label.prompts, *([label.description] if label.description else [])]
+        vectors = self.text.encode([" ".join(named), *label.aliases])
+        background = np.tile(np.array([0.0, 1.0], np.float32), (len(vectors), 1))
+        return Prototypes((label.name, *label.aliases), vectors, background)
+
+    def video_of(self, text: str) -> npt.NDArray[np.float32]:
+        """The (1, dim) embedding of a video that shows just this."""
+        return self.text.encode([text])
+
+
+class GatedSource(WordSource):
+    """A WordSource that embeds nothing until its gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__(salt="gated")
+        self.gate = threading.Event()
+
+    def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
+        self.gate.wait()
+        return super().prototypes(labels)
