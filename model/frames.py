@@ -1,6 +1,6 @@
 """Packets -> frames in display order, with the damage counted and the useless work left out."""
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -24,8 +24,8 @@ _SKIPS_EXACTLY = {"h264", "mpeg1video", "mpeg2video", "vp8"}
 _MAX_FAILED_READS = 32
 _MAX_PACKETS_TO_KEY = 3_000
 _MAX_SEEKS = 8
-# A jump back by more than this is a new beginning (joined recordings), less is jitter.
-_DISCONTINUITY_SECONDS = 1.0
+# Damage can mix up the order by a few frames; these many are held back and sorted.
+_SORTED_FRAMES = 8
 
 
 if TYPE_CHECKING:
@@ -76,13 +76,16 @@ class FrameReader:
         self._depth = 1 if keyframes_only else _LOOK_AHEAD
         self._ahead: deque[VideoPacket] = deque()
         self._sent: deque[int] = deque(maxlen=_LOOK_BEHIND)
-        self._shown: deque[Shown] = deque()
+        self._shown: list[Shown] = []
+        self._sort_depth = 0 if strict else _SORTED_FRAMES
         self._read_all = False
-        self._drained = False
+        self._ended = False
         self._failed_reads = 0
         self._walked = 0
-        self._last_pts: int | None = None
+        self._latest: int | None = None
+        self._released: int | None = None
         self._offset = 0
+        # A jump back by more than a second is a new beginning, by less it is jitter.
         self._second = round(1 / time_base_of(stream))
         self._step = ticks_per_frame(stream)
         self.bad_packets = 0
@@ -102,17 +105,18 @@ class FrameReader:
 
     def next(self) -> Shown | None:
         """The next frame on display, None after the last."""
-        while not self._shown:
-            if self.bad_packets > self._limits.max_bad_packets:
-                return None
+        while len(self._shown) <= self._sort_depth and not self._ended:
             packet = self._take()
             if packet is not None:
                 self._decode(packet)
-            elif not self._drained:
-                self._flush()
-            else:
-                return None
-        return self._shown.popleft()
+            if packet is None or self.bad_packets > self._limits.max_bad_packets:
+                self._ended = True
+                self._send(None)
+        if not self._shown:
+            return None
+        shown = self._shown.pop(0)
+        self._released = max(shown.pts, self._released or shown.pts)
+        return Shown(self._released, shown.frame)
 
     def has_sent_all(self, until: int) -> bool:
         """Whether every frame shown at or before `until` is already in the decoder."""
@@ -125,9 +129,9 @@ class FrameReader:
 
     def drain(self) -> list[Shown]:
         """The frames still inside the decoder; afterwards only `seek` goes on."""
-        self._flush()
-        shown = list(self._shown)
-        self._shown.clear()
+        self._ended = True
+        self._send(None)
+        shown, self._shown = self._shown, []
         return shown
 
     def seek(self, target: int) -> None:
@@ -153,8 +157,8 @@ class FrameReader:
         self._ahead.clear()
         self._sent.clear()
         self._shown.clear()
-        self._read_all = self._drained = False
-        self._last_pts = None
+        self._read_all = self._ended = False
+        self._latest = self._released = None
 
     def _find_keyframe(self) -> bool:
         for _ in range(_MAX_PACKETS_TO_KEY):
@@ -170,7 +174,8 @@ class FrameReader:
         while not self._read_all:
             try:
                 packet = next(self._packets)
-            except StopIteration:
+            except (StopIteration, IndexError):
+                # PyAV trips at the end over streams that damage made appear on the way.
                 self._read_all = True
             except FOREIGN_ERRORS:
                 # The demuxer can often go on behind a damaged place.
@@ -212,13 +217,9 @@ class FrameReader:
             self._sent.append(packet.pts)
         self._send(packet)
         if self._keyframes_only:
-            self._flush()
+            # Nothing will follow that could come before it: have it now.
+            self._send(None)
             self._context.flush_buffers()
-            self._drained = False
-
-    def _flush(self) -> None:
-        self._drained = True
-        self._send(None)
 
     def _send(self, packet: VideoPacket | None) -> None:
         try:
@@ -227,9 +228,11 @@ class FrameReader:
             self._count_bad()
             return
         for frame in frames:
+            if self._strict and frame.is_corrupt:
+                raise UnreliableStreamError("a frame with a damaged past")
             pts = self._time(frame)
             if pts is not None:
-                self._shown.append(Shown(pts, frame))
+                insort(self._shown, Shown(pts, frame), key=lambda shown: shown.pts)
 
     def _count_bad(self) -> None:
         self.bad_packets += 1
@@ -253,21 +256,22 @@ class FrameReader:
 
     def _time(self, frame: VideoFrame) -> int | None:
         pts = frame.pts if frame.pts is not None else frame.dts
-        last = self._last_pts
-        if self._strict and (pts is None or (last is not None and pts < last)):
+        latest = self._latest
+        if self._strict and (pts is None or (latest is not None and pts < latest)):
             raise UnreliableStreamError("times are missing or run backwards")
         if pts is None:
-            if last is None and any(packet.pts is not None for packet in self._ahead):
+            if latest is None and any(packet.pts is not None for packet in self._ahead):
                 # Frames from before the file's own clock starts.
                 return None
-            pts = 0 if last is None else last + self._step
-        elif last is not None and pts + self._offset < last - self._second:
-            self._offset = last + self._step - pts
-            pts = last + self._step
+            pts = 0 if latest is None else latest + self._step
         else:
             pts += self._offset
-        self._last_pts = pts if last is None else max(last, pts)
-        return self._last_pts
+            if latest is not None and pts < latest - self._second:
+                # A recording that starts its clock again goes on after the one before.
+                self._offset += latest + self._step - pts
+                pts = latest + self._step
+        self._latest = pts if latest is None else max(latest, pts)
+        return pts
 
 
 def time_base_of(stream: VideoStream) -> Fraction:

@@ -40,6 +40,9 @@ __all__ = [
 
 # A seek costs about as much as decoding this many frames: the decoder starts empty.
 _SEEK_COST_FRAMES = 4
+# FFmpeg's names of the containers that give each frame its own time. In the others (MPEG-PS,
+# Ogg) times are counted on from a mark, and differ after a seek.
+_SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "flv", "asf"}
 _HDR_CURVES = {16: "PQ", 18: "HLG"}
 
 
@@ -243,7 +246,9 @@ class OpenVideo:
             first = reader.next() or self._first
             yield reader, first, self._skips(stream) if strict else None
 
-    def _skips(self, stream: VideoStream) -> Callable[[int, int], int]:
+    def _skips(self, stream: VideoStream) -> Callable[[int, int], int] | None:
+        if self._container.format.name not in _SEEKABLE:
+            return None
         return partial(self._timeline.skips, stream.index_entries)
 
 
@@ -270,15 +275,17 @@ def _walk(
         is_last = place + 1 == len(wanted)
         jump = not is_last and pays(target, place + 1)
         while not ended:
-            if skips is not None and (is_last or jump) and reader.has_sent_all(target):
-                for shown in reader.drain():
-                    held = shown if shown.pts <= target else held
-                break
-            following = following or reader.next()
-            if following is not None and following.pts > target:
-                break
-            ended = following is None
-            held, following = following or held, None
+            if following is None:
+                if skips is not None and (is_last or jump) and reader.has_sent_all(target):
+                    for shown in reader.drain():
+                        held = shown if shown.pts <= target else held
+                    break
+                following = reader.next()
+                ended = following is None
+            if following is not None:
+                if following.pts > target:
+                    break
+                held, following = following, None
         yield held
 
 
