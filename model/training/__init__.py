@@ -1,0 +1,1 @@
+"""Training only; nothing above imports it."""

@@ -1,0 +1,84 @@
+"""A run's state on disk: safetensors and JSON, written whole or not at all.
+
+Batches are a function of the step, and the networks draw no random numbers, so weights, their
+average, the optimiser's moments and the step number are everything.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from model.encoder import Network
+from model.training.config import TrainConfig, as_document
+
+STATE = "state.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainState:
+    """The live objects that a saved state is written from and read into."""
+
+    network: Network
+    averaged: Network
+    scale: nn.Parameter
+    optimiser: torch.optim.Optimizer
+
+
+def save_state(out: Path, state: TrainState, config: TrainConfig, step: int) -> None:
+    """Write the state after `step` steps, atomically."""
+    tensors = {f"network.{k}": v for k, v in state.network.state_dict().items()}
+    tensors |= {f"averaged.{k}": v for k, v in state.averaged.state_dict().items()}
+    tensors["scale"] = state.scale.detach()
+    for row, moments in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"moments.{row}.{k}": v for k, v in moments.items() if torch.is_tensor(v)}
+    metadata = {"step": str(step), "config": _canonical(config)}
+    partial = out / (STATE + ".partial")
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(out / STATE)
+
+
+def load_state(out: Path, state: TrainState, config: TrainConfig) -> int:
+    """Read a state into the live objects; the number of steps done, 0 when there is none.
+
+    Raises ValueError when the state belongs to another configuration.
+    """
+    path = out / STATE
+    if not path.exists():
+        return 0
+    step, saved = _metadata(path)
+    if saved != _canonical(config):
+        raise ValueError(
+            f"{path} belongs to a run with another configuration; choose another --out"
+        )
+    tensors = load_file(path)
+    state.network.load_state_dict(_part(tensors, "network."))
+    state.averaged.load_state_dict(_part(tensors, "averaged."))
+    with torch.no_grad():
+        state.scale.copy_(tensors["scale"])
+    document = state.optimiser.state_dict()
+    for name, value in _part(tensors, "moments.").items():
+        row, _, key = name.partition(".")
+        document["state"].setdefault(int(row), {})[key] = value
+    state.optimiser.load_state_dict(document)
+    return step
+
+
+def _metadata(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return int(header["__metadata__"]["step"]), header["__metadata__"]["config"]
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _canonical(config: TrainConfig) -> str:
+    return json.dumps(as_document(config), sort_keys=True)

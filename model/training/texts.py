@@ -1,0 +1,105 @@
+"""The words of a training set as vectors, and what held-out classes take away from it."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torchvision.models import EfficientNet_B0_Weights
+
+from model.text import Label, TextEncoder, normalise, prototypes_from, texts_of
+from model.training.manifest import Sample
+from model.training.overlap import Overlap, caption_overlaps, label_overlaps
+
+SPLITS = Path(__file__).parent / "splits"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Class names that training must not see: `test` for figures, `validation` for choices."""
+
+    test: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Both together."""
+        return (*self.test, *self.validation)
+
+
+@dataclass(frozen=True, slots=True)
+class TextBank:
+    """All training texts with their (N, D) unit vectors, centred by `mean` (D,)."""
+
+    texts: tuple[str, ...]
+    vectors: Tensor
+    mean: npt.NDArray[np.float32]
+
+
+def read_held_out(name_or_path: str) -> HeldOut:
+    """A split by file name in `splits/` or by path; empty for an empty name."""
+    if not name_or_path:
+        return HeldOut()
+    path = Path(name_or_path)
+    document = tomllib.loads((path if path.is_file() else SPLITS / name_or_path).read_text("utf-8"))
+    return HeldOut(tuple(document["test"]), tuple(document["validation"]))
+
+
+def embed_labels(
+    names: Sequence[str],
+    text: TextEncoder,
+    templates: Sequence[str],
+    mean: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """Prototypes of label names, (N, D) float32 unit, as the served Tagger makes them."""
+    return prototypes_from([texts_of(Label(n), templates)[0] for n in names], text, mean)
+
+
+def mean_of_labels(
+    names: Sequence[str], text: TextEncoder, templates: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    """The mean (D,) that centres a checkpoint's label vectors."""
+    zero = np.zeros(text.dim, np.float32)
+    mean: npt.NDArray[np.float32] = embed_labels(names, text, templates, zero).mean(axis=0)
+    return mean
+
+
+def without_overlap(
+    samples: Sequence[Sample], held_out: HeldOut, text: TextEncoder
+) -> tuple[list[Sample], list[Overlap]]:
+    """The samples none of whose texts overlaps with a held-out class, and what was found."""
+    if not held_out.names:
+        return list(samples), []
+    labels = sorted({sample.label for sample in samples if sample.label})
+    captions = sorted({caption for sample in samples for caption in sample.captions})
+    encoded = text.encode([*labels, *held_out.names])
+    distances = 1.0 - encoded[: len(labels)] @ encoded[len(labels) :].T
+    overlaps = label_overlaps(labels, held_out.names, distances)
+    overlaps += caption_overlaps(captions, held_out.names)
+    gone = {overlap.text for overlap in overlaps}
+    kept = [s for s in samples if not gone.intersection((s.label, *s.captions))]
+    return kept, overlaps
+
+
+def build_bank(
+    samples: Sequence[Sample], text: TextEncoder, templates: Sequence[str]
+) -> tuple[TextBank, list[list[int]]]:
+    """The bank of all texts that the samples may be matched with, and each sample's rows in it."""
+    labels = sorted({sample.label for sample in samples if sample.label})
+    captions = sorted({c for s in samples if not s.label for c in s.captions} - set(labels))
+    mean = mean_of_labels(labels or captions, text, templates)
+    centred = normalise(text.encode(captions) - mean) if captions else np.empty((0, text.dim))
+    vectors = np.concatenate([embed_labels(labels, text, templates, mean), centred])
+    texts = (*labels, *captions)
+    row_of = {name: row for row, name in enumerate(texts)}
+    rows = [[row_of[name] for name in sample.texts] for sample in samples]
+    return TextBank(texts, torch.from_numpy(vectors.astype(np.float32)), mean), rows
+
+
+def imagenet_names() -> list[str]:
+    """ImageNet's 1,000 class names in the order of the packaged classifiers."""
+    return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])

@@ -1,0 +1,234 @@
+"""The trainer: read top to bottom.
+
+    kinolex train --preset small --data MANIFEST.csv [--data ...] --out runs/small
+
+On two CPU cores the `small` preset takes about two hours. The state in `--out` is written every
+`save_every` steps, at the time limit and on SIGTERM; the same command goes on from it to the same
+weights, bit for bit. Under `torchrun` every process takes its share of each batch.
+"""
+
+import copy
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Subset
+
+from model.encoder import Network, video_features
+from model.text import TextEncoder
+from model.training.batches import Batch, StepBatches
+from model.training.config import TrainConfig
+from model.training.initial import initial_network
+from model.training.manifest import Sample
+from model.training.objective import cosine, cross_entropy, distillation, mse
+from model.training.progress import ProgressLine
+from model.training.schedule import freeze, optimiser_for, set_rates, set_training_mode
+from model.training.state import TrainState, load_state, save_state
+from model.training.texts import TextBank, build_bank
+
+LARGEST_GRADIENT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A run's outcome: the network to serve, the words it was trained with, steps done."""
+
+    network: Network
+    bank: TextBank
+    steps: int
+
+
+def train(
+    config: TrainConfig,
+    samples: Sequence[Sample],
+    text: TextEncoder,
+    out: Path,
+    *,
+    device: str = "cpu",
+    max_minutes: float = float("inf"),
+    say: Callable[[str], None] = print,
+) -> Trained:
+    """Train to `config.steps`, a time limit or SIGTERM, going on from a state in `out`.
+
+    Raises ValueError when the state in `out` belongs to another configuration.
+    """
+    deadline = time.monotonic() + 60 * max_minutes
+    stop = _stop_on_sigterm()
+    rank, world = _place()
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+
+    # data
+    bank, text_rows = build_bank(samples, text, config.templates)
+    batches = StepBatches(
+        samples,
+        text_rows,
+        len(bank.texts),
+        config.batch,
+        config.training_sampling,
+        candidates=config.objective.candidates,
+        steps=config.steps,
+        seed=config.seed,
+        rank=rank,
+        world=world,
+    )
+
+    # network
+    network = initial_network(config, text, bank.mean).to(device)
+    teacher = copy.deepcopy(network).requires_grad_(False).eval()
+    freeze(network, config.optimiser)
+    task = Task(network, teacher, bank.vectors.to(device), config).to(device)
+    optimiser = optimiser_for(network, task.scale, config.optimiser)
+    state = TrainState(network, copy.deepcopy(network), task.scale, optimiser)
+    first = load_state(out, state, config)
+    forward: nn.Module = task
+    if world > 1:
+        forward = DistributedDataParallel(task, find_unused_parameters=True)
+
+    # loop
+    progress = ProgressLine(config.steps, first, out / "log.jsonl", say if rank == 0 else _silent)
+    step = first
+    for batch in DataLoader(
+        Subset(batches, range(first, config.steps)), batch_size=None, num_workers=1
+    ):
+        set_rates(optimiser, config.optimiser, step, config.steps)
+        task.head_only = step < config.optimiser.head_steps
+        parts = _backward(forward, batch, config, device)
+        nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        _average(state, config, step)
+        step += 1
+        progress.update(step, parts, clips=len(batch.pixels) * world, skipped=batch.skipped)
+        finished = stop.is_set() or time.monotonic() > deadline
+        if rank == 0 and (finished or step % config.save_every == 0 or step == config.steps):
+            save_state(out, state, config, step)
+        if finished:
+            break
+    return Trained(state.averaged, bank, step)
+
+
+class Task(nn.Module):
+    """The network and what it is asked: a batch's pixels in, the terms of the loss out."""
+
+    _mean: Tensor
+    _std: Tensor
+
+    def __init__(
+        self, network: Network, teacher: Network, vectors: Tensor, config: TrainConfig
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.scale = nn.Parameter(torch.tensor(config.objective.scale).log())
+        self.head_only = False
+        # neither moves nor belongs to the saved weights
+        self._frozen = (teacher, vectors)
+        self._config = config
+        mean, std = config.preprocess.mean, config.preprocess.std
+        self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("_std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
+
+    def forward(self, pixels: Tensor, target_rows: Tensor, candidate_rows: Tensor) -> list[Tensor]:
+        """(B, N, T, 3, H, W) uint8 pixels and rows of texts to the loss and its terms."""
+        set_training_mode(self.network, self._config.optimiser)
+        values = (pixels.float() - self._mean) / self._std
+        with torch.set_grad_enabled(not self.head_only):
+            features = video_features(self.network, values)
+        teacher, vectors = self._frozen
+        candidates = vectors[candidate_rows]
+        terms = self._terms(features, candidates, target_rows)
+        head, weights = self.network.head, self._config.objective
+        if weights.distillation and head.word_head and teacher.head.word_head:
+            with torch.no_grad(), torch.autocast(pixels.device.type, torch.bfloat16):
+                known = teacher.head.word_head.classifier(video_features(teacher, values)).float()
+            ours = head.word_head.classifier(features)
+            terms["distillation"] = weights.distillation * distillation(ours, known)
+        return [torch.stack(list(terms.values())).sum(), *terms.values()]
+
+    def _terms(self, features: Tensor, candidates: Tensor, rows: Tensor) -> dict[str, Tensor]:
+        weights = self._config.objective
+        embeddings = self.network.head(features)
+        targets = candidates[rows]
+        terms: dict[str, Tensor] = {}
+        if weights.mse:
+            terms["mse"] = weights.mse * mse(embeddings, targets)
+        if weights.cosine:
+            terms["cosine"] = weights.cosine * cosine(embeddings, targets)
+        if weights.cross_entropy:
+            terms["cross_entropy"] = weights.cross_entropy * cross_entropy(
+                embeddings,
+                rows,
+                candidates,
+                self.scale.exp().clamp(max=weights.largest_scale),
+                smoothing=weights.label_smoothing,
+                synonym_similarity=weights.synonym_similarity,
+            )
+        return terms
+
+
+def term_names(config: TrainConfig) -> list[str]:
+    """Names of the loss terms in the order in which `Task` gives them."""
+    weights = config.objective
+    named = {
+        "mse": weights.mse,
+        "cosine": weights.cosine,
+        "cross_entropy": weights.cross_entropy,
+        "distillation": weights.distillation if config.word_head else 0.0,
+    }
+    return [name for name, weight in named.items() if weight]
+
+
+def _backward(
+    forward: nn.Module, batch: Batch, config: TrainConfig, device: str
+) -> dict[str, float]:
+    """Gradients of the batch's mean loss, piece by piece; the terms' values."""
+    rows, candidates = batch.target_rows.to(device), batch.candidates.to(device)
+    size = config.batch.micro_batch or len(rows)
+    totals = torch.zeros(1 + len(term_names(config)))
+    for start in range(0, len(rows), size):
+        piece = slice(start, start + size)
+        losses = forward(batch.pixels[piece].to(device), rows[piece], candidates)
+        share = len(rows[piece]) / len(rows)
+        (losses[0] * share).backward()
+        totals += share * torch.stack([loss.detach().cpu() for loss in losses])
+    return dict(zip(["loss", *term_names(config)], totals.tolist(), strict=True))
+
+
+@torch.no_grad()
+def _average(state: TrainState, config: TrainConfig, step: int) -> None:
+    """Move the averaged weights towards the live ones; a copy while the head trains alone."""
+    decay = config.optimiser.ema_decay if step >= config.optimiser.head_steps else 0.0
+    live = state.network.state_dict()
+    for name, value in state.averaged.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(live[name], 1.0 - decay)
+        else:
+            value.copy_(live[name])
+
+
+def _stop_on_sigterm() -> threading.Event:
+    """An event that SIGTERM sets; only the main thread may listen, elsewhere it stays unset."""
+    stop = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    return stop
+
+
+def _place() -> tuple[int, int]:
+    """This process's rank and how many there are, as `torchrun` set up."""
+    if not dist.is_torchelastic_launched():
+        return 0, 1
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
+def _silent(_: str) -> None:
+    """What processes beside the first say."""
