@@ -1,0 +1,90 @@
+"""Who may work now, who waits, and who is told when to come again."""
+
+import math
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+
+import anyio
+
+from app.errors import Overloaded
+from app.telemetry import Stopwatch
+
+_FIRST_GUESS_SECONDS = 0.5
+# Weight of the newest turn in the running mean: about the last twenty count.
+_NEWEST = 0.1
+_LONGEST_RETRY_SECONDS = 60
+
+
+class Admission:
+    """A bounded queue in front of a few places to work, first come first served.
+
+    A request is let in before its body is read, so that refusing costs nothing. It then takes
+    turns: one for a whole video, one for each group of windows of a long one, so that a film of
+    four hours does not keep short videos waiting.
+    """
+
+    def __init__(
+        self, *, places: int, queue_size: int, max_uploads: int, longest_wait_seconds: float
+    ) -> None:
+        self._places = places
+        self._queue_size = queue_size
+        self._max_uploads = max_uploads
+        self._longest_wait_seconds = longest_wait_seconds
+        self._working = anyio.Semaphore(places)
+        self._waiting = 0
+        self._uploading = 0
+        self._turn_seconds = _FIRST_GUESS_SECONDS
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long a newcomer would wait, from the length of recent turns."""
+        busy = self._places - self._working.value
+        ahead = self._waiting + (busy if busy == self._places else 0)
+        return ahead * self._turn_seconds / self._places
+
+    @contextmanager
+    def upload(self) -> Generator[None]:
+        """Room for one more body. Raises Overloaded when there is none, or no place to wait."""
+        self._refuse_when_full()
+        if self._uploading >= self._max_uploads:
+            raise self._overloaded(f"{self._uploading} uploads are coming in")
+        self._uploading += 1
+        try:
+            yield
+        finally:
+            self._uploading -= 1
+
+    @asynccontextmanager
+    async def turn(self, watch: Stopwatch, *, is_first: bool = True) -> AsyncGenerator[None]:
+        """A place to work, waited for. A first turn raises Overloaded when the queue is full."""
+        if is_first:
+            self._refuse_when_full()
+        with watch.stage("queue"):
+            await self._acquire()
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._working.release()
+            self._turn_seconds += _NEWEST * (time.monotonic() - started - self._turn_seconds)
+
+    async def _acquire(self) -> None:
+        try:
+            self._working.acquire_nowait()
+        except anyio.WouldBlock:
+            self._waiting += 1
+            try:
+                await self._working.acquire()
+            finally:
+                self._waiting -= 1
+
+    def _refuse_when_full(self) -> None:
+        if self._waiting >= self._queue_size:
+            raise self._overloaded(f"{self._waiting} videos are waiting")
+        if self.wait_seconds > self._longest_wait_seconds:
+            raise self._overloaded("the wait would outlast the request's deadline")
+
+    def _overloaded(self, detail: str) -> Overloaded:
+        retry_after = min(_LONGEST_RETRY_SECONDS, max(1, math.ceil(self.wait_seconds)))
+        return Overloaded(detail, retry_after_seconds=retry_after)

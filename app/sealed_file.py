@@ -1,0 +1,99 @@
+"""Where an upload waits: memory while small, then a file without a name; sealed when whole."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import StorageFull
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_COPY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFile:
+    """A received file: a descriptor through which nobody can change it, its size and digest."""
+
+    fd: int
+    size_bytes: int
+    sha256: str
+
+
+class Spool:
+    """Bytes on their way into a sealed file. Every method may block on the disk.
+
+    The file has no name in any folder and vanishes when its last descriptor is closed, however
+    this process ends. Raises StorageFull when there is no room.
+    """
+
+    def __init__(self, folder: Path, memory_bytes: int, *, expected_bytes: int = 0) -> None:
+        self._folder = folder
+        self._memory_bytes = memory_bytes
+        self._digest = hashlib.sha256()
+        self._size = 0
+        with _room():
+            self._in_memory = expected_bytes <= memory_bytes
+            self._fd = self._memory_file() if self._in_memory else self._disk_file()
+
+    def write(self, pieces: Iterable[bytes | memoryview]) -> None:
+        """Appends the pieces."""
+        with _room():
+            for piece in pieces:
+                if self._in_memory and self._size + len(piece) > self._memory_bytes:
+                    self._move_to_disk()
+                self._digest.update(piece)
+                self._size += len(piece)
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]
+
+    def seal(self) -> SealedFile:
+        """No more bytes: nobody can write to the file from here on."""
+        if self._in_memory:
+            fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS)
+        else:
+            # a file on a disk cannot be sealed; the only descriptor that can write is given up
+            readable = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
+            os.close(self._fd)
+            self._fd = readable
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return SealedFile(self._fd, self._size, self._digest.hexdigest())
+
+    def close(self) -> None:
+        """Gives the room back; the sealed file is gone too."""
+        os.close(self._fd)
+
+    def _memory_file(self) -> int:
+        return os.memfd_create("kinolex-upload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+    def _disk_file(self) -> int:
+        # O_TMPFILE where the file system has it, else made and unlinked at once
+        with tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
+            return os.dup(file.fileno())
+
+    def _move_to_disk(self) -> None:
+        memory, self._fd = self._fd, self._disk_file()
+        self._in_memory = False
+        try:
+            position = 0
+            while position < self._size:
+                position += os.sendfile(self._fd, memory, position, _COPY_BYTES)
+        finally:
+            os.close(memory)
+
+
+@contextmanager
+def _room() -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise StorageFull("there is no room for the upload; try a smaller one or later") from error

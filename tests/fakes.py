@@ -1,0 +1,66 @@
+"""A checkpoint that can be computed on paper: a video is its mean colour, a word is an axis."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from model import (
+    Calibration,
+    CalibrationConfig,
+    PreprocessConfig,
+    SamplingConfig,
+    Tagger,
+)
+
+AXES = {"red": 0, "green": 1, "blue": 2}
+
+
+class ColourEncoder:
+    """Embeds a video as its mean red, green and blue, scaled to unit length."""
+
+    dim = 3
+
+    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        means = pixels.mean(dim=(1, 2, 4, 5))
+        return torch.nn.functional.normalize(means, dim=-1).numpy()
+
+
+class ColourText:
+    """Embeds a text as the axes of the colours it names; grey when it names none."""
+
+    dim = 3
+    model_hash = "colours"
+
+    def __init__(self) -> None:
+        self.encoded: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.encoded += texts
+        vectors = np.zeros((len(texts), 3), np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for word, axis in AXES.items():
+                row[axis] += word in text.lower().split()
+            if not row.any():
+                row[:] = 1
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def colour_tagger(
+    *, encoder: ColourEncoder | None = None, text: ColourText | None = None
+) -> Tagger:
+    """A tagger that names colours; its score is 0.5 at a cosine of 0.5."""
+    return Tagger(
+        encoder=encoder or ColourEncoder(),
+        text=text or ColourText(),
+        templates=("{}",),
+        text_mean=np.zeros(3, np.float32),
+        preprocess=PreprocessConfig(
+            short_side=32, crop_side=32, max_aspect_ratio=1.0, mean=(0, 0, 0), std=(1, 1, 1)
+        ),
+        sampling=SamplingConfig(clips=1, frames_per_clip=4, spacing="spread"),
+        calibration=Calibration(CalibrationConfig(score_slope=10.0, score_bias=-5.0)),
+        model_id="colours",
+        revision="0",
+    )

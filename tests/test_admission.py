@@ -1,0 +1,130 @@
+"""Who works, who waits, who is sent away."""
+
+import anyio
+import pytest
+
+from app.admission import Admission
+from app.errors import Overloaded
+from app.telemetry import Stopwatch
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def admission(
+    *, places: int = 1, queue_size: int = 2, max_uploads: int = 8, longest_wait: float = 60.0
+) -> Admission:
+    return Admission(
+        places=places,
+        queue_size=queue_size,
+        max_uploads=max_uploads,
+        longest_wait_seconds=longest_wait,
+    )
+
+
+class Crowd:
+    """Tasks that each take a turn and keep it until they are told to go."""
+
+    def __init__(self, gate: Admission) -> None:
+        self.gate = gate
+        self.working: list[int] = []
+        self.go = anyio.Event()
+
+    async def take_turn(self, number: int) -> None:
+        async with self.gate.turn(Stopwatch()):
+            self.working.append(number)
+            await self.go.wait()
+
+
+async def test_only_as_many_work_as_there_are_places() -> None:
+    crowd = Crowd(admission(places=2))
+    async with anyio.create_task_group() as group:
+        for number in range(4):
+            group.start_soon(crowd.take_turn, number)
+        await anyio.wait_all_tasks_blocked()
+        assert crowd.working == [0, 1]
+        crowd.go.set()
+    assert crowd.working == [0, 1, 2, 3]
+
+
+async def test_the_first_that_finds_no_place_to_wait_is_sent_away() -> None:
+    crowd = Crowd(admission(places=1, queue_size=2))
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(crowd.take_turn, number)
+        await anyio.wait_all_tasks_blocked()
+
+        with pytest.raises(Overloaded):
+            await crowd.take_turn(3)
+        with pytest.raises(Overloaded), crowd.gate.upload():
+            pytest.fail("a body is received that nobody has time for")
+
+        crowd.go.set()
+    with crowd.gate.upload():
+        await crowd.take_turn(4)
+
+
+async def test_a_video_that_was_begun_is_never_sent_away() -> None:
+    crowd = Crowd(admission(places=1, queue_size=1))
+    async with anyio.create_task_group() as group:
+        for number in range(2):
+            group.start_soon(crowd.take_turn, number)
+        await anyio.wait_all_tasks_blocked()
+
+        async def go_on() -> None:
+            async with crowd.gate.turn(Stopwatch(), is_first=False):
+                crowd.working.append(99)
+
+        group.start_soon(go_on)
+        await anyio.wait_all_tasks_blocked()
+        crowd.go.set()
+    assert crowd.working == [0, 1, 99]
+
+
+async def test_uploads_are_bounded() -> None:
+    gate = admission(max_uploads=1)
+    with gate.upload(), pytest.raises(Overloaded), gate.upload():
+        pytest.fail("one upload too many")
+    with gate.upload():
+        pass
+
+
+async def test_who_would_wait_beyond_the_deadline_is_sent_away_at_once() -> None:
+    crowd = Crowd(admission(queue_size=100, longest_wait=0.6))
+    async with anyio.create_task_group() as group:
+        group.start_soon(crowd.take_turn, 0)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(crowd.take_turn, 1)
+        await anyio.wait_all_tasks_blocked()
+
+        # two turns of half a second, as is assumed before one was measured
+        with pytest.raises(Overloaded) as refusal:
+            await crowd.take_turn(2)
+        assert refusal.value.retry_after_seconds == 1
+        crowd.go.set()
+
+
+async def test_who_gives_up_waiting_leaves_the_queue() -> None:
+    crowd = Crowd(admission(places=1, queue_size=1))
+    async with anyio.create_task_group() as group:
+        group.start_soon(crowd.take_turn, 0)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.move_on_after(0):
+            await crowd.take_turn(1)
+        group.start_soon(crowd.take_turn, 2)
+        await anyio.wait_all_tasks_blocked()
+        crowd.go.set()
+    assert crowd.working == [0, 2]
+
+
+async def test_failed_work_gives_its_place_back() -> None:
+    gate = admission(places=1)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="bad"):
+            async with gate.turn(Stopwatch()):
+                raise ValueError("bad")
+    assert gate.wait_seconds == 0
