@@ -1,14 +1,15 @@
 // The service's API as the page uses it. Every failure is a Refusal.
 
 const PAGE_SIZE = 500;
+const MOST_ASKED = 50;
 export const MOST_LABELS = 5000;
 
 /** Why a request gave no answer: an RFC 9457 problem, or the page's own words where none came. */
 export class Refusal extends Error {
-  constructor({ title, detail = "", code = "", errors = [], retryAfter = null }) {
+  constructor({ title, detail = "", code = "", errors = [], retryAfter = null, requestId = "" }) {
     super(title);
     this.name = "Refusal";
-    Object.assign(this, { title, detail, code, errors, retryAfter });
+    Object.assign(this, { title, detail, code, errors, retryAfter, requestId });
   }
 }
 
@@ -23,6 +24,7 @@ function refusal(status, text, retryAfter) {
     title: problem.title ?? `The service refused the request (${status})`,
     detail: problem.detail,
     code: problem.code,
+    requestId: problem.request_id,
     errors: Array.isArray(problem.errors) ? problem.errors : [],
     retryAfter,
   });
@@ -55,15 +57,19 @@ async function call(path, options) {
 /**
  * Asks which labels fit a video.
  * @param {File} file
- * @param {{labels: string[], segments: boolean}} question labels: empty for the default set
+ * @param {{labels: string, segments: boolean}} question labels: separated by commas (one that holds
+ *   a comma in double quotes), empty for the default set
  * @param {{signal: AbortSignal, onUpload: (share: number) => void}} progress share is 0 to 1
  * @returns {Promise<object|null>} the answer of POST /classify; null when it was cancelled
  */
 export function classify(file, { labels, segments }, { signal, onUpload }) {
   const form = new FormData();
   form.append("granularity", segments ? "segments" : "video");
-  for (const label of labels) form.append("labels", label);
-  if (labels.length) form.append("top_k", String(labels.length));
+  if (labels) {
+    form.append("labels", labels);
+    // Whoever names the labels wants to see what became of each.
+    form.append("top_k", String(MOST_ASKED));
+  }
   form.append("file", file, file.name);
   return new Promise((resolve, reject) => {
     // XMLHttpRequest, since fetch does not report how much of a body has been sent.
@@ -108,19 +114,23 @@ export function classify(file, { labels, segments }, { signal, onUpload }) {
 
 /**
  * Reads the default label set, page by page, up to MOST_LABELS.
- * @returns {Promise<{items: object[], complete: boolean}>}
+ * @param {string} query only labels that hold this text; all when it is empty
+ * @returns {Promise<{items: object[], size: number, complete: boolean}>} size is that of the set
  */
-export async function readLabels() {
+export async function readLabels(query = "") {
   const items = [];
   let token = "";
+  let size = 0;
   do {
-    const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
-    if (token) query.set("page_token", token);
-    const page = await call(`/labels?${query}`);
+    const asked = new URLSearchParams({ page_size: String(PAGE_SIZE) });
+    if (query) asked.set("query", query);
+    if (token) asked.set("page_token", token);
+    const page = await call(`/labels?${asked}`);
     items.push(...page.items);
+    size = page.label_set.size;
     token = page.next_page_token;
   } while (token && items.length < MOST_LABELS);
-  return { items, complete: !token };
+  return { items, size, complete: !token };
 }
 
 /** Adds or replaces labels of the default set. A label is a name or a record with one. */

@@ -47,7 +47,8 @@ export function drawRefusal(place, refusal) {
     box.append(element("ul", "", ...untold.map((error) => element("li", "", error.detail))));
   }
   if (refusal.retryAfter) box.append(element("p", "", `Try again in ${refusal.retryAfter} s.`));
-  if (refusal.code) box.append(element("p", "problem-code", element("code", "", refusal.code)));
+  const marks = [refusal.code, refusal.requestId].filter(Boolean).join(" · ");
+  if (marks) box.append(element("p", "problem-code", element("code", "", marks)));
   place.replaceChildren(box);
 }
 
@@ -73,7 +74,8 @@ function facts({ video, model, label_set: labels }) {
   if (video.rotation) seen.push(`turned by ${video.rotation}°`);
   add("Video", seen.join(" · "));
   add("Model", model.revision ? `${model.id} · ${model.revision}` : model.id);
-  if (labels) add("Labels", labels.revision == null ? labels.name : `${labels.name} · revision ${labels.revision}`);
+  const { name, revision } = labels;
+  add("Labels", name ? `${name} · revision ${revision}` : "only those asked for");
   return lines;
 }
 
@@ -96,7 +98,8 @@ export function drawAnswer(place, answer) {
     list.append(...answer.tags.map(tagRow));
     shown.push(list);
   } else if (!answer.unknown.is_unknown) {
-    shown.push(element("p", "empty", "There is no label to compare the video with."));
+    const reason = "No tag: the label set is empty, or no label reached its own threshold.";
+    shown.push(element("p", "empty", reason));
   }
   for (const warning of answer.video.warnings) {
     shown.push(element("p", "warning", warning));

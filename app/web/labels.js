@@ -1,10 +1,13 @@
 // The default label set: listed, searched, extended and cut.
 
-import { MOST_LABELS, Refusal, deleteLabel, putLabels, readLabels } from "./api.js";
+import { Refusal, deleteLabel, putLabels, readLabels } from "./api.js";
 import { drawRefusal } from "./draw.js";
 
 const MOST_SHOWN = 600;
-const WRITABLE = ["name", "prompts", "aliases", "description", "threshold", "metadata"];
+const SEARCH_PAUSE = 250;
+const WRITABLE = [
+  "name", "prompts", "aliases", "description", "language", "threshold", "enabled", "metadata",
+];
 
 const at = (id) => document.getElementById(id);
 
@@ -14,7 +17,13 @@ function keyOf(name) {
 }
 
 function record(item) {
-  return Object.fromEntries(WRITABLE.filter((field) => item[field] != null).map((field) => [field, item[field]]));
+  const given = WRITABLE.filter((field) => item[field] != null);
+  return Object.fromEntries(given.map((field) => [field, item[field]]));
+}
+
+function holds(item, words) {
+  const texts = [item.name, ...item.aliases].map(keyOf);
+  return words.every((word) => texts.some((text) => text.includes(word)));
 }
 
 /**
@@ -26,9 +35,13 @@ export function createLabels(onChange) {
   const prompts = at("label-prompts");
   const add = at("label-add");
   const list = at("labels-list");
+  const box = list.parentElement;
   const undo = at("undo");
   let items = [];
+  let size = 0;
+  // False when the set is too large to be held here: then the service searches it.
   let complete = true;
+  let asked = 0;
   let loaded = false;
   let removed = null;
   let fresh = "";
@@ -55,22 +68,21 @@ export function createLabels(onChange) {
 
   function draw() {
     const wanted = keyOf(name.value);
-    const words = wanted.split(" ");
-    const matching = items.filter((item) => words.every((word) => keyOf(item.name).includes(word)));
+    const matching = items.filter((item) => holds(item, wanted.split(" ")));
     const known = stored(wanted) !== undefined;
     const worded = prompts.value.trim() !== "";
     list.replaceChildren(...matching.slice(0, MOST_SHOWN).map(row));
-    add.disabled = wanted === "" || (known && !worded);
+    add.disabled = !loaded || wanted === "" || (known && !worded);
     add.textContent = known ? (worded ? "Change" : "Added") : "Add";
+    const more = matching.length - MOST_SHOWN;
     let note = "";
-    if (!items.length) note = "There is no label yet. Add the first one above.";
+    if (!size) note = "There is no label yet. Add the first one above.";
     else if (!matching.length) note = `No label contains “${name.value.trim()}”. Add it?`;
-    else if (matching.length > MOST_SHOWN) note = `${matching.length - MOST_SHOWN} more: type to narrow them down.`;
-    else if (!complete) note = `Only the first ${MOST_LABELS} labels are listed.`;
+    else if (more > 0) note = `${more} more: type to narrow them down.`;
+    else if (!complete) note = `Only ${items.length} labels are listed: type to search all.`;
     at("labels-empty").textContent = note;
     at("labels-empty").hidden = note === "";
-    const count = items.length.toLocaleString("en");
-    at("labels-count").textContent = complete ? count : `${count}+`;
+    at("labels-count").textContent = size.toLocaleString("en");
   }
 
   async function attempt(work) {
@@ -91,24 +103,35 @@ export function createLabels(onChange) {
   }
 
   async function load() {
+    const turn = ++asked;
     const read = await attempt(async () => {
-      ({ items, complete } = await readLabels());
-      items.sort((a, b) => a.name.localeCompare(b.name, "en"));
+      const answer = await readLabels(complete ? "" : name.value);
+      if (turn !== asked) return;
+      items = answer.items.sort((a, b) => a.name.localeCompare(b.name, "en"));
+      size = answer.size;
+      complete &&= answer.complete;
       loaded = true;
     });
+    at("labels-retry").hidden = read || loaded;
     if (read) draw();
     else if (!loaded) at("labels-empty").textContent = "The labels could not be loaded.";
   }
 
   async function put(label, done) {
     const shown = label.name.trim();
-    if (!(await attempt(() => putLabels([label])))) return;
+    let warnings = [];
+    const written = await attempt(async () => {
+      ({ warnings } = await putLabels([label]));
+    });
+    if (!written) return;
     fresh = keyOf(shown);
     name.value = "";
     prompts.value = "";
     await load();
-    say(done);
-    list.querySelector(".fresh")?.scrollIntoView({ block: "nearest" });
+    say([done, ...warnings.map((warning) => warning.detail)].join(" "));
+    // Only the list is scrolled: the page stays where its reader has it.
+    const entry = list.querySelector(".fresh");
+    if (entry) box.scrollTop = entry.offsetTop - box.offsetTop - box.clientHeight / 2;
     onChange();
   }
 
@@ -119,27 +142,35 @@ export function createLabels(onChange) {
     await load();
     say(`Removed “${item.name}”.`);
     undo.hidden = false;
-    // The removed row held the focus: its neighbour takes it, so that a keyboard user keeps the place.
+    // The removed row held the focus: its neighbour takes it, for those who use the keyboard.
     const next = list.children[Math.min(place, list.children.length - 1)];
     if (place >= 0) (next?.querySelector("button") ?? name).focus();
     onChange();
   }
 
-  for (const field of [name, prompts]) {
-    field.addEventListener("input", () => {
-      if (loaded) draw();
-    });
+  let pause = 0;
+  function narrow() {
+    if (loaded) draw();
+    clearTimeout(pause);
+    if (!complete) pause = setTimeout(load, SEARCH_PAUSE);
   }
+  name.addEventListener("input", narrow);
+  prompts.addEventListener("input", draw);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const shown = name.value.trim();
     if (!shown || add.disabled) return;
     const lines = prompts.value.split("\n").map((line) => line.trim()).filter(Boolean);
     const known = stored(keyOf(shown));
-    const label = { ...(known ? record(known) : { name: shown }), ...(lines.length ? { prompts: lines } : {}) };
+    const label = known ? record(known) : { name: shown };
+    if (lines.length) label.prompts = lines;
     put(label, known ? `Changed “${label.name}”.` : `Added “${shown}”.`);
   });
-  undo.addEventListener("click", () => put(removed, `“${removed.name}” is back.`));
+  at("labels-retry").addEventListener("click", load);
+  undo.addEventListener("click", () => {
+    name.focus();
+    put(removed, `“${removed.name}” is back.`);
+  });
 
   return { load };
 }

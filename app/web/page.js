@@ -37,7 +37,9 @@ function showRunning(on) {
   progress.hidden = !on;
   if (on) progress.value = 0;
   // What held the focus may be gone now: its successor takes it, for those who use the keyboard.
-  if (held === picker || held === at("tag") || held === at("cancel")) at(on ? "cancel" : "tag").focus();
+  if ([picker, at("tag"), at("cancel"), at("ask-again")].includes(held)) {
+    at(on ? "cancel" : "tag").focus();
+  }
 }
 
 function showUpload(share) {
@@ -59,26 +61,25 @@ function summary(answer, seconds) {
 }
 
 async function ask() {
-  if (video === null || running !== null) return;
-  const question = {
-    labels: at("only").value.split(",").map((label) => label.trim()).filter(Boolean),
-    segments: at("times").checked,
-  };
-  running = new AbortController();
-  at("ask-again").hidden = true;
+  if (video === null) return;
+  const question = { labels: at("only").value.trim(), segments: at("times").checked };
+  running?.abort();
+  const mine = new AbortController();
+  running = mine;
   drawRefusal(at("problem"), null);
   showRunning(true);
+  at("ask-again").hidden = true;
   say("Sending …");
   const began = performance.now();
   try {
-    const answer = await classify(video, question, { signal: running.signal, onUpload: showUpload });
+    const answer = await classify(video, question, { signal: mine.signal, onUpload: showUpload });
     if (answer === null) {
-      say("Cancelled.");
+      if (running === mine) say("Cancelled.");
       return;
     }
     drawAnswer(at("answer"), answer);
     if (question.segments) timeline.draw(answer);
-    else timeline.say("One answer for the whole video. Tick “Find when each action happens” for times.");
+    else timeline.say("Only the whole video was asked about.");
     say(summary(answer, (performance.now() - began) / 1000));
     at("tag").textContent = "Tag again";
   } catch (error) {
@@ -88,13 +89,16 @@ async function ask() {
     timeline.say("No answer, no times.");
     drawRefusal(at("problem"), error);
   } finally {
-    running = null;
-    showRunning(false);
+    // Another question may have taken the place of this one.
+    if (running === mine) {
+      running = null;
+      showRunning(false);
+    }
   }
 }
 
 function choose(files) {
-  if (!files.length || running !== null) return;
+  if (!files.length) return;
   [video] = files;
   URL.revokeObjectURL(player.src);
   player.src = URL.createObjectURL(video);

@@ -4,6 +4,7 @@ import { clock, drawNothing, element, percent } from "./draw.js";
 
 const MOST_LANES = 5;
 const MOST_TICKS = 6;
+const TOUCHING = 0.001;
 const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
 
 function lanesOf({ segments, tags }) {
@@ -12,7 +13,15 @@ function lanesOf({ segments, tags }) {
   for (const { start, end, tags: found } of segments) {
     for (const { label, score } of found) {
       if (!lanes.has(label)) lanes.set(label, []);
-      lanes.get(label).push({ label, start, end, score });
+      const spans = lanes.get(label);
+      const last = spans.at(-1);
+      // A segment ends where any label does: this one may go on in the next.
+      if (last && start - last.end < TOUCHING) {
+        last.end = end;
+        last.score = Math.max(last.score, score);
+      } else {
+        spans.push({ label, start, end, score });
+      }
     }
   }
   const best = (spans) => Math.max(...spans.map((span) => span.score));
@@ -109,9 +118,8 @@ export function createTimeline(place, onSeek) {
       const drawn = element("div", "lanes", ...lanes.slice(0, MOST_LANES).map(lane));
       drawn.append(element("div", "over", playhead), ruler(duration));
       place.replaceChildren(drawn);
-      if (lanes.length > MOST_LANES) {
-        place.append(element("p", "note", `${lanes.length - MOST_LANES} weaker labels are left out.`));
-      }
+      const left = lanes.length - MOST_LANES;
+      if (left > 0) place.append(element("p", "note", `Labels left out, weaker ones: ${left}.`));
       place.querySelector(".span").tabIndex = 0;
       this.move(0);
     },
