@@ -13,12 +13,17 @@ ENV PATH=/opt/kinolex/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 
-# ---- dependencies: rebuilt only when pyproject.toml or constraints.txt changes ------------
+# ---- dependencies: installed anew only when the list of them changes ----------------------
+FROM base AS requirements
+WORKDIR /build
+COPY docker/dependencies.py pyproject.toml ./
+RUN python3 dependencies.py postgres > requirements.txt
+
 FROM base AS environment
 WORKDIR /build
 RUN python3 -m venv /opt/kinolex
-COPY docker/dependencies.py pyproject.toml constraints.txt ./
-RUN python3 dependencies.py postgres > requirements.txt
+COPY constraints.txt ./
+COPY --from=requirements /build/requirements.txt ./
 
 FROM environment AS dependencies-cpu
 ARG TORCH_INDEX_URL=
