@@ -71,7 +71,7 @@ class Spool:
         os.close(self._fd)
 
     def _memory_file(self) -> int:
-        return os.memfd_create("kinolex-upload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        return os.memfd_create("kinolex-uploads", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
     def _disk_file(self) -> int:
         # O_TMPFILE where the file system has it, else made and unlinked at once

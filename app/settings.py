@@ -21,7 +21,9 @@ Names = Annotated[tuple[str, ...], NoDecode]
 class Settings(BaseSettings):
     """The service's settings; none changes after start."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
@@ -41,6 +43,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Folder of the label database.")
     database_url: str = Field(
         "",
+        repr=False,
         description="SQLAlchemy URL of the label store; empty: `labels.sqlite` in the data "
         "folder. `postgresql://...` lets several machines share the labels.",
     )
@@ -119,6 +122,7 @@ class Settings(BaseSettings):
     max_ad_hoc_labels: int = Field(
         1000, ge=1, description="Most labels that one request may bring along."
     )
+    max_labels: int = Field(1_000_000, ge=1, description="Most labels that a label set may hold.")
     queue_size: int = Field(
         32, ge=1, description="Videos that may wait for decoding; more get 503."
     )

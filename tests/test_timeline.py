@@ -1,0 +1,99 @@
+"""Windows' tags to segments."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from app.timeline import Timeline, draw_timeline
+from model import Tag, Window
+
+
+def timeline(
+    scores: Sequence[Mapping[str, float]],
+    *,
+    top_k: int = 5,
+    min_score: float = 0.0,
+    thresholds: Mapping[str, float] | None = None,
+    stride: float = 1.0,
+    window: float = 1.0,
+) -> Timeline:
+    windows = [Window(i * stride, i * stride + window) for i in range(len(scores))]
+    tags = [
+        [
+            Tag(label, score, score, rank, label)
+            for rank, (label, score) in enumerate(
+                sorted(of.items(), key=lambda item: -item[1]), start=1
+            )
+        ]
+        for of in scores
+    ]
+    return draw_timeline(
+        windows,
+        tags,
+        top_k=top_k,
+        min_score=min_score,
+        thresholds=thresholds or {},
+        duration_seconds=windows[-1].end_seconds if windows else 0.0,
+    )
+
+
+def spans(drawn: Timeline) -> list[tuple[float, float, dict[str, float]]]:
+    return [
+        (s.start_seconds, s.end_seconds, {tag.label: tag.score for tag in s.tags})
+        for s in drawn.segments
+    ]
+
+
+def test_neighbouring_windows_of_a_label_are_one_segment_with_its_best_score() -> None:
+    drawn = timeline([{"a": 0.6}, {"a": 0.9}, {"a": 0.5}, {"b": 0.8}])
+
+    assert spans(drawn) == [(0, 3, {"a": 0.9}), (3, 4, {"b": 0.8})]
+    assert drawn.duration_ratios == {"a": 0.75, "b": 0.25}
+
+
+def test_a_dip_does_not_end_a_segment_but_a_gap_does() -> None:
+    drawn = timeline([{"a": 0.9}, {"a": 0.3}, {"a": 0.9}, {"a": 0.01}, {"a": 0.9}])
+
+    assert spans(drawn) == [(0, 3, {"a": 0.9}), (4, 5, {"a": 0.9})]
+
+
+def test_labels_of_the_same_span_share_a_segment_best_first() -> None:
+    drawn = timeline([{"a": 0.6, "b": 0.9}])
+
+    assert spans(drawn) == [(0, 1, {"b": 0.9, "a": 0.6})]
+    assert [tag.rank for tag in drawn.segments[0].tags] == [1, 2]
+
+
+def test_what_is_weak_beside_the_best_of_the_video_is_left_out() -> None:
+    assert spans(timeline([{"a": 0.9, "b": 0.4}, {"b": 0.2}])) == [(0, 1, {"a": 0.9})]
+
+
+def test_a_video_without_a_strong_label_still_has_its_best_moments() -> None:
+    assert spans(timeline([{"a": 0.02}, {"a": 0.2}, {"a": 0.02}])) == [(1, 2, {"a": 0.2})]
+
+
+def test_min_score_and_a_labels_threshold_keep_segments_away() -> None:
+    scores = [{"a": 0.6, "b": 0.5}]
+
+    assert spans(timeline(scores, min_score=0.55)) == [(0, 1, {"a": 0.6})]
+    assert spans(timeline(scores, min_score=0.7)) == []
+    assert spans(timeline(scores, thresholds={"a": 0.7})) == [(0, 1, {"b": 0.5})]
+
+
+def test_only_labels_that_are_asked_for_somewhere_have_segments() -> None:
+    drawn = timeline([{"a": 0.9, "b": 0.8}, {"a": 0.9, "b": 0.8}], top_k=1)
+
+    assert spans(drawn) == [(0, 2, {"a": 0.9})]
+
+
+def test_overlapping_windows_give_a_segment_from_the_first_to_the_end_of_the_last() -> None:
+    drawn = timeline([{"a": 0.9}, {"a": 0.8}, {}, {}, {"a": 0.7}], stride=1, window=2)
+
+    assert spans(drawn) == [(0, 3, {"a": 0.9}), (4, 6, {"a": 0.7})]
+
+
+@pytest.mark.parametrize("scores", [[], [{}], [{}, {}]])
+def test_nothing_found_is_no_segment(scores: Sequence[Mapping[str, float]]) -> None:
+    drawn = timeline(scores)
+
+    assert (drawn.segments, drawn.duration_ratios) == ((), {})
