@@ -67,9 +67,9 @@ class StoreAsDict(RuleBasedStateMachine):
     @rule(writer=WRITERS, name=SETS, label=NAMES)
     def remove(self, writer: int, name: str, label: str) -> None:
         if label in self.sets.get(name, {}):
-            state = self.stores[writer].remove(name, label)
+            written = self.stores[writer].remove(name, label)
             del self.sets[name][label]
-            self.written(name, state.revision)
+            self.written(name, written.state.revision)
             return
         with pytest.raises(LabelNotFound if name in self.sets else SetNotFound):
             self.stores[writer].remove(name, label)
@@ -80,7 +80,7 @@ class StoreAsDict(RuleBasedStateMachine):
             with pytest.raises(SetNotFound):
                 self.stores[writer].delete_set(name)
             return
-        self.written(name, self.stores[writer].delete_set(name).revision)
+        self.written(name, self.stores[writer].delete_set(name).state.revision)
         del self.sets[name]
 
     @rule(writer=WRITERS, source=st.sampled_from(["default", "sports"]))

@@ -10,6 +10,7 @@ from app.store.labels import LabelStore, everyday_actions
 from app.store.records import (
     ALWAYS,
     DEFAULT_SET,
+    SET_NAME,
     Condition,
     ConditionFailed,
     LabelNotFound,
@@ -30,6 +31,7 @@ from app.store.records import (
 __all__ = [
     "ALWAYS",
     "DEFAULT_SET",
+    "SET_NAME",
     "Condition",
     "ConditionFailed",
     "LabelNotFound",

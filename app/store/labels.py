@@ -178,16 +178,16 @@ class LabelStore:
         """Makes the set hold these labels and no others. Raises like `upsert`."""
         return self._put(set_name, labels, condition, report, replace=True)
 
-    def remove(self, set_name: str, name: str, *, condition: Condition = ALWAYS) -> SetState:
+    def remove(self, set_name: str, name: str, *, condition: Condition = ALWAYS) -> Written:
         """Removes one label. Raises SetNotFound, LabelNotFound or ConditionFailed."""
         key = label_key(name)
         with writing(self._engine) as connection:
             locked = lock_set(connection, set_name, condition)
             if not remove_labels(locked, [key]):
                 raise LabelNotFound(f"label set {set_name!r} has no label {name!r}")
-            return finish(locked, -1)
+            return Written(finish(locked, -1), removed=1)
 
-    def delete_set(self, set_name: str, *, condition: Condition = ALWAYS) -> SetState:
+    def delete_set(self, set_name: str, *, condition: Condition = ALWAYS) -> Written:
         """Deletes a set with its labels. Raises SetNotFound, SetProtected or ConditionFailed."""
         if set_name == DEFAULT_SET:
             raise SetProtected("the default set cannot be deleted; replace it with an empty list")

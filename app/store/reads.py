@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
-from app.store.records import LabelNotFound, LabelPage, SetNotFound, SetState, StoredLabel
+from app.store.records import SET_NAME, LabelNotFound, LabelPage, SetNotFound, SetState, StoredLabel
 from app.store.rows import LABEL_COLUMNS, set_state, stored_label
 from app.store.tables import SETS, LabelRow, PrototypeRow
 from model import label_key
@@ -13,6 +13,9 @@ from model import label_key
 
 def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
     """The row of a set that exists, locked against writers if asked. Raises SetNotFound."""
+    if not SET_NAME.fullmatch(name):
+        # some texts are no text to a database: it would refuse the query
+        raise SetNotFound("no label set has a name like this")
     statement = select(SETS).where(SETS.c.name == name, SETS.c.deleted.is_(False))
     row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
     if row is None:

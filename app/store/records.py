@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any, Literal, Protocol
 from model import KinolexError, Label, LabelIndex, Prototypes, TextEncoder, label_key
 
 DEFAULT_SET = "default"
+SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class PrototypeSource(Protocol):

@@ -50,7 +50,7 @@ def label_values(new: NewLabel, key: str) -> dict[str, Any]:
     }
 
 
-def label_of(row: Row[Any]) -> Label:
+def label_of(row: Any) -> Label:
     """The library's label in a row that has its columns."""
     return Label(row.name, tuple(row.prompts), tuple(row.aliases), row.description, row.threshold)
 

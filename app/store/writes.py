@@ -8,7 +8,15 @@ from sqlalchemy import Connection, Table, delete, insert, literal, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store.reads import set_row
-from app.store.records import Condition, NewLabel, SetNotFound, SetProtected, SetState
+from app.store.records import (
+    SET_NAME,
+    Condition,
+    NewLabel,
+    SetNotFound,
+    SetProtected,
+    SetState,
+    Written,
+)
 from app.store.rows import label_values, prototype_values, set_state, set_values
 from app.store.tables import (
     LABELS,
@@ -19,7 +27,7 @@ from app.store.tables import (
     PrototypeRow,
     RemovalRow,
 )
-from model import Prototypes
+from model import LabelError, Prototypes
 
 # Readers that are further behind read the whole set anew; the list of removals stays short.
 REVISIONS_OF_REMOVALS = 10_000
@@ -54,8 +62,10 @@ def lock_set(
     """Takes the set's row until the transaction ends and bumps its revision by one.
 
     Raises ConditionFailed when the condition does not hold, and SetNotFound when there is no such
-    set and `create` is not given.
+    set and `create` is not given, LabelError when the name cannot be that of a set.
     """
+    if not SET_NAME.fullmatch(name):
+        raise LabelError("a label set's name has 1 to 64 letters, digits, '.', '_' or '-'")
     now = datetime.now(UTC)
     if create:
         connection.execute(
@@ -292,13 +302,14 @@ def remove_all(locked: LockedSet) -> int:
     return locked.connection.execute(gone).rowcount
 
 
-def delete_set(locked: LockedSet) -> SetState:
+def delete_set(locked: LockedSet) -> Written:
     """Removes the set and its labels; the row stays, so that its revisions go on from here."""
-    state = finish(locked, -remove_all(locked), read_anew=True)
+    removed = remove_all(locked)
+    state = finish(locked, -removed, read_anew=True)
     locked.connection.execute(
         update(LabelSetRow).where(LabelSetRow.id == locked.id).values(deleted=True)
     )
-    return state
+    return Written(state, removed=removed)
 
 
 def copy_labels(locked: LockedSet, source_id: int) -> int:

@@ -1,0 +1,91 @@
+"""Label sets as a whole: list, read, replace or copy, delete."""
+
+from functools import partial
+
+from anyio import to_thread
+from fastapi import APIRouter, Request, Response
+
+from app.dependencies import StoreDep, TaggerDep
+from app.etags import etag, is_known, read_condition, require_condition, unchanged
+from app.label_schemas import (
+    OneSetAnswer,
+    PutSet,
+    SetAnswer,
+    SetsAnswer,
+    WriteAnswer,
+    body_schema,
+    new_labels,
+    read_body,
+)
+from app.routes.addressing import PageSize, PageToken, SetName, read_token, write_token
+from app.routes.writing import answer_write, json_body
+from app.schemas import ModelAnswer
+from app.store import Condition, LabelStore, Written
+
+router = APIRouter(tags=["label sets"])
+
+
+@router.get("/label-sets", summary="List label sets")
+async def list_sets(
+    store: StoreDep, tagger: TaggerDep, page_size: PageSize = 100, page_token: PageToken = ""
+) -> SetsAnswer:
+    """The label sets by name, page by page."""
+    read = partial(store.sets, after=read_token(page_token), limit=page_size + 1)
+    states = await to_thread.run_sync(read)
+    last = states[page_size - 1].name if len(states) > page_size else None
+    return SetsAnswer(
+        items=[SetAnswer.of(state) for state in states[:page_size]],
+        next_page_token=write_token(last),
+        model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+    )
+
+
+@router.get(
+    "/label-sets/{label_set}", summary="Read a label set's state", response_model=OneSetAnswer
+)
+async def get_set(
+    request: Request, response: Response, store: StoreDep, tagger: TaggerDep, label_set: SetName
+) -> OneSetAnswer | Response:
+    """The set's revision and size; its labels are under `/labels`."""
+    state = await to_thread.run_sync(store.state, label_set)
+    if is_known(request, state.revision):
+        return unchanged(state.revision)
+    response.headers["ETag"] = etag(state.revision)
+    return OneSetAnswer(
+        label_set=SetAnswer.of(state),
+        model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+    )
+
+
+@router.put(
+    "/label-sets/{label_set}",
+    summary="Replace, make or copy a label set",
+    openapi_extra=body_schema(PutSet),
+)
+async def put_set(
+    request: Request, response: Response, store: StoreDep, tagger: TaggerDep, label_set: SetName
+) -> WriteAnswer:
+    """Makes the set hold these labels and no others, or what another set holds.
+
+    Needs `If-Match` with the ETag of the set that is replaced, or `If-None-Match: *` to make it.
+    """
+    condition = require_condition(request)
+    body = await json_body(request)
+    written = await to_thread.run_sync(_put, store, label_set, body, condition)
+    return answer_write(response, written, tagger)
+
+
+def _put(store: LabelStore, label_set: str, body: bytes, condition: Condition) -> Written:
+    content = read_body(PutSet, body)
+    if content.copy_of is not None:
+        return store.copy_set(content.copy_of, label_set, condition=condition)
+    return store.replace(label_set, new_labels(content.labels or []), condition=condition)
+
+
+@router.delete("/label-sets/{label_set}", summary="Delete a label set")
+async def delete_set(
+    request: Request, response: Response, store: StoreDep, tagger: TaggerDep, label_set: SetName
+) -> WriteAnswer:
+    """Deletes the set with its labels. The set `default` can only be emptied."""
+    delete = partial(store.delete_set, label_set, condition=read_condition(request))
+    return answer_write(response, await to_thread.run_sync(delete), tagger)

@@ -1,0 +1,31 @@
+"""The routes of the labels alone, over a store with word vectors: no video, no model."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from app.problems import install_problems
+from app.routes import labels
+from app.store import LabelStore
+
+# what the routes say of the checkpoint
+_TAGGER = SimpleNamespace(model_id="words", revision="0")
+
+
+@contextmanager
+def label_client(store: LabelStore) -> Iterator[TestClient]:
+    """A client of an app that has only the labels."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
+        yield {"store": store, "tagger": _TAGGER}
+
+    app = FastAPI(lifespan=lifespan)
+    install_problems(app)
+    app.include_router(labels.router)
+    with TestClient(app) as client:
+        yield client
