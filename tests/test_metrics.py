@@ -10,7 +10,7 @@ from model.training.metrics import (
     auroc,
     class_means,
     confusions,
-    hits,
+    hits_at,
     reliability,
 )
 
@@ -20,12 +20,12 @@ TARGETS = np.array([0, 1, 2, 2])
 
 
 def test_a_hit_is_a_rank_within_k() -> None:
-    assert hits(SIMILARITIES, TARGETS, 1).tolist() == [True, False, False, True]
-    assert hits(SIMILARITIES, TARGETS, 2).tolist() == [True, True, False, True]
+    assert hits_at(SIMILARITIES, TARGETS, 1).tolist() == [True, False, False, True]
+    assert hits_at(SIMILARITIES, TARGETS, 2).tolist() == [True, True, False, True]
 
 
 def test_a_tie_is_no_hit() -> None:
-    assert not hits(np.ones((2, 3)), np.array([0, 2]), 2).any()
+    assert not hits_at(np.ones((2, 3)), np.array([0, 2]), 2).any()
 
 
 def test_accuracy_is_given_over_samples_and_over_classes() -> None:

@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.integer]
 Bools = npt.NDArray[np.bool_]
 
 
-def hits(similarities: Floats, targets: Ints, k: int) -> Bools:
+def hits_at(similarities: Floats, targets: Ints, k: int) -> Bools:
     """Whether the right class is among the `k` most similar, (N,)."""
     own = np.take_along_axis(similarities, targets[:, np.newaxis], axis=1)
     ranks: Ints = (similarities >= own).sum(axis=1)
@@ -48,7 +48,7 @@ def accuracy(similarities: Floats, targets: Ints) -> Accuracy:
     if not len(targets):
         raise ValueError("accuracy of no samples")
     classes = similarities.shape[1]
-    first, five = (hits(similarities, targets, k) for k in (1, 5))
+    first, five = (hits_at(similarities, targets, k) for k in (1, 5))
     return Accuracy(
         top1=float(first.mean()),
         top5=float(five.mean()),
