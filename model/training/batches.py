@@ -15,7 +15,7 @@ from model.sampling import SamplingConfig
 from model.training.augment import augment
 from model.training.config import BatchConfig
 from model.training.manifest import Sample
-from model.training.readers import read_clips, read_picture
+from model.training.readers import read_clips, read_pair, read_picture
 
 _TRIES = 20  # broken files in a row before a source is given up
 
@@ -86,11 +86,10 @@ class StepBatches(Dataset[Batch]):
 
     def is_picture_step(self, step: int) -> bool:
         """Whether the step takes pictures rather than videos."""
-        if not len(self._videos) or not self._batch.video_every:
-            return True
-        if not len(self._pictures):
-            return False
-        return (step + 1) % self._batch.video_every != 0
+        if not len(self._videos) or not len(self._pictures):
+            return len(self._pictures) > 0
+        every = self._batch.video_every
+        return not every or (step + 1) % every != 0
 
     def plan(self, step: int) -> Plan:
         """The samples, their texts and the candidates of a step, for all processes."""
@@ -98,10 +97,25 @@ class StepBatches(Dataset[Batch]):
         pictures = self.is_picture_step(step)
         pool = self._pictures if pictures else self._videos
         size = self._batch.pictures if pictures else self._batch.videos
-        chosen = rng.choice(pool, size, p=self._chances[pictures])
+        if self._batch.epoch_samples:
+            chosen = self._shuffled(pool, step * size, size)
+        else:
+            chosen = rng.choice(pool, size, p=self._chances[pictures])
         texts = np.array([rng.choice(self._text_rows[row]) for row in chosen])
         drawn = rng.choice(self._texts, min(self._candidates, self._texts), replace=False)
         return Plan(chosen, texts, np.unique(np.concatenate([texts, drawn])))
+
+    def _shuffled(
+        self, pool: npt.NDArray[np.int64], first: int, size: int
+    ) -> npt.NDArray[np.int64]:
+        """Places `first` to `first + size` of the endless row of shuffles of `pool`."""
+        epoch_length = min(self._batch.epoch_samples, len(pool))
+        epochs, places = np.divmod(np.arange(first, first + size), epoch_length)
+        drawn = [
+            np.random.default_rng([self._seed, int(epoch), len(pool), 1]).permutation(pool)
+            for epoch in np.unique(epochs)
+        ]
+        return np.array([drawn[e - epochs[0]][p] for e, p in zip(epochs, places, strict=True)])
 
     def __getitem__(self, step: int) -> Batch:
         plan = self.plan(step)
@@ -112,7 +126,7 @@ class StepBatches(Dataset[Batch]):
         for position in mine:
             rng = np.random.default_rng([self._seed, step, position])
             frames, text, misses = self._readable(plan, position, rng)
-            clips.append(self._clip(frames, rng))
+            clips.append(self._clip(frames, rng, picture=self.is_picture_step(step)))
             texts.append(text)
             skipped += misses
         rows = np.searchsorted(plan.candidates, np.array(texts))
@@ -133,18 +147,27 @@ class StepBatches(Dataset[Batch]):
         raise VideoError(f"{_TRIES} files in a row could not be read")
 
     def _frames(self, row: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """One frame of a picture, two of a pair, all of a video's clips."""
         sample = self._samples[row]
+        if sample.pair:
+            return read_pair(sample, self._batch.short_side)
         if sample.is_picture:
             return read_picture(sample, self._batch.short_side)
         return read_clips(sample, self._sampling, self._batch.short_side, rng=rng)
 
-    def _clip(self, frames: npt.NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
-        if len(frames) == 1:
-            return augment(frames, self._batch, rng, frames=self._batch.picture_frames).unsqueeze(0)
-        pixels = augment(frames, self._batch, rng, frames=len(frames))
-        return pixels.reshape(
-            self._sampling.clips, self._sampling.frames_per_clip, *pixels.shape[1:]
-        )
+    def _clip(
+        self, frames: npt.NDArray[np.uint8], rng: np.random.Generator, *, picture: bool
+    ) -> Tensor:
+        """(N, T, 3, side, side): one clip of a picture or a pair, all of a video's."""
+        if not picture:
+            pixels = augment(frames, self._batch, rng, frames=len(frames))
+            return pixels.reshape(self._sampling.clips, -1, *pixels.shape[1:])
+        length = self._batch.picture_frames
+        if len(frames) == 2:
+            # the action starts in the first picture and ends in the second
+            halves = np.arange(length) * 2 // length if length > 1 else rng.integers(2, size=1)
+            frames = frames[halves]
+        return augment(frames, self._batch, rng, frames=length).unsqueeze(0)
 
 
 def _tempered(

@@ -1,7 +1,7 @@
 """What a training run is: one frozen value, read from a preset's TOML, kept beside its results."""
 
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +40,7 @@ class OptimiserConfig:
     a factor of 0.1 at each of `milestones` (shares of all steps; the paper: 0.4 and 0.8).
     `momentum` is SGD's. The first `head_steps` train the head alone (Kumar et al., ICLR 2022:
     LP-FT). `frozen_blocks` keeps the stem and that many blocks as they were; `ema_decay` 0 turns
-    averaging off.
+    averaging off. Gradients longer than `largest_gradient` are shortened to it, 0 for any length.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -55,15 +55,18 @@ class OptimiserConfig:
     frozen_blocks: int = 0
     freeze_statistics: bool = True
     ema_decay: float = 0.0
+    largest_gradient: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig:
     """What a step sees: sizes are samples over all processes.
 
-    Every `video_every`-th step takes `videos` videos, the others `pictures` pictures; 0 leaves a
-    kind out. `temper` is the power of a source's size in its chance to be drawn. `picture_frames`
-    above 1 turns pictures into moving clips (the paper's Ken Burns). Frames come with their short
+    Every `video_every`-th step takes `videos` videos, the others `pictures` pictures; 0 takes
+    pictures only, where there are any. `temper` is the power of a source's size in its chance to be
+    drawn. `epoch_samples` above 0 draws without replacement instead: that many samples of a fresh
+    shuffle of all, then of the next (the official code's epochs). `picture_frames` above 1 turns
+    pictures into moving clips (the paper's Ken Burns). Frames come with their short
     side at `short_side` and end as squares of `side`: a plain random crop of that size when
     `smallest_crop` is 0 (the paper), else a crop of random area, at least that share of the
     frame's, resized. A step runs in pieces of `micro_batch` samples, 0 for one piece.
@@ -76,6 +79,7 @@ class BatchConfig:
     videos: int = 16
     video_every: int = 0
     temper: float = 0.7
+    epoch_samples: int = 0
     picture_frames: int = 1
     smallest_crop: float = 0.0
     brightness: float = 0.0
@@ -83,7 +87,11 @@ class BatchConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """A whole run; `model_id` names the checkpoint that comes out."""
+    """A whole run; `model_id` names the checkpoint that comes out.
+
+    `centred` takes the mean of the labels' vectors off them; `precision` is that of the network's
+    forward and backward pass, weights stay in fp32.
+    """
 
     model_id: str
     network: NetworkName
@@ -101,7 +109,9 @@ class TrainConfig:
     held_out: str = ""
     seed: int = 0
     save_every: int = 100
-    dim: int = field(default=384)
+    dim: int = 384
+    centred: bool = True
+    precision: Literal["fp32", "bf16"] = "fp32"
 
     @property
     def encoder(self) -> EncoderConfig:
@@ -123,7 +133,7 @@ def read_preset(name_or_path: str, **changes: Any) -> TrainConfig:
         known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.toml")))
         raise ValueError(f"no preset {name_or_path!r}; there are {known}, or give a .toml file")
     document = tomllib.loads(path.read_text(encoding="utf-8"))
-    return replace(_train_config(document), **changes)
+    return replace(from_document(document), **changes)
 
 
 def as_document(config: TrainConfig) -> dict[str, Any]:
@@ -131,7 +141,11 @@ def as_document(config: TrainConfig) -> dict[str, Any]:
     return asdict(config)
 
 
-def _train_config(document: dict[str, Any]) -> TrainConfig:
+def from_document(document: dict[str, Any]) -> TrainConfig:
+    """The run from plain values; what they leave out has its default.
+
+    Raises ValueError on an unknown key, TypeError on a missing one.
+    """
     sections: dict[str, type[Any]] = {
         "sampling": SamplingConfig,
         "training_sampling": SamplingConfig,

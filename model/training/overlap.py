@@ -32,6 +32,11 @@ def _stemmer() -> Any:
     return snowballstemmer.stemmer("english")
 
 
+@cache
+def _empty_stems() -> frozenset[str]:
+    return frozenset(_stemmer().stemWords(sorted(_EMPTY_WORDS)))
+
+
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """A training text that overlaps with a held-out class, by which rule.
@@ -48,7 +53,7 @@ class Overlap:
 def lemmas(text: str) -> frozenset[str]:
     """The stems of the text's words without empty words ("play" is one: it says too little)."""
     stems = _stemmer().stemWords(_WORD.findall(text.casefold()))
-    return frozenset(stem for stem in stems if stem not in _EMPTY_WORDS)
+    return frozenset(stem for stem in stems if stem not in _empty_stems())
 
 
 def label_overlaps(

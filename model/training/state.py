@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.encoder import Network
-from model.training.config import TrainConfig, as_document
+from model.training.config import TrainConfig, as_document, from_document
 
 STATE = "state.safetensors"
 
@@ -36,7 +36,7 @@ def save_state(out: Path, state: TrainState, config: TrainConfig, step: int) -> 
     tensors["scale"] = state.scale.detach()
     for row, moments in state.optimiser.state_dict()["state"].items():
         tensors |= {f"moments.{row}.{k}": v for k, v in moments.items() if torch.is_tensor(v)}
-    metadata = {"step": str(step), "config": _canonical(config)}
+    metadata = {"step": str(step), "config": json.dumps(as_document(config), sort_keys=True)}
     partial = out / (STATE + ".partial")
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata)
     with partial.open("rb") as file:
@@ -53,7 +53,7 @@ def load_state(out: Path, state: TrainState, config: TrainConfig) -> int:
     if not path.exists():
         return 0
     step, saved = _metadata(path)
-    if saved != _canonical(config):
+    if not _is_same_run(saved, config):
         raise ValueError(
             f"{path} belongs to a run with another configuration; choose another --out"
         )
@@ -80,5 +80,9 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _canonical(config: TrainConfig) -> str:
-    return json.dumps(as_document(config), sort_keys=True)
+def _is_same_run(saved: str, config: TrainConfig) -> bool:
+    """Whether a saved run is this one; options it did not know yet count as left at default."""
+    try:
+        return from_document(json.loads(saved)) == config
+    except (ValueError, TypeError):
+        return False
