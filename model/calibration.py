@@ -22,8 +22,8 @@ _LEAST_SPREAD = 0.02
 class CalibrationConfig:
     """Parameters of the two logistics, fitted in training (`model.training.calibrate`).
 
-    `unknown_*` map the best standardised similarity of a set to the probability that one of its
-    labels applies; above `unknown_limit` the answer is said to be unknown, which on the fitting
+    `unknown_*` map the best standardised similarity of a set, less what chance gives a set of its
+    size, to the probability that one of its labels applies; above `unknown_limit` the answer is said to be unknown, which on the fitting
     classes wrongly rejects the share `unknown_false_positive_rate` of known videos.
     """
 
@@ -59,10 +59,18 @@ class Calibration:
         """Probability 0..1 that a label applies, from its standardised similarity."""
         return _logistic(self.config.score_slope * standardised + self.config.score_bias)
 
-    def unknown_score(self, best_standardised: float) -> float:
-        """Probability 0..1 that none of a set applies, from its best standardised similarity."""
-        known = self.config.unknown_slope * best_standardised + self.config.unknown_bias
-        return _logistic(-known)
+    def unknown_score(self, best_standardised: float, labels: int) -> float:
+        """Probability 0..1 that none of `labels` labels applies, from the best similarity."""
+        margin = best_standardised - expected_best(labels)
+        return _logistic(-(self.config.unknown_slope * margin + self.config.unknown_bias))
+
+
+def expected_best(labels: int) -> float:
+    """About the largest of `labels` independent standard normal values: sqrt(2 ln(n + 1)).
+
+    A larger set finds something similar by chance alone; "none of these" is asked beyond that.
+    """
+    return math.sqrt(2.0 * math.log(labels + 1))
 
 
 def _logistic(value: float) -> float:

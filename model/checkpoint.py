@@ -77,6 +77,8 @@ def save_checkpoint(
         directory / _WEIGHTS,
         metadata={"format": "pt"},
     )
+    # safetensors writes for its owner alone; a service runs as somebody else
+    (directory / _WEIGHTS).chmod(0o644)
     document = {"format_version": FORMAT_VERSION, **asdict(config)}
     (directory / _CONFIG).write_text(json.dumps(document, indent=2, default=list) + "\n")
     (directory / _CARD).write_text(card)

@@ -91,7 +91,7 @@ class Tagger:
         """
         info, embedding = self.embed(file, limits)
         hits = index.search(embedding[np.newaxis], top_k)[0]
-        return Tagged(info, self.tags(hits), self.unknown(hits))
+        return Tagged(info, self.tags(hits), self.unknown(hits, len(index)))
 
     def embed(
         self, file: BinaryIO, limits: VideoLimits | None = None
@@ -146,11 +146,11 @@ class Tagger:
             for rank, hit in enumerate(hits, start=1)
         )
 
-    def unknown(self, hits: Sequence[Hit]) -> Unknown:
-        """Whether none of the searched labels applies; certain when there were none."""
+    def unknown(self, hits: Sequence[Hit], labels: int) -> Unknown:
+        """Whether none of the `labels` searched labels applies; certain when there were none."""
         if not hits:
             return Unknown(1.0, True)
-        score = self.calibration.unknown_score(hits[0].standardised)
+        score = self.calibration.unknown_score(hits[0].standardised, labels)
         return Unknown(score, score > self.calibration.config.unknown_limit)
 
     @cached_property

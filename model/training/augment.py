@@ -29,7 +29,7 @@ def augment(
     first = random_box(height, width, config, rng)
     moves = len(clip) == 1 and frames > 1
     last = random_box(height, width, config, rng) if moves else first
-    pixels = torch.from_numpy(np.ascontiguousarray(clip)).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(np.array(clip)).permute(0, 3, 1, 2)
     if moves:
         steps = np.linspace(0.0, 1.0, frames)
         boxes = [tuple(np.add(np.multiply(first, 1 - s), np.multiply(last, s))) for s in steps]

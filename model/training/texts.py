@@ -1,5 +1,6 @@
 """The words of a training set as vectors, and what held-out classes take away from it."""
 
+import hashlib
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,18 +87,32 @@ def without_overlap(
 
 
 def build_bank(
-    samples: Sequence[Sample], text: TextEncoder, templates: Sequence[str]
+    samples: Sequence[Sample], text: TextEncoder, templates: Sequence[str], cache: Path
 ) -> tuple[TextBank, list[list[int]]]:
-    """The bank of all texts that the samples may be matched with, and each sample's rows in it."""
+    """The bank of all texts that the samples may be matched with, and each sample's rows in it.
+
+    Captions take minutes to embed; their vectors are kept in the folder `cache`.
+    """
     labels = sorted({sample.label for sample in samples if sample.label})
     captions = sorted({c for s in samples if not s.label for c in s.captions} - set(labels))
     mean = mean_of_labels(labels or captions, text, templates)
-    centred = normalise(text.encode(captions) - mean) if captions else np.empty((0, text.dim))
+    encoded = _encode_once(captions, text, cache) if captions else np.empty((0, text.dim))
+    centred = normalise((encoded - mean).astype(np.float32))
     vectors = np.concatenate([embed_labels(labels, text, templates, mean), centred])
     texts = (*labels, *captions)
     row_of = {name: row for row, name in enumerate(texts)}
     rows = [[row_of[name] for name in sample.texts] for sample in samples]
     return TextBank(texts, torch.from_numpy(vectors.astype(np.float32)), mean), rows
+
+
+def _encode_once(texts: Sequence[str], text: TextEncoder, cache: Path) -> npt.NDArray[np.float32]:
+    digest = hashlib.sha256("\n".join([text.model_hash, *texts]).encode()).hexdigest()
+    path = cache / f"captions-{digest[:16]}.npy"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(path, text.encode(texts))
+    vectors: npt.NDArray[np.float32] = np.load(path)
+    return vectors
 
 
 def imagenet_names() -> list[str]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 
-from model.encoder import Network, video_features
+from model.encoder import FrameNetwork, Network, video_features
 from model.text import TextEncoder
 from model.training.batches import Batch, StepBatches
 from model.training.config import TrainConfig
@@ -66,7 +66,7 @@ def train(
     torch.manual_seed(config.seed)
 
     # data
-    bank, text_rows = build_bank(samples, text, config.templates)
+    bank, text_rows = build_bank(samples, text, config.templates, out)
     batches = StepBatches(
         samples,
         text_rows,
@@ -82,6 +82,8 @@ def train(
 
     # network
     network = initial_network(config, text, bank.mean).to(device)
+    if isinstance(network, FrameNetwork):
+        network = network.to(memory_format=torch.channels_last)
     teacher = copy.deepcopy(network).requires_grad_(False).eval()
     freeze(network, config.optimiser)
     task = Task(network, teacher, bank.vectors.to(device), config).to(device)
@@ -139,17 +141,21 @@ class Task(nn.Module):
         """(B, N, T, 3, H, W) uint8 pixels and rows of texts to the loss and its terms."""
         set_training_mode(self.network, self._config.optimiser)
         values = (pixels.float() - self._mean) / self._std
-        with torch.set_grad_enabled(not self.head_only):
-            features = video_features(self.network, values)
         teacher, vectors = self._frozen
+        weight = self._config.objective.distillation
+        words, known_words = self.network.head.word_head, teacher.head.word_head
+        if self.head_only or weight:
+            # bf16 is twice as fast forward and slower backward (depthwise convolutions on CPUs)
+            with torch.no_grad(), torch.autocast(pixels.device.type, torch.bfloat16):
+                known = video_features(teacher, values).float()
+        # until the backbone moves, it is the teacher's
+        features = known if self.head_only else video_features(self.network, values)
         candidates = vectors[candidate_rows]
         terms = self._terms(features, candidates, target_rows)
-        head, weights = self.network.head, self._config.objective
-        if weights.distillation and head.word_head and teacher.head.word_head:
-            with torch.no_grad(), torch.autocast(pixels.device.type, torch.bfloat16):
-                known = teacher.head.word_head.classifier(video_features(teacher, values)).float()
-            ours = head.word_head.classifier(features)
-            terms["distillation"] = weights.distillation * distillation(ours, known)
+        if weight and words is not None and known_words is not None:
+            terms["distillation"] = weight * distillation(
+                words.classifier(features), known_words.classifier(known)
+            )
         return [torch.stack(list(terms.values())).sum(), *terms.values()]
 
     def _terms(self, features: Tensor, candidates: Tensor, rows: Tensor) -> dict[str, Tensor]:
