@@ -23,8 +23,9 @@ class CalibrationConfig:
     """Parameters of the two logistics, fitted in training (`model.training.calibrate`).
 
     `unknown_*` map the best standardised similarity of a set, less what chance gives a set of its
-    size, to the probability that one of its labels applies; above `unknown_limit` the answer is said to be unknown, which on the fitting
-    classes wrongly rejects the share `unknown_false_positive_rate` of known videos.
+    size, to the probability that one of its labels applies. Above `unknown_limit` the answer is
+    said to be unknown, which on the fitting classes wrongly rejects the share
+    `unknown_false_positive_rate` of known videos.
     """
 
     score_slope: float = 1.0
