@@ -4,11 +4,16 @@
 which silently stops running there fails the gate.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+
+# The tests' networks are tiny, and threads that wait for each other on a busy computer take ten
+# times as long. Read when torch is first imported, also by the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 
