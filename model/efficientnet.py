@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -73,11 +72,12 @@ def shift_in_time(features: Tensor, frames_per_clip: int, fraction: float) -> Te
     fold = int(features.shape[1] * fraction)
     if frames_per_clip == 1 or fold == 0:
         return features
-    clips = features.reshape(-1, frames_per_clip, *features.shape[1:])
-    later, earlier, rest = clips[:, :, :fold], clips[:, :, fold : 2 * fold], clips[:, :, 2 * fold :]
-    later = torch.cat([later[:, :1], later[:, :-1]], dim=1)
-    earlier = torch.cat([earlier[:, 1:], earlier[:, -1:]], dim=1)
-    return torch.cat([later, earlier, rest], dim=2).flatten(0, 1)
+    # a copy written in place keeps the memory format, which torch.cat over clips would not
+    shifted = features.clone()
+    before, after = (x.view(-1, frames_per_clip, *x.shape[1:]) for x in (features, shifted))
+    after[:, 1:, :fold] = before[:, :-1, :fold]
+    after[:, :-1, fold : 2 * fold] = before[:, 1:, fold : 2 * fold]
+    return shifted
 
 
 def _convolution(

@@ -5,14 +5,18 @@ section 4) and an EfficientNet-Lite with temporal shift (Lin et al., ICCV 2019) 
 Both average the features of a video's clips before the head, as the paper does (section 4.2).
 """
 
+import copy
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from itertools import pairwise
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.video import r2plus1d_18
 
 from model.efficientnet import EfficientNetLite
@@ -32,6 +36,14 @@ class EncoderConfig:
     dim: int
     shift_fraction: float = 0.125
     vocabulary: int = 0
+
+    def __post_init__(self) -> None:
+        if self.network not in get_args(NetworkName):
+            raise ValueError(f"network {self.network!r} is none of {get_args(NetworkName)}")
+        if self.dim < 1 or self.vocabulary < 0:
+            raise ValueError(f"dim {self.dim} or vocabulary {self.vocabulary} is too small")
+        if not 0.0 <= self.shift_fraction <= 0.5:
+            raise ValueError(f"shift_fraction must be in 0..0.5, not {self.shift_fraction}")
 
 
 class Encoder(Protocol):
@@ -105,7 +117,8 @@ class FrameNetwork(nn.Module):
 
     def features(self, clips: Tensor) -> Tensor:
         """(M, T, 3, H, W) clips to (M, F) features."""
-        frames = self.backbone(clips.flatten(0, 1), frames_per_clip=clips.shape[1])
+        pixels = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        frames = self.backbone(pixels, frames_per_clip=clips.shape[1])
         averaged: Tensor = frames.reshape(*clips.shape[:2], -1).mean(dim=1)
         return averaged
 
@@ -149,13 +162,25 @@ def build_network(config: EncoderConfig) -> Network:
     return ClipNetwork(config) if config.network == "r2plus1d_18" else FrameNetwork(config)
 
 
+def fold_batch_norm(network: Network) -> Network:
+    """A copy in evaluation mode with batch norms folded into the convolutions before them."""
+    folded = copy.deepcopy(network).eval()
+    for layers in list(folded.modules()):
+        if not isinstance(layers, nn.Sequential):
+            continue
+        for place, (layer, norm) in enumerate(pairwise(list(layers))):
+            if isinstance(layer, nn.Conv2d | nn.Conv3d) and isinstance(norm, _BatchNorm):
+                layers[place], layers[place + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
+    return folded
+
+
 class TorchEncoder:
-    """A network in evaluation mode on one device, behind the `Encoder` protocol."""
+    """A network's copy for inference on one device, behind the `Encoder` protocol."""
 
     def __init__(
         self, network: Network, dim: int, *, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
-        self._network = network.eval().to(device)
+        self._network = fold_batch_norm(network).to(device)
         self._device = torch.device(device)
         self._dtype = dtype
         self._dim = dim
@@ -167,7 +192,7 @@ class TorchEncoder:
 
     @property
     def network(self) -> Network:
-        """The network itself, for training and export."""
+        """The folded copy, for export; it is not meant to be trained."""
         return self._network
 
     def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """Frames as decoded to pixels as the network wants them; the numbers travel in the checkpoint."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,14 @@ class PreprocessConfig:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.crop_side <= self.short_side:
+            raise ValueError(f"crop_side {self.crop_side} must be in 1..{self.short_side}")
+        if not 1.0 <= self.max_aspect_ratio < math.inf:
+            raise ValueError(f"max_aspect_ratio must be at least 1, not {self.max_aspect_ratio}")
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+            raise ValueError(f"mean {self.mean} or std {self.std} is no normalisation")
+
 
 # The network halves its input five times; sides in whole steps waste no computation on padding.
 _SIDE_STEP = 32
@@ -45,11 +54,13 @@ def preprocess(
 ) -> Tensor:
     """(T, H, W, 3) uint8 RGB frames to (T, 3, h, w) float32 pixels on `device`.
 
-    Frames whose short side differs from `config.short_side` (a picture read elsewhere) are
-    resized first. Bytes travel to the device as uint8; the arithmetic happens there.
+    (h, w) is `crop_size` of the frame. Frames whose short side differs from `config.short_side`
+    (a picture read elsewhere) are resized first. Bytes travel to the device as uint8; the
+    arithmetic happens there.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device, non_blocking=True)
-    pixels = pixels.permute(0, 3, 1, 2)
+    # torch warns about memory that it may not write to, such as a file's that is mapped
+    writable = np.require(frames, requirements=["C_CONTIGUOUS", "WRITEABLE"])
+    pixels = torch.from_numpy(writable).to(device, non_blocking=True).permute(0, 3, 1, 2)
     height, width = pixels.shape[-2:]
     if min(height, width) != config.short_side:
         scale = config.short_side / min(height, width)
@@ -58,9 +69,10 @@ def preprocess(
             pixels.float(), (height, width), mode="bilinear", antialias=True
         )
     crop_height, crop_width = crop_size(height, width, config)
-    crop_height, crop_width = min(crop_height, height), min(crop_width, width)
     top, left = (height - crop_height) // 2, (width - crop_width) // 2
     middle = pixels[..., top : top + crop_height, left : left + crop_width].float()
-    scale_ = torch.tensor(config.std, device=middle.device).mul(255.0).view(3, 1, 1)
-    offset = torch.tensor(config.mean, device=middle.device).mul(255.0).view(3, 1, 1)
-    return ((middle - offset) / scale_).contiguous(memory_format=torch.channels_last)
+    mean, std = (
+        torch.tensor(values, device=middle.device).mul(255.0).view(3, 1, 1)
+        for values in (config.mean, config.std)
+    )
+    return ((middle - mean) / std).contiguous(memory_format=torch.channels_last)
