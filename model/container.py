@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from model.errors import (
     CorruptVideo,
+    EncryptedVideo,
     NotAVideo,
     NoVideoStream,
     PictureTooLarge,
@@ -129,8 +130,8 @@ def open_stream(
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open the container and choose its video stream, ready to decode on one thread.
 
-    Raises NotAVideo, StillPicture, CorruptVideo, NoVideoStream, UnsupportedCodec or
-    PictureTooLarge; what the caller's file object raises passes through.
+    Raises NotAVideo, StillPicture, CorruptVideo, NoVideoStream, UnsupportedCodec,
+    EncryptedVideo or PictureTooLarge; what the caller's file object raises passes through.
     """
     head = FileView(file).read(512)
     _refuse_pictures(head)
@@ -151,7 +152,14 @@ def open_stream(
             raise CorruptVideo("the container is damaged and cannot be read") from error
         raise NotAVideo("no allowed video format recognises these bytes") from error
     with container:
-        yield container, _choose_stream(container, limits)
+        try:
+            stream = _choose_stream(container, limits)
+        except UnsupportedCodec:
+            # Some encryption hides even the name of the codec.
+            if has_encrypted_track(file):
+                raise EncryptedVideo("the video is encrypted") from None
+            raise
+        yield container, stream
 
 
 def _refuse_pictures(head: bytes) -> None:

@@ -88,6 +88,7 @@ class FrameReader:
         # A jump back by more than a second is a new beginning, by less it is jitter.
         self._second = round(1 / time_base_of(stream))
         self._step = ticks_per_frame(stream)
+        self.decoded_packets = 0
         self.bad_packets = 0
         self.encrypted_packets = 0
 
@@ -129,8 +130,9 @@ class FrameReader:
 
     def drain(self) -> list[Shown]:
         """The frames still inside the decoder; afterwards only `seek` goes on."""
-        self._ended = True
-        self._send(None)
+        if not self._ended:
+            self._ended = True
+            self._send(None)
         shown, self._shown = self._shown, []
         return shown
 
@@ -222,6 +224,7 @@ class FrameReader:
             self._context.flush_buffers()
 
     def _send(self, packet: VideoPacket | None) -> None:
+        self.decoded_packets += packet is not None
         try:
             frames = self._context.decode(packet)
         except FOREIGN_ERRORS:

@@ -27,12 +27,13 @@ class Timeline:
     """Facts in the stream's ticks, taken from packets; `frames` is None where not counted.
 
     `skips(index, position, target)` is about how many frames would not be decoded when seeking
-    from the one to the other.
+    from the one to the other. A video that `restarts` its clock cannot be seeked by it.
     """
 
     end: int
     frames: int | None
     skips: Callable[[IndexEntries, int, int], int]
+    restarts: bool = False
 
 
 def read_timeline(
@@ -106,14 +107,17 @@ def _from_listing(reader: FrameReader, stream: VideoStream, start: int) -> Timel
     times: list[int] = []
     keys: list[int] = []
     count, offset, latest, end = 0, 0, start, start
+    decoded_at: int | None = None
     for packet in reader.packets():
         pts = packet.pts if packet.pts is not None else packet.dts
         count += not packet.is_discard
         if pts is None or packet.is_discard:
             continue
-        if pts + offset < latest - 10 * second:
-            # A recording that starts its clock again; the reader mends its frames the same way.
-            offset = latest + step - pts
+        if packet.dts is not None:
+            if decoded_at is not None and packet.dts < decoded_at - second:
+                # A recording that starts its clock again; frames are mended the same way.
+                offset = latest + step - pts
+            decoded_at = packet.dts
         latest = max(latest, pts + offset)
         end = max(end, pts + offset + (packet.duration or step))
         times.append(pts + offset)
@@ -128,7 +132,7 @@ def _from_listing(reader: FrameReader, stream: VideoStream, start: int) -> Timel
         place = bisect_right(keys, target) - 1
         return bisect_left(times, keys[place]) - bisect_right(times, position) if keys else 0
 
-    return Timeline(max(end, start + 1), count, skips)
+    return Timeline(max(end, start + 1), count, skips, restarts=offset != 0)
 
 
 def _from_tail(reader: FrameReader, stream: VideoStream, start: int) -> Timeline:

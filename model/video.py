@@ -117,9 +117,13 @@ def open_video(file: BinaryIO, limits: VideoLimits | None = None) -> Iterator["O
 
 
 class OpenVideo:
-    """A video with its facts known. Made by `open_video`, valid until that ends."""
+    """A video with its facts known. Made by `open_video`, valid until that ends.
+
+    `decoded_packets` counts what the decoder was given by all decodes: the real work.
+    """
 
     def __init__(self, file: BinaryIO, limits: VideoLimits, stack: ExitStack) -> None:
+        self.decoded_packets = 0
         self._file = file
         self._limits = limits
         self._container, self._stream = stack.enter_context(open_stream(file, limits))
@@ -128,7 +132,7 @@ class OpenVideo:
         self._first = self._first_frame()
         frame = self._first.frame
         check_size(frame.width, frame.height, limits)
-        self._turn = Turn.of(frame)
+        self.turn = Turn.of(frame)
         self._timeline = read_timeline(file, limits, self._container, self._stream, self._first.pts)
         self.info = self._describe(frame)
         if self.info.duration_seconds > limits.max_duration_seconds:
@@ -170,14 +174,15 @@ class OpenVideo:
             warnings.append(f"{bits} bits per colour are reduced to 8")
         rate = self._frames_per_second(duration)
         if rate > self._limits.max_frames_per_second:
-            warnings.append(f"the header's {rate:g} frames/s are beyond the limit")
-            rate = self._limits.max_frames_per_second
+            limit = self._limits.max_frames_per_second
+            warnings.append(f"{rate:g} frames/s are taken as {limit:g}")
+            rate = limit
         return VideoInfo(
             duration_seconds=duration,
             frames_per_second=rate,
             width=width,
             height=height,
-            rotation=self._turn.degrees,
+            rotation=self.turn.degrees,
             codec=codec_name(self._stream) or "",
             warnings=tuple(warnings),
         )
@@ -192,7 +197,7 @@ class OpenVideo:
         aspect = self._stream.sample_aspect_ratio
         stretch = float(aspect) if aspect and 0.01 <= aspect <= 100 else 1.0
         width, height = max(1, round(frame.width * stretch)), frame.height
-        return (height, width) if self._turn.transposed else (width, height)
+        return (height, width) if self.turn.transposed else (width, height)
 
     def decode(
         self,
@@ -211,12 +216,12 @@ class OpenVideo:
         # A time equal to a frame's own, as floats have it, must not fall on the one before.
         ticks = self._first.pts + np.floor(times / self._seconds_per_tick + 1e-6).astype(np.int64)
         wanted, places = np.unique(ticks, return_inverse=True)
-        canvas = Canvas(short_side, self.info.width, self.info.height, self._turn)
+        canvas = Canvas(short_side, self.info.width, self.info.height, self.turn)
         shape = (times.size, *canvas.shape)
         frames = allocate(shape) if allocate else np.empty(shape, np.uint8)
         shown_at = np.empty(times.size)
         warnings: tuple[str, ...] = ()
-        for strict in (True, False):
+        for strict in (False,) if self._timeline.restarts else (True, False):
             try:
                 with self._reader(strict, keyframes_only) as (reader, first, skips):
                     reader.aim(wanted.tolist())
@@ -225,6 +230,7 @@ class OpenVideo:
                         frames[here] = canvas.draw(shown)
                         shown_at[here] = (shown.pts - self._first.pts) * self._seconds_per_tick
                     warnings = _damage(reader)
+                    self.decoded_packets += reader.decoded_packets
                 break
             except UnreliableStreamError:
                 # What was drawn so far is drawn again, from a reader that trusts nothing.

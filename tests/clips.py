@@ -5,6 +5,7 @@ black and white blocks, so that a test can say which frame it was given.
 """
 
 import io
+import tempfile
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -98,10 +99,11 @@ def write_clip(
         if codec not in ("mjpeg", "prores", "magicyuv"):
             stream.codec_context.gop_size = gop
             stream.codec_context.max_b_frames = b_frames
-        if codec not in ("mpeg4", "mpeg2video", "mpeg1video", "msmpeg4", "h263", "flv", "wmv2"):
-            # These encoders want the clock of their frame rate; all others take a fine one.
-            stream.codec_context.time_base = TIME_BASE
-        time_base = stream.codec_context.time_base or 1 / rate
+        coarse = ("mpeg4", "mpeg2video", "mpeg1video", "msmpeg4", "h263", "flv", "wmv2")
+        # These encoders and AVI want the clock of their frame rate; all others take a fine one.
+        own_clock = codec in coarse or container == "avi"
+        stream.codec_context.time_base = 1 / rate if own_clock else TIME_BASE
+        time_base = stream.codec_context.time_base
         quiet = {"libx265": {"x265-params": "log-level=none"}, "libsvtav1": {"preset": "12"}}
         stream.codec_context.options = {**quiet.get(codec, {}), **dict(codec_options or {})}
         if sample_aspect is not None:
@@ -143,9 +145,11 @@ def _write_silence(
 
 def clip_bytes(**options: object) -> bytes:
     """The bytes of `write_clip` with the same options."""
-    buffer = io.BytesIO()
-    write_clip(buffer, **options)  # type: ignore[arg-type]  # passed on as they are
-    return buffer.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        # A real file, because `faststart` reads back what it wrote.
+        path = Path(folder) / "clip"
+        write_clip(path, **options)  # type: ignore[arg-type]  # passed on as they are
+        return path.read_bytes()
 
 
 def sound_bytes(container: str = "mp4") -> bytes:
