@@ -238,3 +238,37 @@ def test_a_caller_who_has_the_revision_is_not_sent_it_again(client: TestClient) 
 
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", seen)
     assert changed.status_code == 200
+
+
+@pytest.mark.parametrize("file_format", ["ndjson", "csv"])
+def test_a_set_goes_out_as_a_file_and_comes_back(client: TestClient, file_format: str) -> None:
+    client.put("/labels", json={"labels": [{"name": "rowing", "aliases": ["sculling", "a|b"]}]})
+    before = client.get("/labels").json()["items"]
+    file = client.get("/labels", params={"format": file_format})
+
+    for name in ("rowing", "juggling", "riding a horse"):
+        client.delete(f"/labels/{name}")
+    answer = client.put(
+        "/labels", content=file.content, headers={"Content-Type": file.headers["content-type"]}
+    )
+
+    assert (answer.status_code, answer.json()["created"]) == (200, 3)
+    after = client.get("/labels").json()["items"]
+    times = ("created_at", "updated_at")
+    for item in (*before, *after):
+        for key in times:
+            item.pop(key)
+    assert after == before
+    assert file.headers["content-disposition"] == f'attachment; filename="default.{file_format}"'
+
+
+def test_a_file_that_is_not_utf_8_is_refused(client: TestClient) -> None:
+    answer = client.put("/labels", content=b"name\n\xff\n", headers={"Content-Type": "text/csv"})
+
+    assert answer.status_code == 422
+
+
+def test_a_set_that_is_not_there_is_not_exported(client: TestClient) -> None:
+    answer = client.get("/label-sets/nowhere/labels", params={"format": "csv"})
+
+    assert answer.json()["code"] == "label_set_not_found"

@@ -7,16 +7,8 @@ from fastapi import APIRouter, Request, Response
 
 from app.dependencies import StoreDep, TaggerDep
 from app.etags import etag, is_known, read_condition, require_condition, unchanged
-from app.label_schemas import (
-    OneSetAnswer,
-    PutSet,
-    SetAnswer,
-    SetsAnswer,
-    WriteAnswer,
-    body_schema,
-    new_labels,
-    read_body,
-)
+from app.label_fields import PutSet, body_schema, new_labels, read_body
+from app.label_schemas import OneSetAnswer, SetAnswer, SetsAnswer, WriteAnswer
 from app.routes.addressing import PageSize, PageToken, SetName, read_token, write_token
 from app.routes.writing import answer_write, json_body
 from app.schemas import ModelAnswer

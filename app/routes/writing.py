@@ -17,10 +17,14 @@ async def json_body(request: Request) -> bytes:
 
     Raises UnsupportedMediaType; asking for JSON also keeps out the forms of foreign web pages.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise UnsupportedMediaType("send labels as application/json")
+    if content_type(request) != "application/json":
+        raise UnsupportedMediaType("send application/json")
     return await request.body()
+
+
+def content_type(request: Request) -> str:
+    """The media type of the body, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def answer_write(

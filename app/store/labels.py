@@ -70,12 +70,13 @@ class LabelStore:
         *,
         first_labels: Sequence[str] | None = None,
         max_labels: int = 1_000_000,
+        complete_vectors: bool = True,
     ) -> Self:
         """Opens the database, makes or migrates its tables, and fills a new one.
 
         `first_labels` (our everyday actions unless given) become the default set when there is
         none yet. Labels without vectors in the source's text space get them: a few at once, many
-        in the background. Raises StoreMismatch when the URL or the schema is not ours.
+        in the background, none if not `complete_vectors`. Raises StoreMismatch when the URL or the schema is not ours.
         """
         engine = open_engine(database_url)
         store = cls(engine, source, max_labels=max_labels)
@@ -84,7 +85,8 @@ class LabelStore:
             if not store._has_default_set():
                 names = everyday_actions() if first_labels is None else first_labels
                 store.upsert(DEFAULT_SET, [NewLabel(Label(name)) for name in names])
-            store._complete_vectors()
+            if complete_vectors:
+                store._complete_vectors()
         return store
 
     def close(self) -> None:

@@ -1,0 +1,114 @@
+"""`kinolex labels` on a database of its own; only embedding loads the checkpoint."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from app.labels_cli import cli
+from app.store import DEFAULT_SET, LabelStore, NewLabel
+from model import Label
+from tests.word_vectors import WordSource
+
+
+@pytest.fixture
+def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("KINOLEX_DATA_DIR", str(tmp_path / "data"))
+    url = f"sqlite:///{tmp_path / 'data' / 'labels.sqlite'}"
+    store = LabelStore.open(url, WordSource(), first_labels=["juggling", "riding a horse"])
+    store.upsert(
+        DEFAULT_SET, [NewLabel(Label("rowing [boat]", ("in a boat",), ("sculling",), None, 0.25))]
+    )
+    store.close()
+    return url
+
+
+def run(*arguments: str, typed: str | None = None) -> Result:
+    return CliRunner().invoke(cli, arguments, input=typed)
+
+
+def names_in(url: str, label_set: str = DEFAULT_SET) -> list[str]:
+    store = LabelStore.open(url, WordSource(), complete_vectors=False)
+    try:
+        return [stored.new.label.name for stored in store.export(label_set)]
+    finally:
+        store.close()
+
+
+@pytest.mark.usefixtures("url")
+def test_labels_are_listed_with_what_was_said_of_them() -> None:
+    listed = run("list")
+    searched = run("list", "--search", "HORSE")
+
+    assert listed.exit_code == 0
+    for shown in ("juggling", "rowing [boat]", "in a boat", "sculling", "0.25"):
+        assert shown in listed.stdout
+    assert "riding a horse" in searched.stdout
+    assert "juggling" not in searched.stdout
+    assert "1 of 3 in 'default', revision 2" in searched.stderr
+
+
+def test_a_removed_label_is_gone(url: str) -> None:
+    removed = run("remove", "JUGGLING", "riding a horse")
+
+    assert removed.exit_code == 0
+    assert names_in(url) == ["rowing [boat]"]
+
+
+@pytest.mark.usefixtures("url")
+def test_what_fails_is_said_in_a_sentence() -> None:
+    missing = run("remove", "swimming")
+    no_set = run("list", "--set", "sports")
+    file = run("import", "-", "--format", "csv", typed="nmae\nx\n")
+
+    assert [each.exit_code for each in (missing, no_set, file)] == [1, 1, 1]
+    assert "(label_not_found)" in missing.stderr
+    assert "(label_set_not_found)" in no_set.stderr
+    assert file.stderr.startswith("#/labels: not CSV")
+
+
+def test_a_set_is_copied_and_listed(url: str) -> None:
+    copied = run("copy", "default", "sports")
+    again = run("copy", "default", "sports")
+    listed = run("sets")
+
+    assert (copied.exit_code, again.exit_code) == (0, 1)
+    assert names_in(url, "sports") == ["juggling", "riding a horse", "rowing [boat]"]
+    assert "sports" in listed.stdout
+
+
+@pytest.mark.usefixtures("url")
+def test_a_set_is_exported_in_the_form_that_the_file_is_named_after(tmp_path: Path) -> None:
+    for ending in ("ndjson", "csv", "txt"):
+        assert run("export", str(tmp_path / f"labels.{ending}")).exit_code == 0
+    piped = run("export", "-")
+
+    lines = (tmp_path / "labels.ndjson").read_text().splitlines()
+    assert [json.loads(line)["name"] for line in lines] == [
+        "juggling",
+        "riding a horse",
+        "rowing [boat]",
+    ]
+    assert (tmp_path / "labels.csv").read_text().startswith("name,prompts,")
+    assert (tmp_path / "labels.txt").read_text() == "juggling\nriding a horse\nrowing [boat]\n"
+    assert piped.stdout.splitlines() == lines
+
+
+@pytest.mark.slow
+def test_labels_are_put_and_imported_with_the_checkpoints_own_words(
+    url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "more.txt").write_text("# winter\nskiing\nsledding\n")
+
+    put = run("put", "swimming", "--prompt", "in a pool", "--threshold", "0.5")
+    refused = run("put", "diving", "  ")
+    imported = run("import", str(tmp_path / "more.txt"), "--set", "winter", "--replace")
+
+    assert put.exit_code == 0, put.output
+    assert "1 created" in put.stderr
+    assert refused.exit_code == 1
+    assert imported.exit_code == 0, imported.output
+    assert "swimming" in names_in(url)
+    assert "diving" not in names_in(url)
+    assert names_in(url, "winter") == ["skiing", "sledding"]
