@@ -30,6 +30,7 @@ from model.training.texts import HeldOut
 from model.training.train import Trained
 
 FEWEST_FOR_CALIBRATION = 2  # classes
+MIXES = (0.5, 0.75, 1.0, 1.5)
 
 
 def ship(
@@ -52,16 +53,21 @@ def ship(
     (validation) and are measured (test). Figures are taken from the checkpoint as it is read back.
     """
     directory = out / "checkpoint"
+    chosen = [samples[row] for row in draw_bank(samples, config.batch.temper, config.seed)]
+    validation = _of(all_samples, held_out.validation)
+    fits = len(held_out.validation) >= FEWEST_FOR_CALIBRATION
+    if config.word_head and fits:
+        mix = choose_mix(config, trained, text, chosen, validation, device=device, say=say)
+        trained.network.head.mix.fill_(mix)
     tagger = _uncalibrated(config, trained, text, device)
     say("embedding the background bank")
-    chosen = [samples[row] for row in draw_bank(samples, config.batch.temper, config.seed)]
     bank = embed_samples(tagger, chosen)
     tagger = replace(tagger, calibration=Calibration(CalibrationConfig(), bank))
 
     say("fitting scores on the validation classes")
     calibration = CalibrationConfig()
-    if len(held_out.validation) >= FEWEST_FOR_CALIBRATION:
-        _, standardised, own = similarities(tagger, _of(all_samples, held_out.validation))
+    if fits:
+        _, standardised, own = similarities(tagger, validation)
         calibration = fit(standardised, own, seed=config.seed)
 
     figures: dict[str, Any] = {}
@@ -86,6 +92,31 @@ def ship(
     card = model_card(document, held_out, sources, len(samples))
     save_checkpoint(directory, document, trained.network, **parts, card=card)
     return directory
+
+
+def choose_mix(
+    config: TrainConfig,
+    trained: Trained,
+    text: TextEncoder,
+    background: Sequence[Sample],
+    validation: Sequence[Sample],
+    *,
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> float:
+    """The weight of the word head that ranks validation classes best, calibrated as served."""
+    best, best_accuracy = 1.0, -1.0
+    for mix in MIXES:
+        trained.network.head.mix.fill_(mix)
+        tagger = _uncalibrated(config, trained, text, device)
+        bank = embed_samples(tagger, background)
+        banked = replace(tagger, calibration=Calibration(CalibrationConfig(), bank))
+        _, standardised, own = similarities(banked, validation)
+        accuracy = float(hits_at(standardised, own, 1).mean())
+        say(f"word head weighed {mix}: {100 * accuracy:.1f} % of the validation classes right")
+        if accuracy > best_accuracy:
+            best, best_accuracy = mix, accuracy
+    return best
 
 
 def similarities(
