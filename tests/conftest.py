@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.databases import database_url, postgres_server, postgres_url
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.testclient import TestClient
 
     from app.settings import Settings
+
+__all__ = ["database_url", "postgres_server", "postgres_url"]
 
 # Host names are checked; this one is always let in.
 BASE_URL = "http://127.0.0.1:8000"

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from app.store import (
@@ -19,6 +21,7 @@ from app.store import (
     StoreMismatch,
 )
 from app.store.database import migrate, migrate_down, open_engine
+from app.store.tables import Base
 from model import Label, LabelError
 from tests.word_vectors import WordSource
 
@@ -37,8 +40,8 @@ def best(store: LabelStore, source: WordSource, shown: str, set_name: str = DEFA
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'labels.sqlite'}"
+def url(database_url: str) -> str:
+    return database_url
 
 
 @pytest.fixture
@@ -328,13 +331,15 @@ def test_search_looks_at_names_and_aliases_literally(
     assert [stored.new.label.name for stored in page.labels] == found
 
 
-def test_every_connection_writes_through_to_the_disk(store: LabelStore) -> None:
+def test_every_sqlite_connection_writes_through_to_the_disk(tmp_path: Path) -> None:
+    store = LabelStore.open(f"sqlite:///{tmp_path / 'labels.sqlite'}", WordSource())
     with store.engine.connect() as one, store.engine.connect() as two:
         for connection in (one, two):
             assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
             assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
             assert connection.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
             assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() >= 10_000
+    store.close()
 
 
 def test_migrations_go_up_and_down(url: str) -> None:
@@ -350,6 +355,13 @@ def test_migrations_go_up_and_down(url: str) -> None:
     assert left == {"alembic_version"}
     assert set(inspect(engine).get_table_names()) == made
     engine.dispose()
+
+
+def test_the_migrations_make_the_tables_that_the_model_describes(store: LabelStore) -> None:
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+
+        assert compare_metadata(context, Base.metadata) == []
 
 
 def test_a_database_of_a_newer_release_is_refused(store: LabelStore, url: str) -> None:

@@ -76,17 +76,22 @@ class LabelStore:
 
         `first_labels` (our everyday actions unless given) become the default set when there is
         none yet. Labels without vectors in the source's text space get them: a few at once, many
-        in the background, none if not `complete_vectors`. Raises StoreMismatch when the URL or the schema is not ours.
+        in the background, none if not `complete_vectors`. Raises StoreMismatch when the URL or
+        the schema is not ours.
         """
         engine = open_engine(database_url)
         store = cls(engine, source, max_labels=max_labels)
-        with alone(engine, "start"):
-            migrate(engine)
-            if not store._has_default_set():
-                names = everyday_actions() if first_labels is None else first_labels
-                store.upsert(DEFAULT_SET, [NewLabel(Label(name)) for name in names])
-            if complete_vectors:
-                store._complete_vectors()
+        try:
+            with alone(engine, "start"):
+                migrate(engine)
+                if not store._has_default_set():
+                    names = everyday_actions() if first_labels is None else first_labels
+                    store.upsert(DEFAULT_SET, [NewLabel(Label(name)) for name in names])
+                if complete_vectors:
+                    store._complete_vectors()
+        except BaseException:  # whatever it was, the connections are closed before it goes on
+            store.close()
+            raise
         return store
 
     def close(self) -> None:

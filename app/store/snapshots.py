@@ -7,11 +7,10 @@ that a label is found by the first request after its PUT, in every process.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, CursorResult, Engine, Row, select
 
 from app.store.database import reading, writing
 from app.store.reads import fits, set_row
@@ -149,20 +148,10 @@ def _leads_to(cached: _Cached, row: Row[Any]) -> bool:
 
 def _read_changes(connection: Connection, set_id: int, text_space: str, since: int) -> _Changes:
     changes = _Changes()
-    for row in _rows_after(connection, set_id, text_space, since):
-        changes.keys.add(row.key)
-        if not row.enabled:
-            changes.hidden[row.key] = row.name
-            continue
-        if row.threshold is not None:
-            changes.thresholds[row.key] = row.threshold
-        if row.vectors is not None:
-            made = stored_prototypes(row.vector_texts, row.vectors, row.background)
-            changes.shown.append((row.name, made))
-            continue
-        changes.without_vectors.append(row)
-        if len(changes.without_vectors) > MOST_EMBEDDED_IN_PASSING:
-            raise LabelsNotReady("the labels are being embedded for a new text model")
+    # closed also when it is left half read: PostgreSQL holds a cursor for it
+    with _rows_after(connection, set_id, text_space, since) as rows:
+        for row in rows:
+            _take_row(row, changes)
     if since >= 0:
         removals = select(RemovalRow.key, RemovalRow.name).where(
             RemovalRow.set_id == set_id, RemovalRow.revision > since
@@ -171,9 +160,25 @@ def _read_changes(connection: Connection, set_id: int, text_space: str, since: i
     return changes
 
 
+def _take_row(row: Row[Any], changes: _Changes) -> None:
+    changes.keys.add(row.key)
+    if not row.enabled:
+        changes.hidden[row.key] = row.name
+        return
+    if row.threshold is not None:
+        changes.thresholds[row.key] = row.threshold
+    if row.vectors is not None:
+        made = stored_prototypes(row.vector_texts, row.vectors, row.background)
+        changes.shown.append((row.name, made))
+        return
+    changes.without_vectors.append(row)
+    if len(changes.without_vectors) > MOST_EMBEDDED_IN_PASSING:
+        raise LabelsNotReady("the labels are being embedded for a new text model")
+
+
 def _rows_after(
     connection: Connection, set_id: int, text_space: str, since: int
-) -> Iterable[Row[Any]]:
+) -> CursorResult[Any]:
     statement = (
         select(
             LabelRow.id,

@@ -315,11 +315,15 @@ def delete_set(locked: LockedSet) -> Written:
 def copy_labels(locked: LockedSet, source_id: int) -> int:
     """Copies all labels of another set, with their vectors, into this empty one; how many."""
     copied = [c for c in LABELS.columns if c.name not in ("id", "set_id", "revision")]
-    labels = insert(LABELS).from_select(
-        [*(column.name for column in copied), "set_id", "revision"],
-        select(*copied, literal(locked.id), literal(locked.revision)).where(
-            LABELS.c.set_id == source_id
-        ),
+    labels = (
+        insert(LABELS)
+        .from_select(
+            [*(column.name for column in copied), "set_id", "revision"],
+            select(*copied, literal(locked.id), literal(locked.revision)).where(
+                LABELS.c.set_id == source_id
+            ),
+        )
+        .execution_options(preserve_rowcount=True)
     )
     count = locked.connection.execute(labels).rowcount
     target = LABELS.alias()

@@ -31,7 +31,7 @@ def upgrade() -> None:
     op.create_table(
         "labels",
         sa.Column("id", _ROW_ID, nullable=False),
-        sa.Column("set_id", sa.BigInteger(), nullable=False),
+        sa.Column("set_id", _ROW_ID, nullable=False),
         sa.Column("key", _BYTEWISE, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("prompts", sa.JSON(), nullable=False),
@@ -55,7 +55,7 @@ def upgrade() -> None:
     op.create_index("ix_labels_set_id_revision", "labels", ["set_id", "revision"])
     op.create_table(
         "prototypes",
-        sa.Column("label_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("label_id", _ROW_ID, autoincrement=False, nullable=False),
         sa.Column("text_space", _BYTEWISE, nullable=False),
         sa.Column("text_hash", sa.String(64), nullable=False),
         sa.Column("texts", sa.JSON(), nullable=False),
@@ -68,7 +68,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "removals",
-        sa.Column("set_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("set_id", _ROW_ID, autoincrement=False, nullable=False),
         sa.Column("key", _BYTEWISE, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),

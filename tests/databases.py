@@ -1,0 +1,98 @@
+"""Databases for the tests of the store: an SQLite file, and a PostgreSQL server of our own."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+# where Debian keeps what is not for everybody's PATH
+_DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
+
+
+def _program(name: str) -> str | None:
+    found = sorted(_DEBIAN_PROGRAMS.glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(found[-1]) if found else None)
+
+
+def _server_user() -> str | None:
+    """Who runs the server when we are root, which PostgreSQL refuses."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The folder of the socket of a running server; `kinolex` is its superuser."""
+    pytest.importorskip("psycopg", reason="psycopg (extra `postgres`) is not installed")
+    initdb, postgres = _program("initdb"), _program("postgres")
+    if initdb is None or postgres is None:
+        pytest.skip("the Debian package postgresql is not installed")
+    user = _server_user()
+    # a socket's path is short: pytest's own folders are too deep
+    with tempfile.TemporaryDirectory(prefix="kinolex-pg-") as folder:
+        if user is not None:
+            shutil.chown(folder, user)
+        cluster = f"{folder}/cluster"
+        subprocess.run(
+            [initdb, "-D", cluster, "-U", "kinolex", "-A", "trust", "-E", "UTF8", "--locale=C"],
+            check=True,
+            capture_output=True,
+            user=user,
+            cwd=folder,
+        )
+        server = subprocess.Popen(
+            [postgres, "-D", cluster, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"],
+            stderr=subprocess.DEVNULL,
+            user=user,
+            cwd=folder,
+        )
+        try:
+            _wait_until_ready(folder, server)
+            yield folder
+        finally:
+            # fast: does not wait for clients
+            server.send_signal(signal.SIGINT)
+            server.wait()
+
+
+def _wait_until_ready(folder: str, server: "subprocess.Popen[bytes]") -> None:
+    import psycopg
+
+    while server.poll() is None:
+        try:
+            psycopg.connect(host=folder, user="kinolex", dbname="postgres").close()
+        except psycopg.OperationalError:
+            continue
+        return
+    raise RuntimeError("the PostgreSQL server ended at once")
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """The URL of a new, empty database."""
+    import psycopg
+
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(
+        host=postgres_server, user="kinolex", dbname="postgres", autocommit=True
+    ) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"postgresql://kinolex@/{name}?host={postgres_server}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that is not there yet, of each kind that keeps labels."""
+    if request.param == "postgres":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return f"sqlite:///{tmp_path / 'new' / 'labels.sqlite'}"
