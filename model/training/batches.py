@@ -76,6 +76,9 @@ class StepBatches(Dataset[Batch]):
         self._rank, self._world = rank, world
         kinds = np.array([sample.is_picture for sample in samples])
         self._pictures, self._videos = np.flatnonzero(kinds), np.flatnonzero(~kinds)
+        for rows, size in ((self._pictures, batch.pictures), (self._videos, batch.videos)):
+            if len(rows) and size % world:
+                raise ValueError(f"{world} processes cannot share {size} samples evenly")
         self._chances = {
             True: _tempered(samples, self._pictures, batch.temper),
             False: _tempered(samples, self._videos, batch.temper),

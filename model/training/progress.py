@@ -1,21 +1,39 @@
-"""What a run says while it runs: one line for people, JSON lines for machines."""
+"""What a run says while it runs: one line for people, JSON lines and TensorBoard for machines."""
 
 import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+LOG = "log.jsonl"
+
 
 class ProgressLine:
-    """Counts steps; every `every` steps it says speed, terms of the loss and time left."""
+    """Counts steps; every `every` steps it says speed, terms of the loss and time left.
+
+    The same goes to `log.jsonl` in the folder `out`, and to TensorBoard's files there if asked.
+    """
 
     def __init__(
-        self, steps: int, first: int, log: Path, say: Callable[[str], None], *, every: int = 10
+        self,
+        steps: int,
+        first: int,
+        out: Path,
+        say: Callable[[str], None],
+        *,
+        every: int = 10,
+        tensorboard: bool = False,
     ) -> None:
         self._steps, self._every = steps, every
-        self._log, self._say = log, say
+        self._log, self._say = out / LOG, say
         self._started, self._first = time.monotonic(), first
         self._clips = self._skipped = 0
+        self._writer = None
+        if tensorboard:
+            # a package that only those need who ask for it
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(out))
 
     def update(self, step: int, parts: Mapping[str, float], *, clips: int, skipped: int) -> None:
         """Note that `step` steps are done; `parts` are this step's terms of the loss."""
@@ -33,6 +51,10 @@ class ProgressLine:
         }
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+        if self._writer is not None:
+            for name, value in entry.items():
+                self._writer.add_scalar(f"train/{name}", value, step)
+            self._writer.flush()
         terms = "  ".join(f"{name} {value:.3f}" for name, value in parts.items())
         self._say(
             f"step {step}/{self._steps}  {entry['clips_per_second']} clips/s  {terms}  "

@@ -21,12 +21,16 @@ STATE = "state.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class TrainState:
-    """The live objects that a saved state is written from and read into."""
+    """The live objects that a saved state is written from and read into.
+
+    `data` is the digest of the samples that the run is about.
+    """
 
     network: Network
     averaged: Network
     scale: nn.Parameter
     optimiser: torch.optim.Optimizer
+    data: str = ""
 
 
 def save_state(out: Path, state: TrainState, config: TrainConfig, step: int) -> None:
@@ -36,7 +40,8 @@ def save_state(out: Path, state: TrainState, config: TrainConfig, step: int) -> 
     tensors["scale"] = state.scale.detach()
     for row, moments in state.optimiser.state_dict()["state"].items():
         tensors |= {f"moments.{row}.{k}": v for k, v in moments.items() if torch.is_tensor(v)}
-    metadata = {"step": str(step), "config": json.dumps(as_document(config), sort_keys=True)}
+    document = json.dumps(as_document(config), sort_keys=True)
+    metadata = {"step": str(step), "config": document, "data": state.data}
     partial = out / (STATE + ".partial")
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata)
     with partial.open("rb") as file:
@@ -47,16 +52,18 @@ def save_state(out: Path, state: TrainState, config: TrainConfig, step: int) -> 
 def load_state(out: Path, state: TrainState, config: TrainConfig) -> int:
     """Read a state into the live objects; the number of steps done, 0 when there is none.
 
-    Raises ValueError when the state belongs to another configuration.
+    Raises ValueError when the state belongs to another configuration or other data.
     """
     path = out / STATE
     if not path.exists():
         return 0
-    step, saved = _metadata(path)
-    if not _is_same_run(saved, config):
+    metadata = _metadata(path)
+    if not _is_same_run(metadata["config"], config):
         raise ValueError(
             f"{path} belongs to a run with another configuration; choose another --out"
         )
+    if metadata.get("data", state.data) != state.data:
+        raise ValueError(f"{path} belongs to a run on other data; choose another --out")
     tensors = load_file(path)
     state.network.load_state_dict(_part(tensors, "network."))
     state.averaged.load_state_dict(_part(tensors, "averaged."))
@@ -67,13 +74,14 @@ def load_state(out: Path, state: TrainState, config: TrainConfig) -> int:
         row, _, key = name.partition(".")
         document["state"].setdefault(int(row), {})[key] = value
     state.optimiser.load_state_dict(document)
-    return step
+    return int(metadata["step"])
 
 
-def _metadata(path: Path) -> tuple[int, str]:
+def _metadata(path: Path) -> dict[str, str]:
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return int(header["__metadata__"]["step"]), header["__metadata__"]["config"]
+    metadata: dict[str, str] = header["__metadata__"]
+    return metadata
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

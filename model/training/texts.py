@@ -87,7 +87,12 @@ def without_overlap(
 
 
 def build_bank(
-    samples: Sequence[Sample], text: TextEncoder, templates: Sequence[str], cache: Path
+    samples: Sequence[Sample],
+    text: TextEncoder,
+    templates: Sequence[str],
+    cache: Path,
+    *,
+    centred: bool = True,
 ) -> tuple[TextBank, list[list[int]]]:
     """The bank of all texts that the samples may be matched with, and each sample's rows in it.
 
@@ -95,10 +100,12 @@ def build_bank(
     """
     labels = sorted({sample.label for sample in samples if sample.label})
     captions = sorted({c for s in samples if not s.label for c in s.captions} - set(labels))
-    mean = mean_of_labels(labels or captions, text, templates)
+    mean = np.zeros(text.dim, np.float32)
+    if centred:
+        mean = mean_of_labels(labels or captions, text, templates)
     encoded = _encode_once(captions, text, cache) if captions else np.empty((0, text.dim))
-    centred = normalise((encoded - mean).astype(np.float32))
-    vectors = np.concatenate([embed_labels(labels, text, templates, mean), centred])
+    caption_vectors = normalise((encoded - mean).astype(np.float32))
+    vectors = np.concatenate([embed_labels(labels, text, templates, mean), caption_vectors])
     texts = (*labels, *captions)
     row_of = {name: row for row, name in enumerate(texts)}
     rows = [[row_of[name] for name in sample.texts] for sample in samples]

@@ -8,15 +8,13 @@ weights, bit for bit. Under `torchrun` every process takes its share of each bat
 """
 
 import copy
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
@@ -26,23 +24,33 @@ from model.text import TextEncoder
 from model.training.batches import Batch, StepBatches
 from model.training.config import TrainConfig
 from model.training.initial import initial_network
-from model.training.manifest import Sample
+from model.training.manifest import Sample, digest_of
 from model.training.objective import cosine, cross_entropy, distillation, mse
+from model.training.processes import (
+    join,
+    leave,
+    outlive_sigterm,
+    own_device,
+    stop_on_sigterm,
+    total,
+)
 from model.training.progress import ProgressLine
 from model.training.schedule import freeze, optimiser_for, set_rates, set_training_mode
 from model.training.state import TrainState, load_state, save_state
 from model.training.texts import TextBank, build_bank
 
-LARGEST_GRADIENT = 5.0
-
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A run's outcome: the network to serve, the words it was trained with, steps done."""
+    """A run's outcome: the network to serve, the words it was trained with, steps done.
+
+    Only the first of several processes writes what follows.
+    """
 
     network: Network
     bank: TextBank
     steps: int
+    is_first: bool = True
 
 
 def train(
@@ -52,21 +60,25 @@ def train(
     out: Path,
     *,
     device: str = "cpu",
+    workers: int = 1,
     max_minutes: float = float("inf"),
+    tensorboard: bool = False,
     say: Callable[[str], None] = print,
 ) -> Trained:
     """Train to `config.steps`, a time limit or SIGTERM, going on from a state in `out`.
 
-    Raises ValueError when the state in `out` belongs to another configuration.
+    `workers` processes read ahead for each training process. Raises ValueError when the state in
+    `out` belongs to another configuration or other data.
     """
     deadline = time.monotonic() + 60 * max_minutes
-    stop = _stop_on_sigterm()
-    rank, world = _place()
+    stop = stop_on_sigterm()
+    place = join()
+    device = own_device(device, place)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
 
     # data
-    bank, text_rows = build_bank(samples, text, config.templates, out)
+    bank, text_rows = build_bank(samples, text, config.templates, out, centred=config.centred)
     batches = StepBatches(
         samples,
         text_rows,
@@ -76,8 +88,8 @@ def train(
         candidates=config.objective.candidates,
         steps=config.steps,
         seed=config.seed,
-        rank=rank,
-        world=world,
+        rank=place.rank,
+        world=place.world,
     )
 
     # network
@@ -88,33 +100,44 @@ def train(
     freeze(network, config.optimiser)
     task = Task(network, teacher, bank.vectors.to(device), config).to(device)
     optimiser = optimiser_for(network, task.scale, config.optimiser)
-    state = TrainState(network, copy.deepcopy(network), task.scale, optimiser)
+    state = TrainState(network, copy.deepcopy(network), task.scale, optimiser, digest_of(samples))
     first = load_state(out, state, config)
     forward: nn.Module = task
-    if world > 1:
+    if place.world > 1:
         forward = DistributedDataParallel(task, find_unused_parameters=True)
 
     # loop
-    progress = ProgressLine(config.steps, first, out / "log.jsonl", say if rank == 0 else _silent)
+    progress = ProgressLine(config.steps, first, out, say, tensorboard=tensorboard)
+    largest_gradient = config.optimiser.largest_gradient or float("inf")
     step = first
     for batch in DataLoader(
-        Subset(batches, range(first, config.steps)), batch_size=None, num_workers=1
+        Subset(batches, range(first, config.steps)),
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=outlive_sigterm,
     ):
         set_rates(optimiser, config.optimiser, step, config.steps)
         task.head_only = step < config.optimiser.head_steps
         parts = _backward(forward, batch, config, device)
-        nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(network.parameters(), largest_gradient)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         _average(state, config, step)
         step += 1
-        progress.update(step, parts, clips=len(batch.pixels) * world, skipped=batch.skipped)
-        finished = stop.is_set() or time.monotonic() > deadline
-        if rank == 0 and (finished or step % config.save_every == 0 or step == config.steps):
-            save_state(out, state, config, step)
-        if finished:
+
+        # processes stop at the same step, or one would wait for the others for ever
+        wants_stop = stop.is_set() or time.monotonic() > deadline
+        *sums, skipped, stops = total([*parts.values(), batch.skipped, wants_stop], place)
+        if place.is_first:
+            parts = {k: v / place.world for k, v in zip(parts, sums, strict=True)}
+            clips = len(batch.pixels) * place.world
+            progress.update(step, parts, clips=clips, skipped=int(skipped))
+            if stops or step % config.save_every == 0 or step == config.steps:
+                save_state(out, state, config, step)
+        if stops:
             break
-    return Trained(state.averaged, bank, step)
+    leave(place)
+    return Trained(state.averaged, bank, step, place.is_first)
 
 
 class Task(nn.Module):
@@ -149,7 +172,10 @@ class Task(nn.Module):
             with torch.no_grad(), torch.autocast(pixels.device.type, torch.bfloat16):
                 known = video_features(teacher, values).float()
         # until the backbone moves, it is the teacher's
-        features = known if self.head_only else video_features(self.network, values)
+        bf16 = self._config.precision == "bf16"
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=bf16):
+            features = known if self.head_only else video_features(self.network, values)
+        features = features.float()
         candidates = vectors[candidate_rows]
         terms = self._terms(features, candidates, target_rows)
         if weight and words is not None and known_words is not None:
@@ -200,9 +226,12 @@ def _backward(
     totals = torch.zeros(1 + len(term_names(config)))
     for start in range(0, len(rows), size):
         piece = slice(start, start + size)
-        losses = forward(batch.pixels[piece].to(device), rows[piece], candidates)
-        share = len(rows[piece]) / len(rows)
-        (losses[0] * share).backward()
+        is_last = start + size >= len(rows)
+        several = isinstance(forward, DistributedDataParallel) and not is_last
+        with forward.no_sync() if several else nullcontext():
+            losses = forward(batch.pixels[piece].to(device), rows[piece], candidates)
+            share = len(rows[piece]) / len(rows)
+            (losses[0] * share).backward()
         totals += share * torch.stack([loss.detach().cpu() for loss in losses])
     return dict(zip(["loss", *term_names(config)], totals.tolist(), strict=True))
 
@@ -217,24 +246,3 @@ def _average(state: TrainState, config: TrainConfig, step: int) -> None:
             value.lerp_(live[name], 1.0 - decay)
         else:
             value.copy_(live[name])
-
-
-def _stop_on_sigterm() -> threading.Event:
-    """An event that SIGTERM sets; only the main thread may listen, elsewhere it stays unset."""
-    stop = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    return stop
-
-
-def _place() -> tuple[int, int]:
-    """This process's rank and how many there are, as `torchrun` set up."""
-    if not dist.is_torchelastic_launched():
-        return 0, 1
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return dist.get_rank(), dist.get_world_size()
-
-
-def _silent(_: str) -> None:
-    """What processes beside the first say."""
