@@ -227,8 +227,8 @@ def _backward(
     for start in range(0, len(rows), size):
         piece = slice(start, start + size)
         is_last = start + size >= len(rows)
-        several = isinstance(forward, DistributedDataParallel) and not is_last
-        with forward.no_sync() if several else nullcontext():
+        ddp = None if is_last or not isinstance(forward, DistributedDataParallel) else forward
+        with ddp.no_sync() if ddp else nullcontext():
             losses = forward(batch.pixels[piece].to(device), rows[piece], candidates)
             share = len(rows[piece]) / len(rows)
             (losses[0] * share).backward()
