@@ -1,0 +1,142 @@
+"""One decode process: hostile videos in, frames out. Run by the pool, which gives it a socket.
+
+It holds no secret, writes no file, opens few, cannot grow beyond its memory and never loads
+torch. It reads requests as JSON with descriptors attached, and answers with one JSON message
+each; the frames go into a memory file that the pool made.
+"""
+
+import ctypes
+import json
+import math
+import mmap
+import os
+import resource
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import CorruptVideo, VideoError
+from model.sampling import SamplingConfig, clip_timestamps
+from model.video import VideoLimits, open_video
+
+MESSAGE_BYTES = 1 << 16
+READY = b"ready"
+# A memory file holds the times and, from a page border on, the frames.
+_PAGE = mmap.ALLOCATIONGRANULARITY
+_OPEN_FILES = 32
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def frames_start(count: int) -> int:
+    return -(-count * 8 // _PAGE) * _PAGE
+
+
+def views(
+    memory: mmap.mmap, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """The times (T,) and frames (T, H, W, 3) inside a mapped memory file."""
+    times = np.frombuffer(memory, np.float64, shape[0])
+    frames = np.frombuffer(memory, np.uint8, math.prod(shape), offset=frames_start(shape[0]))
+    return times, frames.reshape(shape)
+
+
+class _SharedFile:
+    """Reads a descriptor by position: its offset is shared with other processes."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        end = os.fstat(self._fd).st_size
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence, end)
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        chunk = os.pread(self._fd, size, self._position)
+        self._position += len(chunk)
+        return chunk
+
+
+def _restrict(max_memory_bytes: int) -> None:
+    """Nothing to write, few files to open, no privileges to gain, and an end to memory."""
+    for kind, limit in (
+        (resource.RLIMIT_AS, max_memory_bytes),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (limit, limit))
+    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _limit_processor_time(seconds: int) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    end = math.ceil(used.ru_utime + used.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
+
+
+def _is_worn_out(max_memory_bytes: int) -> bool:
+    """Whether the process has grown so much that a fresh one is better."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * mmap.PAGESIZE > max_memory_bytes // 4
+
+
+def _work(request: Mapping[str, Any], fds: list[int], limits: VideoLimits) -> dict[str, Any]:
+    with open_video(cast("BinaryIO", _SharedFile(fds[0])), limits) as video:
+        answer: dict[str, Any] = {"info": asdict(video.info)}
+        if request["job"] == "probe":
+            return {**answer, "height": 0, "width": 0, "warnings": []}
+        if request["job"] == "sample":
+            times = clip_timestamps(
+                0.0,
+                video.info.duration_seconds,
+                video.info.frames_per_second,
+                SamplingConfig(**request["sampling"]),
+            ).ravel()
+        else:
+            times = np.frombuffer(os.pread(fds[1], request["count"] * 8, 0))
+        batch = video.decode(
+            times,
+            short_side=request["short_side"],
+            allocate=lambda shape: views(_map(fds[1], shape), shape)[1],
+        )
+        shape = batch.frames.shape
+        views(_map(fds[1], shape), shape)[0][:] = batch.timestamps_seconds
+        return {**answer, "height": shape[1], "width": shape[2], "warnings": batch.warnings}
+
+
+def _map(fd: int, shape: tuple[int, ...]) -> mmap.mmap:
+    return mmap.mmap(fd, frames_start(shape[0]) + math.prod(shape))
+
+
+def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
+    limits = VideoLimits(**arguments["limits"])
+    _restrict(arguments["max_memory_bytes"])
+    connection.send(READY)
+    while True:
+        message, fds, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 2)
+        if not message:
+            return
+        _limit_processor_time(arguments["cpu_seconds"])
+        try:
+            answer = _work(json.loads(message), fds, limits)
+        except VideoError as error:
+            answer = {"code": error.code, "message": str(error)}
+        except MemoryError:
+            answer = {"code": CorruptVideo.code, "message": "the video needs too much memory"}
+        for fd in fds:
+            os.close(fd)
+        answer["worn_out"] = _is_worn_out(arguments["max_memory_bytes"])
+        connection.send(json.dumps(answer).encode())
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as parent:
+        _serve(parent, json.loads(sys.argv[2]))
