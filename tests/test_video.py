@@ -327,3 +327,25 @@ def test_video_loads_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("gop", [10, 9999], ids=["seeking", "reading on"])
+def test_memory_does_not_grow_with_the_videos_length(gop, tmp_path):
+    peaks = []
+    for seconds in (10, 1000):
+        path = tmp_path / f"{seconds}.mp4"
+        colours = ["red"] * seconds
+        write_clip(path, seconds_colours=colours, fps=5, width=160, height=120, gop=gop)
+        code = (
+            "import numpy as np, resource\n"
+            "from model.video import decode\n"
+            f"times = np.linspace(0, {seconds}, 8)\n"
+            f"decode(open({str(path)!r}, 'rb'), times, short_side=32)\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        )
+        answer = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        peaks.append(int(answer.stdout))
+    # A thousand seconds of these frames are 140 MB; the index of 5,000 entries may count.
+    assert peaks[1] - peaks[0] < 12_000
