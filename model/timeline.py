@@ -16,8 +16,9 @@ from av.video.stream import VideoStream
 from model.container import VideoLimits, file_size, open_stream
 from model.frames import FrameReader, UnreliableStreamError, ticks_per_frame, time_base_of
 
-# Up to this size all packets are listed (tens of milliseconds); beyond it the last ones.
+# Up to this size and length all packets are listed (tens of milliseconds); beyond, the last.
 _LISTED_BYTES = 16 << 20
+_LISTED_FRAMES = 20_000
 # Longest usual group of pictures: without an index a seek may land that far before its target.
 _USUAL_GROUP = 300
 
@@ -53,7 +54,8 @@ def read_timeline(
         if timeline is not None:
             return timeline
     claimed = _claimed_ticks(container, stream)
-    if size > _LISTED_BYTES and claimed is not None:
+    is_long = claimed is not None and claimed > _LISTED_FRAMES * ticks_per_frame(stream)
+    if claimed is not None and (is_long or size > _LISTED_BYTES):
         with (
             open_stream(file, limits) as (other, other_stream),
             suppress(UnreliableStreamError),
@@ -142,12 +144,16 @@ def _from_tail(reader: FrameReader, stream: VideoStream, start: int) -> Timeline
         if packet.pts is not None and not packet.is_discard:
             end = max(end, packet.pts + (packet.duration or step))
 
+    # The index of a transport stream is where earlier seeks happened to look.
+    has_index = stream.container.format.name != "mpegts"
+
     def skips(index: IndexEntries, position: int, target: int) -> int:
+        by_rate = int((target - position) // step) - _USUAL_GROUP
         # Matroska's index holds keyframes only, and is read with the first seek.
-        place = index.search_timestamp(target)
-        key = index[place].timestamp if place >= 0 else position
-        if key > position:
-            return int((key - position) // step)
-        return int((target - position) // step) - _USUAL_GROUP
+        place = index.search_timestamp(target) if has_index else -1
+        if place < 0:
+            return by_rate
+        by_index = int((index[place].timestamp - position) // step)
+        return by_index if index[-1].timestamp >= target else max(by_index, by_rate)
 
     return Timeline(end, None, skips)

@@ -139,6 +139,36 @@ def test_same_frames_as_a_full_decode(kind):
     assert_same_as_full_decode(clip_bytes(**(LONG | KINDS[kind])), random.Random(kind))
 
 
+def stuffed(data, container):
+    """The same video in a file too large for its packets to be listed (over 16 MiB)."""
+    size = 17 << 20
+    if container == "mpegts":
+        packets = [data[start : start + 188] for start in range(0, len(data), 188)]
+        empty = b"\x47\x1f\xff\x10" + b"\xff" * 184
+        return b"".join(packet + empty * (size // 188 // len(packets)) for packet in packets)
+    if container == "matroska":
+        return data + b"\xec" + (1 << 56 | size).to_bytes(8, "big") + bytes(size)
+    first_fragment = data.index(b"moof") - 4
+    empty = size.to_bytes(4, "big") + b"free" + bytes(size - 8)
+    return data[:first_fragment] + empty + data[first_fragment:]
+
+
+@pytest.mark.parametrize("container", ["mpegts", "matroska", "mp4"])
+def test_same_frames_as_a_full_decode_in_large_files_without_a_whole_index(container):
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    data = clip_bytes(
+        **LONG,
+        b_frames=2,
+        container=container,
+        container_options=options if container == "mp4" else {},
+    )
+    large = stuffed(data, container)
+    with open_video(io.BytesIO(large)) as video:
+        assert video.info.duration_seconds == pytest.approx(16)
+        assert video.info.frames_per_second == pytest.approx(12.5)
+    assert_same_as_full_decode(large, random.Random(container))
+
+
 @pytest.mark.shared
 def test_same_frames_as_a_full_decode_on_odd_files():
     playable = 0
