@@ -31,7 +31,14 @@ if TYPE_CHECKING:
     from model.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
     from model.segments import Span, duration_ratio, merge_windows
     from model.tagger import Tag, Tagged, Tagger, Unknown
-    from model.text import Label, SentenceTextEncoder, TextEncoder, clean_name, label_key
+    from model.text import (
+        KnowsWords,
+        Label,
+        SentenceTextEncoder,
+        TextEncoder,
+        clean_name,
+        label_key,
+    )
     from model.video import FrameBatch, VideoInfo, VideoLimits, decode, probe
 
 _HOMES = {
@@ -58,7 +65,14 @@ _HOMES = {
     "sampling": ("SamplingConfig", "Window", "clip_timestamps", "plan_windows"),
     "segments": ("Span", "duration_ratio", "merge_windows"),
     "tagger": ("Tag", "Tagged", "Tagger", "Unknown"),
-    "text": ("Label", "SentenceTextEncoder", "TextEncoder", "clean_name", "label_key"),
+    "text": (
+        "KnowsWords",
+        "Label",
+        "SentenceTextEncoder",
+        "TextEncoder",
+        "clean_name",
+        "label_key",
+    ),
     "video": ("FrameBatch", "VideoInfo", "VideoLimits", "decode", "probe"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -74,6 +88,7 @@ __all__ = [
     "FrameBatch",
     "Hit",
     "KinolexError",
+    "KnowsWords",
     "Label",
     "LabelError",
     "LabelIndex",

@@ -11,9 +11,10 @@ from starlette.testclient import TestClient
 from app.problems import install_problems
 from app.routes import labels
 from app.store import LabelStore
+from tests.word_vectors import WordVectors
 
 # what the routes say of the checkpoint
-_TAGGER = SimpleNamespace(model_id="words", revision="0")
+_TAGGER = SimpleNamespace(model_id="words", revision="0", text=WordVectors())
 
 
 @contextmanager

@@ -272,3 +272,29 @@ def test_a_set_that_is_not_there_is_not_exported(client: TestClient) -> None:
     answer = client.get("/label-sets/nowhere/labels", params={"format": "csv"})
 
     assert answer.json()["code"] == "label_set_not_found"
+
+
+def warnings(answer: Any) -> list[tuple[str, str]]:
+    return [(warned["pointer"], warned["code"]) for warned in answer.json()["warnings"]]
+
+
+def test_a_label_that_means_the_same_as_another_is_stored_and_told(client: TestClient) -> None:
+    answer = client.put(
+        "/labels", json={"labels": ["swimming", "horse riding a", "a ball", "ball a", "xqzv xqw"]}
+    )
+
+    assert answer.json()["created"] == 5
+    assert warnings(answer) == [
+        ("#/labels/1", "near_duplicate"),
+        ("#/labels/3", "near_duplicate"),
+        ("#/labels/4", "not_understood"),
+    ]
+    assert "'riding a horse'" in answer.json()["warnings"][0]["detail"]
+
+
+def test_nobody_is_told_twice_about_the_same_label(client: TestClient) -> None:
+    client.put("/labels", json={"labels": ["horse riding a"]})
+
+    again = client.put("/labels", json={"labels": ["horse riding a", "riding a horse"]})
+
+    assert warnings(again) == []

@@ -34,6 +34,9 @@ class WordVectors:
         unit: npt.NDArray[np.float32] = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
         return unit
 
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        return tuple(word for word in text.split() if word.startswith("xq"))
+
     def _direction(self, word: str) -> npt.NDArray[np.float32]:
         digest = hashlib.sha256(f"{self._salt}{word}".encode()).digest()
         generator = np.random.default_rng(int.from_bytes(digest[:8], "little"))

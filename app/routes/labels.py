@@ -13,9 +13,10 @@ from fastapi.responses import StreamingResponse
 from app.dependencies import StoreDep, TaggerDep
 from app.errors import UnsupportedMediaType
 from app.etags import etag, is_known, read_condition, unchanged
+from app.label_advice import advise
 from app.label_fields import MOST_LABELS_AT_ONCE, PutLabels, body_schema, new_labels, read_body
 from app.label_files import MEDIA_TYPES, FileFormat, read_labels, write_labels
-from app.label_schemas import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, WriteAnswer
+from app.label_schemas import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, Warned, WriteAnswer
 from app.routes import label_sets
 from app.routes.addressing import (
     LabelName,
@@ -28,6 +29,7 @@ from app.routes.addressing import (
 from app.routes.writing import answer_write, content_type
 from app.schemas import ModelAnswer
 from app.store import DEFAULT_SET, Condition, LabelStore, NewLabel, Written
+from model import TextEncoder
 
 
 async def _named_set(label_set: SetName) -> None:
@@ -75,8 +77,9 @@ async def put_labels(
     condition = read_condition(request)
     read = _reader_of(content_type(request))
     body = await request.body()
-    written = await to_thread.run_sync(_put, store, label_set, read, body, condition)
-    return answer_write(response, written, tagger)
+    put = partial(_put, store, label_set, read, body, condition, tagger.text)
+    written, warnings = await to_thread.run_sync(put)
+    return answer_write(response, written, tagger, warnings)
 
 
 def _reader_of(media_type: str) -> Callable[[bytes], list[NewLabel]]:
@@ -101,8 +104,11 @@ def _put(
     read: Callable[[bytes], list[NewLabel]],
     body: bytes,
     condition: Condition,
-) -> Written:
-    return store.upsert(label_set, read(body), condition=condition)
+    text: TextEncoder,
+) -> tuple[Written, list[Warned]]:
+    labels = read(body)
+    written = store.upsert(label_set, labels, condition=condition)
+    return written, advise(store, label_set, labels, written, text)
 
 
 @_labels.get("/labels", summary="List labels", response_model=LabelsAnswer)

@@ -1,0 +1,60 @@
+"""What a caller may want to know about labels just put: like another one, or not understood."""
+
+from collections.abc import Sequence
+
+from app.label_schemas import Warned
+from app.store import LabelsNotReady, LabelStore, NewLabel, Written
+from model import KnowsWords, TextEncoder, label_key
+
+# Cosine of two labels' vectors. Among our everyday actions the nearest pair, two kinds of
+# football, is at 0.84; "riding a horse" and "horse riding" are at 0.97.
+NEAR_DUPLICATE = 0.9
+# Advice for a larger import would cost more than its embedding.
+MOST_ADVISED = 1_000
+# Others are ranked higher now and then: the index orders by calibrated similarity.
+_NEIGHBOURS = 5
+
+
+def advise(
+    store: LabelStore,
+    label_set: str,
+    labels: Sequence[NewLabel],
+    written: Written,
+    text: TextEncoder,
+) -> list[Warned]:
+    """Warnings about those of `labels` whose texts are new, in their order.
+
+    Blocks on the database and on the index.
+    """
+    if not 0 < len(written.embedded) <= MOST_ADVISED:
+        return []
+    vectors = {label_key(name): prototypes.vectors[:1] for name, prototypes in written.embedded}
+    positions = {new.key: position for position, new in enumerate(labels)}
+    try:
+        index = store.snapshot(label_set).index
+    except LabelsNotReady:
+        return []
+    warnings: list[Warned] = []
+    for key in (key for key in positions if key in vectors):
+        position = positions[key]
+        name = labels[position].label.name
+        unknown = text.unknown_words(name) if isinstance(text, KnowsWords) else ()
+        if unknown and len(unknown) == len(name.split()):
+            warnings.append(
+                _warned(position, "not_understood", f"{name!r} has no word that the model knows")
+            )
+            continue
+        for hit in index.search(vectors[key], _NEIGHBOURS)[0]:
+            other = label_key(hit.name)
+            # of two new labels that are alike, the later one is told
+            if other == key or positions.get(other, -1) > position:
+                continue
+            if hit.similarity >= NEAR_DUPLICATE:
+                likeness = f"{name!r} means much the same as {hit.name!r} ({hit.similarity:.2f})"
+                warnings.append(_warned(position, "near_duplicate", likeness))
+                break
+    return warnings
+
+
+def _warned(position: int, code: str, detail: str) -> Warned:
+    return Warned(pointer=f"#/labels/{position}", code=code, detail=detail)
