@@ -182,7 +182,7 @@ class DecodePool:
             async with asyncio.timeout(_START_SECONDS), asyncio.TaskGroup() as group:
                 for _ in range(self._size):
                     group.create_task(self._start_worker())
-        except BaseException:
+        except BaseException:  # whatever stops the start, the processes must go
             await self._close()
             raise
         return self
@@ -236,7 +236,7 @@ class DecodePool:
             except ConnectionError:
                 # It died while it was idle: nobody's fault, another one does the job.
                 self._replace(worker)
-            except BaseException:
+            except BaseException:  # whatever it was, the worker did not start the job
                 self._free(worker)
                 raise
             else:
@@ -253,7 +253,7 @@ class DecodePool:
         try:
             async with asyncio.timeout_at(deadline):
                 return await turn
-        except BaseException as error:
+        except BaseException as error:  # cancelling included, or the worker would be lost
             if turn.done() and not turn.cancelled():
                 # The worker came in the same moment as the end.
                 self._free(turn.result())
@@ -285,7 +285,9 @@ class DecodePool:
                     f"the video needs more than {self._cpu_seconds} s of processor time"
                 ) from error
             raise CorruptVideo("the decoder died on this video") from error
-        except BaseException:
+        except (
+            BaseException
+        ):  # cancelling included: the worker is busy with a job that nobody wants
             self._replace(worker)
             raise
         if worker.jobs >= self._jobs_per_worker or answer.worn_out:

@@ -3,32 +3,27 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import threading
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app.decode_pool import DecodePool, DecodeTimeout
+from app.decode_pool import DecodeTimeout
 from model.errors import (
     CorruptVideo,
     NotAVideo,
     NoVideoStream,
     StillPicture,
     VideoError,
-    VideoTooLong,
 )
 from model.sampling import SamplingConfig, clip_timestamps
 from model.video import VideoLimits, decode, probe
 from tests.clips import clip_bytes, read_number, sound_bytes, still_bytes
+from tests.pools import count_open_files, descriptor, is_alive, pool_of, soon, status_of, until
+from tests.test_odd_files import EXPECTED, ODD_FILES
 
-ROOT = Path(__file__).resolve().parent.parent
 SPREAD = SamplingConfig(clips=2, frames_per_clip=3, spacing="spread")
 SIDE = 48
-PLENTY_SECONDS = 60.0
 
 pytestmark = pytest.mark.anyio
 
@@ -41,45 +36,6 @@ def anyio_backend():
 @pytest.fixture(scope="module")
 def clip():
     return clip_bytes(seconds_colours=["red", "green", "blue"], numbered=True, b_frames=2)
-
-
-@contextmanager
-def descriptor(data):
-    """A memory file that holds the bytes, as an upload would be."""
-    fd = os.memfd_create("upload")
-    try:
-        os.write(fd, data)
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def soon(seconds=PLENTY_SECONDS):
-    return asyncio.get_running_loop().time() + seconds
-
-
-@asynccontextmanager
-async def pool_of(workers, limits=None, **options):
-    async with DecodePool(workers, limits or VideoLimits(), **options) as pool:
-        yield pool
-
-
-async def until(condition):
-    """Waits for something that must happen; the test's timeout is the bound."""
-    while not condition():
-        await asyncio.sleep(0.01)
-
-
-def is_alive(pid):
-    return Path(f"/proc/{pid}").exists()
-
-
-def status_of(pid):
-    return Path(f"/proc/{pid}/status").read_text()
-
-
-def count_open_files(pid="self"):
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 async def frozen_job(pool, fd, **options):
@@ -147,11 +103,20 @@ async def test_the_librarys_errors_come_through_and_cost_no_worker(data, error):
             assert pool.pids == before
 
 
-async def test_limits_reach_the_worker(clip):
-    with descriptor(clip) as fd:
-        async with pool_of(1, VideoLimits(max_duration_seconds=1)) as pool:
-            with pytest.raises(VideoTooLong):
-                await pool.probe(fd, soon())
+@pytest.mark.shared
+async def test_no_odd_file_costs_a_worker():
+    answers = {}
+    async with pool_of(1) as pool:
+        before = pool.pids
+        for name in EXPECTED:
+            with descriptor((ODD_FILES / name).read_bytes()) as fd:
+                try:
+                    info, _ = await pool.sample(fd, SPREAD, SIDE, soon())
+                    answers[name] = f"{info.codec} {info.width}x{info.height}"
+                except VideoError as error:
+                    answers[name] = error.code
+        assert pool.pids == before
+    assert answers == EXPECTED
 
 
 async def test_a_worker_killed_on_a_video_costs_that_video_only(clip):
@@ -253,69 +218,6 @@ async def test_workers_are_replaced_after_their_jobs(clip):
     assert len(set(seen)) == 3
 
 
-async def test_processor_time_is_limited():
-    # Recordings joined end to end cannot be seeked: all of it must be decoded.
-    piece = clip_bytes(
-        seconds_colours=["red"] * 8,
-        fps=25,
-        container="mpegts",
-        width=640,
-        height=480,
-        numbered=True,
-    )
-    with descriptor(piece * 150) as fd:
-        async with pool_of(1, cpu_seconds=1) as pool:
-            with pytest.raises(DecodeTimeout, match="1 s of processor time"):
-                await pool.decode(fd, [1190.0], SIDE, soon())
-            with descriptor(piece) as small:
-                assert (await pool.probe(small, soon())).codec == "h264"
-
-
-async def test_memory_is_limited(clip):
-    large = clip_bytes(
-        seconds_colours=["red"],
-        fps=4,
-        width=3840,
-        height=2160,
-        codec_options={"preset": "ultrafast"},
-    )
-    with descriptor(large) as fd, descriptor(clip) as small:
-        async with pool_of(1) as pool:
-            (pid,) = pool.pids
-            used_kib = int(status_of(pid).split("VmSize:")[1].split()[0])
-            assert (await pool.probe(fd, soon())).width == 3840
-        # Room for the small video, not for one picture of the large one (12 MiB).
-        async with pool_of(1, max_memory_bytes=(used_kib + 8 * 1024) * 1024) as pool:
-            with pytest.raises(VideoError):
-                await pool.probe(fd, soon())
-            assert (await pool.probe(small, soon())).codec == "h264"
-
-
-async def test_a_worker_is_shut_in():
-    async with pool_of(1, max_memory_bytes=1 << 30) as pool:
-        (pid,) = pool.pids
-        limits = {
-            line[:26].strip(): line[26:].split()[:2]
-            for line in Path(f"/proc/{pid}/limits").read_text().splitlines()
-        }
-        status = status_of(pid)
-        loaded = Path(f"/proc/{pid}/maps").read_text()
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-        # Input, output, errors and the socket.
-        assert count_open_files(pid) == 4
-    assert limits["Max file size"] == ["0", "0"]
-    assert limits["Max core file size"] == ["0", "0"]
-    assert limits["Max open files"] == ["32", "32"]
-    assert limits["Max address space"] == [str(1 << 30)] * 2
-    assert "NoNewPrivs:\t1" in status
-    assert "libav" in loaded
-    assert "torch" not in loaded
-    assert set(dict(item.split(b"=", 1) for item in environment.split(b"\0") if item)) == {
-        b"PYTHONPATH",
-        b"OPENBLAS_NUM_THREADS",
-    }
-
-
 async def test_nothing_is_left_behind(clip):
     with descriptor(clip) as fd, descriptor(b"no video") as bad:
         # The first use opens what the interpreter keeps: threads, the loop's own pipes.
@@ -347,29 +249,6 @@ async def test_closing_kills_workers_that_are_busy_or_starting(clip):
             seen = pool.pids | {busy}
         assert not [pid for pid in seen if is_alive(pid)]
         assert not pool.pids
-
-
-def test_workers_end_when_the_service_is_killed(tmp_path):
-    code = (
-        "import asyncio, sys\n"
-        "from app.decode_pool import DecodePool\n"
-        "from model.video import VideoLimits\n"
-        "async def main():\n"
-        "    async with DecodePool(2, VideoLimits()) as pool:\n"
-        "        print(*pool.pids, flush=True)\n"
-        "        await asyncio.sleep(600)\n"
-        "asyncio.run(main())\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as service:
-        assert service.stdout is not None
-        pids = service.stdout.readline().split()
-        service.kill()
-    assert len(pids) == 2
-    ended = threading.Event()
-    while any(is_alive(pid) for pid in pids):
-        ended.wait(0.02)
 
 
 def test_two_services_live_in_one_process(clip):

@@ -10,17 +10,13 @@ Worth knowing of the doubtful ones:
 - The `colr` files are two pixels wide; three of them claim to be HDR.
 """
 
-import asyncio
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app.decode_pool import DecodePool
 from model.errors import VideoError
-from model.sampling import SamplingConfig
-from model.video import VideoLimits, open_video
+from model.video import open_video
 
 ODD_FILES = Path(__file__).resolve().parents[2] / "shared" / "badvideo"
 
@@ -137,24 +133,3 @@ def taken_for(path):
 @pytest.mark.parametrize("name", EXPECTED)
 def test_odd_file_is_taken_for_what_it_is(name):
     assert taken_for(ODD_FILES / name) == EXPECTED[name]
-
-
-def test_no_odd_file_costs_a_decode_process():
-    async def through_the_pool():
-        answers = {}
-        async with DecodePool(1, VideoLimits()) as pool:
-            before = pool.pids
-            for name in EXPECTED:
-                fd = os.open(ODD_FILES / name, os.O_RDONLY)
-                deadline = asyncio.get_running_loop().time() + 60
-                try:
-                    info, _ = await pool.sample(fd, SamplingConfig(2, 4), 32, deadline)
-                    answers[name] = f"{info.codec} {info.width}x{info.height}"
-                except VideoError as error:
-                    answers[name] = error.code
-                finally:
-                    os.close(fd)
-            assert pool.pids == before
-        return answers
-
-    assert asyncio.run(through_the_pool()) == EXPECTED
