@@ -28,9 +28,10 @@ SIDE = 48
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request):
+    # The server runs on uvloop, commands and tests on the standard loop.
+    return "asyncio", {"use_uvloop": request.param}
 
 
 @pytest.fixture(scope="module")
