@@ -1,9 +1,9 @@
 """What a training run is: one frozen value, read from a preset's TOML, kept beside its results."""
 
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from model.encoder import EncoderConfig, NetworkName
 from model.preprocess import PreprocessConfig
@@ -133,7 +133,10 @@ def read_preset(name_or_path: str, **changes: Any) -> TrainConfig:
         known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.toml")))
         raise ValueError(f"no preset {name_or_path!r}; there are {known}, or give a .toml file")
     document = tomllib.loads(path.read_text(encoding="utf-8"))
-    return replace(from_document(document), **changes)
+    try:
+        return from_document({**document, **changes})
+    except TypeError as error:
+        raise ValueError(f"{path} is no whole configuration: {error}") from error
 
 
 def as_document(config: TrainConfig) -> dict[str, Any]:
@@ -165,6 +168,11 @@ def _build(kind: type[Any], values: dict[str, Any]) -> Any:
     unknown = values.keys() - {f.name for f in fields(kind)}
     if unknown:
         raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        choices = get_args(hints[key]) if get_origin(hints[key]) is Literal else ()
+        if choices and value not in choices:
+            raise ValueError(f"{key} is one of {', '.join(choices)}, not {value!r}")
     return kind(**{key: _frozen(value) for key, value in values.items()})
 
 
