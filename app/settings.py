@@ -25,24 +25,27 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
     )
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     workers: int = Field(
-        1, ge=1, le=64, description="Server processes; each loads the model and shares the labels."
+        default=1,
+        ge=1,
+        le=64,
+        description="Server processes; each loads the model and shares the labels.",
     )
     allowed_hosts: Names = Field(
-        (),
+        default=(),
         description="Names under which the service may be asked, besides `localhost` and IP "
         "addresses, separated by commas; `*.example.org` covers its subdomains, `*` everything.",
     )
     allowed_origins: Names = Field(
-        (),
+        default=(),
         description="Origins of foreign web pages that may use the service, such as "
         "`https://app.example.org`, separated by commas. Its own page always may.",
     )
-    data_dir: Path = Field(Path("data"), description="Folder of the label database.")
+    data_dir: Path = Field(default=Path("data"), description="Folder of the label database.")
     database_url: str = Field(
-        "",
+        default="",
         repr=False,
         description="SQLAlchemy URL of the label store; empty: `labels.sqlite` in the data "
         "folder. `postgresql://...` lets several machines share the labels.",
@@ -53,78 +56,84 @@ class Settings(BaseSettings):
         "By default the system's folder for temporary files.",
     )
     checkpoint: str = Field(
-        "", description="Checkpoint folder or Hub id; empty: the one that ships with Kinolex."
+        default="",
+        description="Checkpoint folder or Hub id; empty: the one that ships with Kinolex.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto",
+        default="auto",
         description="Where the encoder runs. `auto` takes the GPU if there is one and says so in "
         "the log; `cuda` refuses to start without one.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severity that is logged."
+        default="info", description="Least severity that is logged."
     )
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="Form of the log; `auto` is for people on a terminal, else JSON lines."
+        default="auto",
+        description="Form of the log; `auto` is for people on a terminal, else JSON lines.",
     )
 
     max_upload_bytes: int = Field(
-        2048 * MIB, ge=1, description="Largest video taken, in bytes (2 GiB)."
+        default=2048 * MIB, ge=1, description="Largest video taken, in bytes (2 GiB)."
     )
     max_json_bytes: int = Field(
-        16 * MIB, ge=1024, description="Largest JSON body taken, in bytes (16 MiB)."
+        default=16 * MIB, ge=1024, description="Largest JSON body taken, in bytes (16 MiB)."
     )
     upload_memory_bytes: int = Field(
-        16 * MIB,
+        default=16 * MIB,
         ge=0,
         description="Uploads up to this size stay in memory; larger ones go to the upload folder.",
     )
     upload_idle_seconds: float = Field(
-        30.0, gt=0, description="An upload that brings nothing for this long is dropped."
+        default=30.0, gt=0, description="An upload that brings nothing for this long is dropped."
     )
     upload_timeout_seconds: float = Field(
-        3600.0, gt=0, description="An upload may take this long in all."
+        default=3600.0, gt=0, description="An upload may take this long in all."
     )
-    max_uploads: int = Field(64, ge=1, description="Uploads received at once; more get 503.")
+    max_uploads: int = Field(
+        default=64, ge=1, description="Uploads received at once; more get 503."
+    )
 
     max_duration_seconds: float = Field(
-        4 * 3600.0, gt=0, description="Longest video tagged (4 hours)."
+        default=4 * 3600.0, gt=0, description="Longest video tagged (4 hours)."
     )
     max_pixels: int = Field(
-        8_300_000, ge=256, description="Most pixels per frame (4K is 8,294,400)."
+        default=8_300_000, ge=256, description="Most pixels per frame (4K is 8,294,400)."
     )
     max_frames_per_second: float = Field(
-        240.0, gt=0, description="Frame rates are believed up to this one."
+        default=240.0, gt=0, description="Frame rates are believed up to this one."
     )
 
     request_timeout_seconds: float = Field(
-        60.0,
+        default=60.0,
         gt=0,
         description="Time from the last byte of a video to the answer, waiting included.",
     )
     progress_timeout_seconds: float = Field(
-        30.0,
+        default=30.0,
         gt=0,
         description="With `granularity=segments`: longest time without another window done.",
     )
     max_windows: int = Field(
-        1024,
+        default=1024,
         ge=1,
         le=65536,
         description="Most windows per video; a longer video gets a wider stride.",
     )
     window_seconds: float = Field(
-        4.0, ge=0.1, description="Length of a window where the request does not say."
+        default=4.0, ge=0.1, description="Length of a window where the request does not say."
     )
     stride_seconds: float = Field(
-        2.0, ge=0.1, description="Step between windows where the request does not say."
+        default=2.0, ge=0.1, description="Step between windows where the request does not say."
     )
-    top_k: int = Field(5, ge=1, description="Tags answered where the request does not say.")
+    top_k: int = Field(default=5, ge=1, description="Tags answered where the request does not say.")
     max_ad_hoc_labels: int = Field(
-        1000, ge=1, description="Most labels that one request may bring along."
+        default=1000, ge=1, description="Most labels that one request may bring along."
     )
-    max_labels: int = Field(1_000_000, ge=1, description="Most labels that a label set may hold.")
+    max_labels: int = Field(
+        default=1_000_000, ge=1, description="Most labels that a label set may hold."
+    )
     queue_size: int = Field(
-        32, ge=1, description="Videos that may wait for decoding; more get 503."
+        default=32, ge=1, description="Videos that may wait for decoding; more get 503."
     )
     decode_workers: int = Field(
         default_factory=lambda: max(1, len(os.sched_getaffinity(0))),
@@ -133,13 +142,13 @@ class Settings(BaseSettings):
         description="Processes that decode, one video each. By default one per processor.",
     )
     decode_memory_bytes: int = Field(
-        2048 * MIB, ge=256 * MIB, description="Address space of a decode process (2 GiB)."
+        default=2048 * MIB, ge=256 * MIB, description="Address space of a decode process (2 GiB)."
     )
     decode_cpu_seconds: int = Field(
-        60, ge=1, description="Processor time that a decode process may use on one video."
+        default=60, ge=1, description="Processor time that a decode process may use on one video."
     )
     decode_jobs_per_worker: int = Field(
-        200, ge=1, description="Videos after which a decode process is replaced."
+        default=200, ge=1, description="Videos after which a decode process is replaced."
     )
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")

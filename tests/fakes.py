@@ -60,7 +60,11 @@ def colour_tagger(
             short_side=32, crop_side=32, max_aspect_ratio=1.0, mean=(0, 0, 0), std=(1, 1, 1)
         ),
         sampling=SamplingConfig(clips=1, frames_per_clip=4, spacing="spread"),
-        calibration=Calibration(CalibrationConfig(score_slope=10.0, score_bias=-5.0)),
+        calibration=Calibration(
+            CalibrationConfig(
+                score_slope=10.0, score_bias=-5.0, unknown_slope=10.0, unknown_bias=10.0
+            )
+        ),
         model_id="colours",
         revision="0",
     )

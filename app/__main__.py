@@ -1,0 +1,5 @@
+"""`python -m app` is the program `kinolex`."""
+
+from app.cli import main
+
+main()

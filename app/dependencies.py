@@ -1,0 +1,75 @@
+"""What routes ask for, by name: typed views of the state that the lifespan made."""
+
+from typing import Annotated, TypedDict, cast
+
+import anyio
+from fastapi import Depends, Request
+
+from app.admission import Admission
+from app.service import TaggingService
+from app.settings import Settings
+from app.store import LabelStore
+from app.telemetry import Stopwatch
+from model import Tagger
+
+
+class State(TypedDict):
+    """What lives as long as the app; each request sees a copy with its own id and stopwatch."""
+
+    settings: Settings
+    tagger: Tagger
+    store: LabelStore
+    admission: Admission
+    service: TaggingService
+    warm: anyio.Event
+
+
+class _RequestState(State):
+    request_id: str
+    stopwatch: Stopwatch
+
+
+def _state(request: Request) -> _RequestState:
+    return cast(_RequestState, request.scope["state"])
+
+
+def _settings(request: Request) -> Settings:
+    return _state(request)["settings"]
+
+
+def _tagger(request: Request) -> Tagger:
+    return _state(request)["tagger"]
+
+
+def _store(request: Request) -> LabelStore:
+    return _state(request)["store"]
+
+
+def _admission(request: Request) -> Admission:
+    return _state(request)["admission"]
+
+
+def _service(request: Request) -> TaggingService:
+    return _state(request)["service"]
+
+
+def _is_warm(request: Request) -> bool:
+    return _state(request)["warm"].is_set()
+
+
+def _request_id(request: Request) -> str:
+    return _state(request)["request_id"]
+
+
+def _stopwatch(request: Request) -> Stopwatch:
+    return _state(request)["stopwatch"]
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+TaggerDep = Annotated[Tagger, Depends(_tagger)]
+StoreDep = Annotated[LabelStore, Depends(_store)]
+AdmissionDep = Annotated[Admission, Depends(_admission)]
+ServiceDep = Annotated[TaggingService, Depends(_service)]
+IsWarmDep = Annotated[bool, Depends(_is_warm)]
+RequestIdDep = Annotated[str, Depends(_request_id)]
+StopwatchDep = Annotated[Stopwatch, Depends(_stopwatch)]

@@ -1,0 +1,173 @@
+"""Wiring: the parts of the service are made here, handed to each other, and closed again."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import anyio
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from structlog.typing import FilteringBoundLogger
+
+from app.admission import Admission
+from app.body_limits import BodyLimit, EarlyAnswer
+from app.decode_pool import DecodePool
+from app.dependencies import State
+from app.problems import PROBLEM_RESPONSE, install_problems
+from app.routes import classify, labels, system
+from app.security import OriginGuard
+from app.service import TaggingService
+from app.settings import Settings, unknown_variables
+from app.store import LabelStore
+from app.telemetry import RequestLog, make_logger
+from model import CheckpointError, KinolexError, Tagger, VideoLimits, load_checkpoint
+
+
+def create_app(settings: Settings | None = None, *, tagger: Tagger | None = None) -> FastAPI:
+    """The service. Without `settings` they come from the environment; without `tagger` the
+    checkpoint is loaded when the app starts.
+    """
+    settings = settings or Settings()
+    log = make_logger(settings.log_level, settings.log_format)
+    app = FastAPI(
+        title="Kinolex",
+        description="Names what happens in a video, in words you choose, without retraining.",
+        version=version("kinolex"),
+        lifespan=_lifespan(settings, tagger, log),
+        responses={"default": PROBLEM_RESPONSE},
+    )
+    install_problems(app)
+    app.include_router(classify.router)
+    app.include_router(labels.router)
+    app.include_router(system.router)
+    system.mount_page_files(app)
+    # the last one added is the first to see a request
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_json_bytes,
+        streaming_paths=[classify.CLASSIFY_PATH],
+    )
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Content-Type", "If-Match", "If-None-Match", "X-Request-ID"],
+            expose_headers=["ETag", "Retry-After", "Server-Timing", "X-Request-ID"],
+        )
+    app.add_middleware(
+        OriginGuard,
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+    )
+    app.add_middleware(EarlyAnswer)
+    app.add_middleware(RequestLog, log=log)
+    return app
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings, log: FilteringBoundLogger, tagger: Tagger | None = None
+) -> AsyncGenerator[State]:
+    """Everything that answers questions, without HTTP; closed in reverse order."""
+    async with AsyncExitStack() as stack:
+        if tagger is None:
+            tagger = await to_thread.run_sync(_load_tagger, settings, log)
+        open_store = partial(LabelStore.open, max_labels=settings.max_labels)
+        store = await to_thread.run_sync(open_store, settings.store_url, tagger)
+        stack.callback(store.close)
+        pool = await stack.enter_async_context(
+            DecodePool(
+                settings.decode_workers,
+                VideoLimits(
+                    max_duration_seconds=settings.max_duration_seconds,
+                    max_pixels=settings.max_pixels,
+                    max_frames_per_second=settings.max_frames_per_second,
+                ),
+                max_memory_bytes=settings.decode_memory_bytes,
+                cpu_seconds=settings.decode_cpu_seconds,
+                jobs_per_worker=settings.decode_jobs_per_worker,
+            )
+        )
+        admission = Admission(
+            # one more than decode, so that the encoder has work while they all do
+            places=settings.decode_workers + 1,
+            queue_size=settings.queue_size,
+            max_uploads=settings.max_uploads,
+            longest_wait_seconds=settings.request_timeout_seconds,
+        )
+        service = TaggingService(
+            settings=settings, tagger=tagger, store=store, pool=pool, admission=admission
+        )
+        yield State(
+            settings=settings,
+            tagger=tagger,
+            store=store,
+            admission=admission,
+            service=service,
+            warm=anyio.Event(),
+        )
+
+
+def _lifespan(
+    settings: Settings, tagger: Tagger | None, log: FilteringBoundLogger
+) -> Callable[[FastAPI], AbstractAsyncContextManager[Any]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
+        for sentence in unknown_variables():
+            log.warning("unknown_variable", detail=sentence)
+        try:
+            async with open_service(settings, log, tagger) as state, _warming(state, log):
+                yield state
+        except KinolexError as error:
+            log.error("start_failed", code=error.code, detail=str(error))
+            raise
+
+    return lifespan
+
+
+@asynccontextmanager
+async def _warming(state: State, log: FilteringBoundLogger) -> AsyncGenerator[None]:
+    """Runs a first inference beside the block; readiness does not hold up the process."""
+
+    async def warm_up() -> None:
+        try:
+            await state["service"].warm_up()
+        except (
+            Exception
+        ):  # whatever it was, the process stays up, not ready, with the reason logged
+            log.exception("warm_up_failed")
+        else:
+            state["warm"].set()
+            log.info("ready", model=state["tagger"].model_id, device=state["tagger"].device)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(warm_up)
+        yield
+        group.cancel_scope.cancel()
+
+
+def _load_tagger(settings: Settings, log: FilteringBoundLogger) -> Tagger:
+    device = _device(settings, log)
+    if settings.checkpoint:
+        return load_checkpoint(settings.checkpoint, device=device)
+    return load_checkpoint(device=device)
+
+
+def _device(settings: Settings, log: FilteringBoundLogger) -> str:
+    if settings.device == "cpu":
+        return "cpu"
+    # seconds of import that a process which is told to use the CPU does not pay here
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if settings.device == "cuda":
+        raise CheckpointError("KINOLEX_DEVICE=cuda, but PyTorch finds no usable GPU")
+    log.warning(
+        "no_gpu", detail="KINOLEX_DEVICE=auto: PyTorch finds no usable GPU, the CPU is used"
+    )
+    return "cpu"

@@ -1,0 +1,57 @@
+"""What is asked about a video, and what is answered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.timeline import Segment
+from model import LabelIndex, Tag, Unknown, VideoInfo, label_key
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: `labels` ad hoc, or all of `label_set`; times in seconds."""
+
+    label_set: str
+    labels: tuple[str, ...]
+    top_k: int
+    min_score: float
+    granularity: Literal["video", "segments"]
+    window_seconds: float
+    stride_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The labels that one question is asked against; `name` is None for ad hoc labels."""
+
+    name: str | None
+    revision: int
+    index: LabelIndex
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def allows(self, tag: Tag, min_score: float) -> bool:
+        """Whether the tag's score reaches `min_score` and its label's own threshold."""
+        return tag.score >= max(min_score, self.thresholds.get(label_key(tag.label), 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlan:
+    """How a video was cut for `granularity=segments`."""
+
+    count: int
+    window_seconds: float
+    stride_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The answer to a question about a video."""
+
+    video: VideoInfo
+    warnings: tuple[str, ...]
+    tags: tuple[Tag, ...]
+    segments: tuple[Segment, ...]
+    unknown: Unknown
+    windows: WindowPlan | None
+    vocabulary: Vocabulary

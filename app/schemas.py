@@ -1,0 +1,254 @@
+"""The JSON of the API, apart from labels; field descriptions become the OpenAPI document."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import InvalidParameter
+from app.question import Classified, Question
+from app.sealed_file import SealedFile
+from app.settings import Settings
+from app.store import DEFAULT_SET
+from model import Tag, Tagger
+
+
+class Options(BaseModel):
+    """Options of `POST /classify`: form fields, or query parameters of the same names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    top_k: int | None = Field(
+        None, ge=1, le=1_000_000, description="Most tags to answer; the set's size at most."
+    )
+    label_set: str | None = Field(
+        None, max_length=200, description="Label set to ask; `default` unless given."
+    )
+    labels: tuple[str, ...] = Field(
+        (),
+        description="Labels to ask instead of a set; they are not stored. Repeat the option, or "
+        'separate labels by commas; a label with a comma goes in double quotes: `"eat, drink"`.',
+    )
+    min_score: float = Field(
+        0.0, ge=0.0, le=1.0, description="Least score of a tag that is answered."
+    )
+    granularity: Literal["video", "segments"] = Field(
+        "video", description="Tags of the whole video only, or also of segments with their times."
+    )
+    window_seconds: float | None = Field(
+        None, ge=0.1, le=3600.0, description="`segments`: length of the windows that are looked at."
+    )
+    stride_seconds: float | None = Field(
+        None, ge=0.1, le=3600.0, description="`segments`: step from one window to the next."
+    )
+
+
+def read_question(
+    query: Iterable[tuple[str, str]], fields: Iterable[tuple[str, str]], settings: Settings
+) -> Question:
+    """What is asked by query parameters and form fields, with the settings' values for the rest.
+
+    An empty value counts as not given. Raises InvalidParameter.
+    """
+    fields = tuple(fields)
+    part = "form" if fields else "query"
+    options = _options([*query, *fields], part)
+    window = options.window_seconds or settings.window_seconds
+    stride = options.stride_seconds or min(settings.stride_seconds, window)
+    if options.labels and options.label_set is not None:
+        raise InvalidParameter.at(part, "labels", "give either labels or a label_set")
+    if len(options.labels) > settings.max_ad_hoc_labels:
+        raise InvalidParameter.at(
+            part, "labels", f"at most {settings.max_ad_hoc_labels} labels may come with a request"
+        )
+    if stride > window:
+        raise InvalidParameter.at(part, "stride_seconds", "may not be over window_seconds")
+    return Question(
+        label_set=options.label_set or DEFAULT_SET,
+        labels=options.labels,
+        top_k=options.top_k or settings.top_k,
+        min_score=options.min_score,
+        granularity=options.granularity,
+        window_seconds=window,
+        stride_seconds=stride,
+    )
+
+
+def split_labels(value: str) -> list[str]:
+    """A comma list of labels; a label with a comma stands in double quotes."""
+    rows = csv.reader([value.replace("\n", ",").replace("\r", ",")], skipinitialspace=True)
+    return [name.strip() for row in rows for name in row if name.strip()]
+
+
+def _options(pairs: Iterable[tuple[str, str]], part: str) -> Options:
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name == "labels":
+            given[name] = [*given.get(name, ()), *split_labels(value)]
+        elif name in given:
+            raise InvalidParameter.at(part, name, "given more than once")
+        elif value:
+            given[name] = value
+    try:
+        return Options.model_validate(given)
+    except ValidationError as error:
+        findings = error.errors(include_url=False, include_input=False)
+        raise InvalidParameter.of([{**f, "loc": (part, *f["loc"])} for f in findings]) from error
+
+
+class TagAnswer(BaseModel):
+    """A label given to a video or to a segment."""
+
+    label: str
+    score: float = Field(description="Calibrated probability that the label applies, 0 to 1.")
+    similarity: float = Field(description="Raw cosine of the video's and the label's embeddings.")
+    rank: int = Field(description="1 is the best.")
+    prompt: str = Field(description="The text of the label that fitted best: its name or an alias.")
+    duration_ratio: float | None = Field(
+        description="Share of the video in which the label was found; with `segments` only."
+    )
+
+    @classmethod
+    def of(cls, tag: Tag) -> Self:
+        """The library's value as JSON has it."""
+        return cls.model_validate(tag, from_attributes=True)
+
+
+class SegmentAnswer(BaseModel):
+    """A span of time and the tags that were found all through it; a score is the span's best."""
+
+    start: float = Field(description="Seconds from the first frame.")
+    end: float
+    tags: list[TagAnswer]
+
+
+class VideoAnswer(BaseModel):
+    """What the file says about itself; the size is as displayed, rotation and aspect applied."""
+
+    duration: float = Field(description="Seconds.")
+    fps: float
+    width: int
+    height: int
+    rotation: int = Field(description="Degrees clockwise that players turn the coded pictures.")
+    codec: str
+    sha256: str
+    warnings: list[str] = Field(description="What was odd about the file, for people.")
+
+
+class UnknownAnswer(BaseModel):
+    """Whether none of the labels applies."""
+
+    score: float = Field(description="Probability that none of the labels applies, 0 to 1.")
+    is_unknown: bool
+
+
+class WindowsAnswer(BaseModel):
+    """How the video was cut for `segments`; the stride grows when there would be too many."""
+
+    count: int
+    window_seconds: float
+    stride_seconds: float
+
+
+class ModelAnswer(BaseModel):
+    """The checkpoint that answered."""
+
+    id: str
+    revision: str = Field(description="Begin of the weights' sha256.")
+
+
+class LabelSetAnswer(BaseModel):
+    """The labels that were asked."""
+
+    name: str | None = Field(description="null for labels that came with the request.")
+    revision: int = Field(description="Grows with every write; 0 for ad hoc labels.")
+
+
+class ClassifyAnswer(BaseModel):
+    """The answer of `POST /classify`."""
+
+    request_id: str
+    video: VideoAnswer
+    tags: list[TagAnswer]
+    segments: list[SegmentAnswer] = Field(description="Empty with `granularity=video`.")
+    windows: WindowsAnswer | None = Field(description="null with `granularity=video`.")
+    unknown: UnknownAnswer
+    model: ModelAnswer
+    label_set: LabelSetAnswer
+    timings: dict[str, float] = Field(description="Seconds in each stage.")
+
+    @classmethod
+    def of(
+        cls,
+        classified: Classified,
+        *,
+        file: SealedFile,
+        tagger: Tagger,
+        request_id: str,
+        timings: Mapping[str, float],
+    ) -> Self:
+        """The service's answer as JSON has it."""
+        info, vocabulary, plan = classified.video, classified.vocabulary, classified.windows
+        return cls(
+            request_id=request_id,
+            video=VideoAnswer(
+                duration=info.duration_seconds,
+                fps=info.frames_per_second,
+                width=info.width,
+                height=info.height,
+                rotation=info.rotation,
+                codec=info.codec,
+                sha256=file.sha256,
+                warnings=list(classified.warnings),
+            ),
+            tags=[TagAnswer.of(tag) for tag in classified.tags],
+            segments=[
+                SegmentAnswer(
+                    start=segment.start_seconds,
+                    end=segment.end_seconds,
+                    tags=[TagAnswer.of(tag) for tag in segment.tags],
+                )
+                for segment in classified.segments
+            ],
+            windows=WindowsAnswer.model_validate(plan, from_attributes=True) if plan else None,
+            unknown=UnknownAnswer.model_validate(classified.unknown, from_attributes=True),
+            model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+            label_set=LabelSetAnswer(name=vocabulary.name, revision=vocabulary.revision),
+            timings=dict(timings),
+        )
+
+
+class SamplingAnswer(BaseModel):
+    """What the encoder looks at in a stretch of video."""
+
+    clips: int
+    frames_per_clip: int
+    spacing: str
+
+
+class RunningModel(ModelAnswer):
+    """The answer of `GET /model`."""
+
+    dim: int = Field(description="Length of an embedding.")
+    device: str
+    sampling: SamplingAnswer
+    text_space: str = Field(description="Digest that changes when label vectors must be made anew.")
+
+    @classmethod
+    def of(cls, tagger: Tagger) -> Self:
+        """What a loaded checkpoint says about itself."""
+        return cls(
+            id=tagger.model_id,
+            revision=tagger.revision,
+            dim=tagger.encoder.dim,
+            device=tagger.device,
+            sampling=SamplingAnswer.model_validate(tagger.sampling, from_attributes=True),
+            text_space=tagger.text_space,
+        )
+
+
+class Status(BaseModel):
+    """The answer of `/healthz` and `/readyz`."""
+
+    status: Literal["ok"] = "ok"
