@@ -30,7 +30,7 @@ def make_logger(
     shape: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if is_console
-        # tracebacks as text: the structured kind, and rich's, print locals with the caller's headers
+        # as text: structured tracebacks, and rich's, print locals with the caller's headers
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     logger: FilteringBoundLogger = structlog.wrap_logger(
