@@ -1,6 +1,9 @@
 """What the label store promises: what is put is found, kept, counted, and never half there."""
 
-from collections.abc import Iterator
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,7 @@ from app.store import (
 )
 from app.store.database import migrate, migrate_down, open_engine
 from app.store.tables import Base
-from model import Label, LabelError
+from model import Label, LabelError, Prototypes
 from tests.word_vectors import WordSource
 
 
@@ -177,6 +180,29 @@ def test_only_changed_texts_are_embedded(store: LabelStore, source: WordSource) 
     )
 
     assert source.embedded == ["riding a horse"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority per thread")
+def test_a_large_write_is_embedded_below_the_priority_of_requests(store: LabelStore) -> None:
+    class Watched(WordSource):
+        def __init__(self) -> None:
+            super().__init__()
+            self.niceness: set[int] = set()
+
+        def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
+            self.niceness.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().prototypes(labels)
+
+    usual = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    small, large = Watched(), Watched()
+    url = store.engine.url.render_as_string(hide_password=False)
+    for source, count in ((small, 1), (large, 1_000)):
+        other = LabelStore.open(url, source, complete_vectors=False)
+        other.upsert("sports", named(*(f"sport {count} {number}" for number in range(count))))
+        other.close()
+
+    assert small.niceness == {usual}
+    assert large.niceness == {min(usual + 10, 19)}
 
 
 def test_a_write_is_all_or_nothing(store: LabelStore) -> None:

@@ -7,6 +7,7 @@ from typing import Self
 
 from sqlalchemy import Engine
 
+from app.store.background import BackgroundEmbedding
 from app.store.database import alone, migrate, open_engine, reading, writing
 from app.store.embedding import Progress, Reembedding, Report, embed_labels
 from app.store.reads import count_without_vectors, list_sets, one_label, page_of_labels, set_row
@@ -57,10 +58,10 @@ class LabelStore:
 
     def __init__(self, engine: Engine, source: PrototypeSource, *, max_labels: int) -> None:
         self._engine = engine
-        self._source = source
+        self._source = BackgroundEmbedding(source)
         self._max_labels = max_labels
-        self._snapshots = Snapshots(engine, source)
-        self._reembedding = Reembedding(engine, source)
+        self._snapshots = Snapshots(engine, self._source)
+        self._reembedding = Reembedding(engine, self._source)
 
     @classmethod
     def open(
@@ -97,6 +98,7 @@ class LabelStore:
     def close(self) -> None:
         """Ends the background work and the connections."""
         self._reembedding.stop()
+        self._source.close()
         self._engine.dispose()
 
     @property

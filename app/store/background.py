@@ -1,0 +1,55 @@
+"""Embedding that lets requests go first."""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from app.store.records import PrototypeSource
+from model import Label, Prototypes, TextEncoder
+
+# So few are embedded in the caller's thread, before a person notices.
+_AT_ONCE = 32
+# Of two busy threads at 0 and 10 on one core, Linux gives the second a tenth.
+_NICENESS = 10
+
+
+class BackgroundEmbedding:
+    """A source of prototypes whose large batches run one at a time in a thread of low priority.
+
+    The kernel divides processors by thread, and the text model's own threads inherit the
+    priority; without it an import would take half of every core from the video encoder.
+    """
+
+    def __init__(self, source: PrototypeSource) -> None:
+        self._source = source
+        self._executor = ThreadPoolExecutor(1, "embedding", initializer=_lower_priority)
+
+    @property
+    def text_space(self) -> str:
+        """The source's."""
+        return self._source.text_space
+
+    @property
+    def text(self) -> TextEncoder:
+        """The source's."""
+        return self._source.text
+
+    def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
+        """The source's; blocks until the batches before this one are done."""
+        if len(labels) <= _AT_ONCE:
+            return self._source.prototypes(labels)
+        return self._executor.submit(self._source.prototypes, labels).result()
+
+    def close(self) -> None:
+        """Ends the thread after the batch at hand."""
+        self._executor.shutdown()
+
+
+def _lower_priority() -> None:
+    # only Linux has a priority for each thread
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        lower = os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, min(lower, 19))
