@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None, *, tagger: Tagger | None = None
         allowed_origins=settings.allowed_origins,
     )
     app.add_middleware(EarlyAnswer)
-    app.add_middleware(RequestLog, log=log)
+    app.add_middleware(RequestLog, log=log, quiet_paths=system.PROBE_PATHS)
     return app
 
 

@@ -5,7 +5,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from typing import Literal, TextIO
 
@@ -71,12 +71,16 @@ class Stopwatch:
 class RequestLog:
     """Gives each request an id and a stopwatch, logs it, and turns what nobody expected into 500.
 
-    Logs the route and never the query, a header or a file's name: they are the caller's.
+    Logs the route and never the query, a header or a file's name: they are the caller's. Answers
+    of `quiet_paths`, which are asked every few seconds for years, are logged as debug.
     """
 
-    def __init__(self, app: ASGIApp, *, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, app: ASGIApp, *, log: FilteringBoundLogger, quiet_paths: Collection[str] = ()
+    ) -> None:
         self._app = app
         self._log = log
+        self._quiet_paths = frozenset(quiet_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -118,7 +122,8 @@ class RequestLog:
             await internal_problem(request)(scope, receive, answer)
         finally:
             route = scope.get("route")
-            log.info(
+            say = log.debug if scope["path"] in self._quiet_paths else log.info
+            say(
                 "request",
                 method=scope["method"],
                 route=getattr(route, "path", None),

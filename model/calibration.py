@@ -8,7 +8,7 @@ classes that training never saw.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,12 @@ class CalibrationConfig:
     unknown_limit: float = 0.5
     unknown_false_positive_rate: float = 0.05
 
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, astuple(self))):
+            raise ValueError(f"not all of {self} are finite")
 
-@dataclass(frozen=True, slots=True, repr=False)
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Calibration:
     """The fitted parameters and the background bank: (M, dim) float32 unit, M may be 0."""
 

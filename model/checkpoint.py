@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from model.calibration import Calibration, CalibrationConfig
@@ -45,6 +48,10 @@ class TextConfig:
     sha256: str = ""
     templates: tuple[str, ...] = ("{}",)
 
+    def __post_init__(self) -> None:
+        if not self.templates or any(each.count("{}") != 1 for each in self.templates):
+            raise ValueError(f"templates {self.templates} must each hold one {{}}")
+
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
@@ -68,25 +75,33 @@ def save_checkpoint(
     bank: Tensor,
     card: str,
 ) -> None:
-    """Write a checkpoint; `text_mean` is (dim,), `bank` (M, dim). Floats are stored as fp16."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write a checkpoint; `text_mean` is (dim,), `bank` (M, dim). Floats are stored as fp16.
+
+    Raises ValueError when a number does not fit into fp16; nothing is written then.
+    """
     tensors = {_NETWORK_PREFIX + name: value for name, value in network.state_dict().items()}
     tensors |= {_TEXT_MEAN: text_mean, _BANK: bank}
-    save_file(
-        {name: _to_storage(value) for name, value in tensors.items()},
-        directory / _WEIGHTS,
-        metadata={"format": "pt"},
-    )
-    # safetensors writes for its owner alone; a service runs as somebody else
-    (directory / _WEIGHTS).chmod(0o644)
+    stored = {name: _to_storage(name, value) for name, value in tensors.items()}
     document = {"format_version": FORMAT_VERSION, **asdict(config)}
-    (directory / _CONFIG).write_text(json.dumps(document, indent=2, default=list) + "\n")
-    (directory / _CARD).write_text(card)
+    directory.mkdir(parents=True, exist_ok=True)
+    _replace(directory / _WEIGHTS, save(stored, metadata={"format": "pt"}))
+    _replace(directory / _CONFIG, json.dumps(document, indent=2).encode() + b"\n")
+    _replace(directory / _CARD, card.encode())
 
 
-def _to_storage(value: Tensor) -> Tensor:
-    value = value.detach().cpu().contiguous()
-    return value.half() if value.is_floating_point() else value
+def _to_storage(name: str, value: Tensor) -> Tensor:
+    stored = value.detach().cpu().contiguous()
+    stored = stored.half() if stored.is_floating_point() else stored
+    if not stored.isfinite().all():
+        raise ValueError(f"{name} holds values that fp16 cannot")
+    return stored
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in one step: a service may have the old one mapped into its memory."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def load_checkpoint(
@@ -102,12 +117,15 @@ def load_checkpoint(
     """
     directory = _find(name_or_path)
     config = read_config(directory)
-    tensors = _read_tensors(directory)
+    tensors = _read_tensors(directory / _WEIGHTS)
+    dim = config.encoder.dim
     network = network_from(config.encoder, tensors)
+    text_mean = _array(tensors, _TEXT_MEAN, (dim,))
+    bank = _array(tensors, _BANK, (None, dim))
     text = text or SentenceTextEncoder(config.text.model)
-    if text.dim != config.encoder.dim:
+    if text.dim != dim:
         raise CheckpointError(
-            f"the text model's vectors have length {text.dim}, the encoder's {config.encoder.dim}"
+            f"the text model's vectors have length {text.dim}, the encoder's {dim}"
         )
     if config.text.sha256 and text.model_hash != config.text.sha256:
         raise CheckpointError(
@@ -115,13 +133,13 @@ def load_checkpoint(
             f"the checkpoint was trained with {config.text.sha256}"
         )
     return Tagger(
-        encoder=TorchEncoder(network, config.encoder.dim, device=device),
+        encoder=TorchEncoder(network, dim, device=device),
         text=text,
         templates=config.text.templates,
-        text_mean=_array(tensors, _TEXT_MEAN),
+        text_mean=text_mean,
         preprocess=config.preprocess,
         sampling=config.sampling,
-        calibration=Calibration(config.calibration, _array(tensors, _BANK)),
+        calibration=Calibration(config.calibration, bank),
         model_id=config.model_id,
         revision=_revision(directory),
         device=device,
@@ -130,39 +148,48 @@ def load_checkpoint(
 
 def read_config(directory: Path) -> CheckpointConfig:
     """The checked contents of config.json. Raises CheckpointError."""
+    path = directory / _CONFIG
     try:
-        document = json.loads((directory / _CONFIG).read_text())
-        version = document.pop("format_version")
-        if version != FORMAT_VERSION:
-            raise CheckpointError(f"format version {version}, this code reads {FORMAT_VERSION}")
-        preprocess, text = document["preprocess"], document["text"]
-        return CheckpointConfig(
-            model_id=document["model_id"],
-            encoder=EncoderConfig(**document["encoder"]),
-            sampling=SamplingConfig(**document["sampling"]),
-            preprocess=PreprocessConfig(
-                **{**preprocess, "mean": tuple(preprocess["mean"]), "std": tuple(preprocess["std"])}
-            ),
-            text=TextConfig(**{**text, "templates": tuple(text["templates"])}),
-            calibration=CalibrationConfig(**document["calibration"]),
-            provenance=document["provenance"],
+        document = from_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    version = document.pop("format_version", None) if isinstance(document, dict) else None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version}, this code reads {FORMAT_VERSION}"
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{directory / _CONFIG} cannot be read: {error}") from error
+    try:
+        return TypeAdapter(CheckpointConfig).validate_python(document, extra="forbid")
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, found {fault['input']!r:.80}"
+            for fault in error.errors(include_url=False)
+        )
+        raise CheckpointError(f"{path} is not a checkpoint's: {faults}") from error
 
 
 def network_from(config: EncoderConfig, tensors: Mapping[str, Tensor]) -> Network:
     """The network with a checkpoint's weights, in fp32. Raises CheckpointError on a misfit."""
-    network = build_network(config)
+    # on no device: random weights would be drawn and a wrong size allocated for nothing
+    with torch.device("meta"):
+        network = build_network(config)
     state = {
-        name.removeprefix(_NETWORK_PREFIX): value
+        name.removeprefix(_NETWORK_PREFIX): value.float() if value.is_floating_point() else value
         for name, value in tensors.items()
         if name.startswith(_NETWORK_PREFIX)
     }
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(f"the weights do not fit {config.network}: {error}") from error
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    misfits = [
+        f"{name} is {found.get(name, 'missing')}, expected {wanted.get(name, 'nothing')}"
+        for name in sorted(wanted.keys() | found.keys())
+        if wanted.get(name) != found.get(name)
+    ]
+    if misfits:
+        raise CheckpointError(
+            f"{len(misfits)} weights do not fit {config.network}: {'; '.join(misfits[:3])}"
+        )
+    network.load_state_dict(state, assign=True)
     return network
 
 
@@ -174,30 +201,40 @@ def _find(name_or_path: str | Path) -> Path:
         raise CheckpointError(f"{name_or_path} is not a directory")
     # only a Hub id needs the hub's client
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name_or_path, allow_patterns=[_CONFIG, _WEIGHTS, _CARD]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{name_or_path} is neither a directory nor a model on the Hub: {error}"
         ) from error
 
 
-def _read_tensors(directory: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(directory / _WEIGHTS)
+        tensors = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{directory / _WEIGHTS} cannot be read: {error}") from error
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise CheckpointError(f"{path} is damaged: {name} holds values that are no numbers")
+    return tensors
 
 
-def _array(tensors: Mapping[str, Tensor], name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-    if name not in tensors:
-        raise CheckpointError(f"{_WEIGHTS} holds no tensor {name!r}")
+def _array(
+    tensors: Mapping[str, Tensor], name: str, shape: tuple[int | None, ...]
+) -> npt.NDArray[np.float32]:
+    """A tensor of this shape, where None fits any length."""
+    found = tuple(tensors[name].shape) if name in tensors else ()
+    fits = [want in (None, have) for want, have in zip(shape, found, strict=False)]
+    if len(found) != len(shape) or not all(fits):
+        raise CheckpointError(f"{_WEIGHTS}: {name} is {found or 'missing'}, expected {shape}")
     return tensors[name].to(torch.float32).numpy()
 
 
 def _revision(directory: Path) -> str:
-    """First 12 hex digits of the weights' sha256."""
-    with (directory / _WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    """First 12 hex digits of the sha256 of weights and configuration together."""
+    digest = hashlib.sha256()
+    for name in (_WEIGHTS, _CONFIG):
+        digest.update((directory / name).read_bytes())
+    return digest.hexdigest()[:12]

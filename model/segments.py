@@ -7,6 +7,7 @@ not ten.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from model.sampling import Window
 
@@ -31,10 +32,10 @@ def merge_windows(
 ) -> list[Span]:
     """Spans of every label whose score reaches `open_score` in some window.
 
-    `windows` are in order of start; `scores` gives each window's scores by label, a label that is
-    missing counts as 0. Neighbouring windows over `keep_score` belong to one span. Where windows
-    overlap, two spans of one label never do: a span ends where its last window ends or where the
-    next span of the label begins. Answered in order of start, then of peak score.
+    `windows` are in order of start and of end; `scores` gives each window's scores by label, a
+    label that is missing counts as 0. Neighbouring windows over `keep_score` belong to one span,
+    and so do spans of a label that overlap or touch because their windows do. Answered in order
+    of start, then of peak score.
     """
     labels = dict.fromkeys(
         label for window_scores in scores for label, s in window_scores.items() if s >= open_score
@@ -62,27 +63,23 @@ def _spans_of(
     open_score: float,
     keep_score: float,
 ) -> list[Span]:
-    spans: list[Span] = []
-    run: list[int] = []
-    for position in range(len(windows) + 1):
-        if position < len(windows) and scores[position] >= keep_score:
-            run.append(position)
+    stretches: list[list[int]] = []
+    for kept, run in groupby(range(len(windows)), key=lambda place: scores[place] >= keep_score):
+        places = list(run)
+        if not kept or max(scores[place] for place in places) < open_score:
             continue
-        if run and max(scores[i] for i in run) >= open_score:
-            spans.append(_span(label, windows, scores, run, spans))
-        run = []
-    return spans
-
-
-def _span(
-    label: str,
-    windows: Sequence[Window],
-    scores: Sequence[float],
-    run: Sequence[int],
-    earlier: Sequence[Span],
-) -> Span:
-    start = windows[run[0]].start_seconds
-    if earlier:
-        start = max(start, earlier[-1].end_seconds)
-    inside = [scores[i] for i in run]
-    return Span(label, start, windows[run[-1]].end_seconds, max(inside), sum(inside) / len(inside))
+        last = windows[stretches[-1][-1]] if stretches else None
+        if last is not None and windows[places[0]].start_seconds <= last.end_seconds:
+            stretches[-1] += places
+        else:
+            stretches.append(places)
+    return [
+        Span(
+            label,
+            windows[places[0]].start_seconds,
+            windows[places[-1]].end_seconds,
+            max(scores[place] for place in places),
+            sum(scores[place] for place in places) / len(places),
+        )
+        for places in stretches
+    ]

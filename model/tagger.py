@@ -63,7 +63,7 @@ class Tagger:
     """A loaded checkpoint: everything from pixels and words to tags.
 
     `text_mean` is (dim,) float32, the mean that centres label vectors; `model_id` names the
-    checkpoint and `revision` its weights.
+    checkpoint and `revision` its contents.
     """
 
     encoder: Encoder
@@ -109,10 +109,14 @@ class Tagger:
         Each batch holds clips * frames_per_clip frames in that order; the answer is (B, dim)
         float32 unit. Windows of one size are encoded together.
         """
-        rows = [self._pixels(batch) for batch in batches]
-        if len({row.shape for row in rows}) == 1:
-            return self.encoder.encode(torch.stack(rows))
-        return np.concatenate([self.encoder.encode(row.unsqueeze(0)) for row in rows])
+        pixels = [self._pixels(batch) for batch in batches]
+        rows_of_size: dict[torch.Size, list[int]] = {}
+        for row, of_window in enumerate(pixels):
+            rows_of_size.setdefault(of_window.shape, []).append(row)
+        embeddings = np.empty((len(batches), self.encoder.dim), np.float32)
+        for rows in rows_of_size.values():
+            embeddings[rows] = self.encoder.encode(torch.stack([pixels[row] for row in rows]))
+        return embeddings
 
     def _pixels(self, batch: FrameBatch) -> torch.Tensor:
         pixels = preprocess(batch.frames, self.preprocess, device=self.device)

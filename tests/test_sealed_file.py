@@ -59,14 +59,14 @@ def test_an_upload_has_a_name_in_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_closed_spool_leaves_no_descriptor_behind(tmp_path: Path) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = list(Path("/proc/self/fd").iterdir())
     for size in (10, 5 * MEMORY):
         spool = Spool(tmp_path, MEMORY)
         spool.write([bytes(size)])
         spool.seal()
         spool.close()
 
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
 
 
 def test_a_full_disk_is_said_as_such() -> None:

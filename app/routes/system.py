@@ -12,6 +12,7 @@ from app.schemas import RunningModel, Status
 
 router = APIRouter(tags=["system"])
 
+PROBE_PATHS = ("/healthz", "/readyz")
 WEB = Path(__file__).parent.parent / "web"
 
 # The page loads its own files only, plays a video that the visitor chose, and is in nobody's frame.

@@ -123,7 +123,7 @@ export async function readLabels(query = "") {
   let size = 0;
   do {
     const asked = new URLSearchParams({ page_size: String(PAGE_SIZE) });
-    if (query) asked.set("query", query);
+    if (query) asked.set("q", query);
     if (token) asked.set("page_token", token);
     const page = await call(`/labels?${asked}`);
     items.push(...page.items);

@@ -83,15 +83,9 @@ function facts({ video, model, label_set: labels }) {
 export function drawAnswer(place, answer) {
   const shown = [];
   if (answer.unknown.is_unknown) {
-    shown.push(
-      element(
-        "div",
-        "unknown",
-        element("p", "unknown-title", "None of these"),
-        element("p", "", `No label fits well enough (${percent(answer.unknown.score)} sure).`
-          + (answer.tags.length ? " The nearest ones, for what they are worth:" : "")),
-      ),
-    );
+    const sure = `No label fits well enough (${percent(answer.unknown.score)} sure).`;
+    const title = element("p", "unknown-title", "None of these");
+    shown.push(element("div", "unknown", title, element("p", "", sure)));
   }
   if (answer.tags.length) {
     const list = element("ol", answer.unknown.is_unknown ? "tags faint" : "tags");

@@ -115,7 +115,8 @@ export function createTimeline(place, onSeek) {
       }
       playhead = element("div", "playhead");
       playhead.setAttribute("aria-hidden", "true");
-      const drawn = element("div", "lanes", ...lanes.slice(0, MOST_LANES).map(lane));
+      const look = answer.unknown.is_unknown ? "lanes faint" : "lanes";
+      const drawn = element("div", look, ...lanes.slice(0, MOST_LANES).map(lane));
       drawn.append(element("div", "over", playhead), ruler(duration));
       place.replaceChildren(drawn);
       const left = lanes.length - MOST_LANES;

@@ -72,8 +72,11 @@ def bootstrap(
     return Interval(value, float(low), float(high))
 
 
-def accuracy_interval(right: Bools, targets: Ints, *, seed: int = 0) -> Interval:
-    """The share of (N,) `right` samples, classes drawn anew with all their samples."""
+def accuracy_interval(right: Bools | Floats, targets: Ints, *, seed: int = 0) -> Interval:
+    """The share of (N,) `right` samples, classes drawn anew with all their samples.
+
+    Values may be hits, or their means over seeds.
+    """
     _, rows = np.unique(targets, return_inverse=True)
     counts = np.bincount(rows).astype(np.float64)
     sums = np.bincount(rows, weights=right.astype(np.float64))

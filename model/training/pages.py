@@ -1,8 +1,10 @@
 """How reports look: one light page, styled from within."""
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import Template
+from typing import Any
 
 PAGE = Template("""\
 <!doctype html>
@@ -75,3 +77,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def percent(share: float) -> str:
     """A share 0..1 for people; empty for NaN."""
     return "" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, mappings and sequences as JSON has them; what is not a number is null."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, float):
+        return round(value, 5) if math.isfinite(value) else None
+    return value

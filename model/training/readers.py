@@ -23,26 +23,28 @@ from model.video import open_video
 _DAMAGE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 
 
-def read_picture(sample: Sample, short_side: int) -> npt.NDArray[np.uint8]:
+def read_picture(sample: Sample, short_side: int, *, enlarge: bool = True) -> npt.NDArray[np.uint8]:
     """A picture as one frame (1, H, W, 3) uint8 RGB with its short side at `short_side`.
 
-    Raises CorruptVideo when the bytes are no picture, OSError when there are none.
+    A smaller picture stays as it is unless `enlarge`. Raises CorruptVideo when the bytes are no
+    picture, OSError when there are none.
     """
     name = f"{sample.path} {sample.member}".strip()
     with open_sample(sample) as file, _picture(file, name) as rgb:
         scale = short_side / min(rgb.size)
-        if scale != 1.0:
+        if scale < 1.0 or (scale > 1.0 and enlarge):
             size = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
             return np.asarray(rgb.resize(size, Image.Resampling.BILINEAR))[np.newaxis]
         return np.array(rgb)[np.newaxis]
 
 
-def read_pair(sample: Sample, short_side: int) -> npt.NDArray[np.uint8]:
+def read_pair(sample: Sample, short_side: int, *, enlarge: bool = True) -> npt.NDArray[np.uint8]:
     """A picture and its pair as two frames (2, H, W, 3), the second in the size of the first.
 
-    Raises CorruptVideo when one of them is no picture, OSError when there is none.
+    Otherwise as `read_picture`. Raises CorruptVideo when one of them is no picture, OSError when
+    there is none.
     """
-    first = read_picture(sample, short_side)
+    first = read_picture(sample, short_side, enlarge=enlarge)
     with _open_pair(sample) as file, _picture(file, f"{sample.path} {sample.pair}") as rgb:
         size = (first.shape[2], first.shape[1])
         last = np.asarray(rgb.resize(size, Image.Resampling.BILINEAR))[np.newaxis]

@@ -1,8 +1,6 @@
 """An evaluation as one HTML page that needs nothing from outside, and as JSON."""
 
-import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 from model.training.evaluate import Report, SuiteReport
 from model.training.figures import RAW, SERVED, Figures, Together
 from model.training.intervals import Interval
-from model.training.pages import PAGE, percent, table
+from model.training.pages import PAGE, percent, plain, table
 from model.training.plots import generalised_plot, map_plot, reliability_plot
 
 
@@ -27,22 +25,10 @@ def write_report(report: Report, out: Path) -> Path:
 
 def as_document(report: Report) -> dict[str, Any]:
     """The report as plain values for JSON, without pictures; what is not a number is null."""
-    document: dict[str, Any] = _plain(report)
+    document: dict[str, Any] = plain(report)
     for suite in document["suites"]:
         del suite["pictures"]
     return document
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float):
-        return round(value, 5) if math.isfinite(value) else None
-    return value
 
 
 def as_html(report: Report) -> str:

@@ -1,0 +1,119 @@
+"""The arms whose backbone learns: trained here, or taken from a checkpoint."""
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file
+
+from model.checkpoint import load_checkpoint, network_from, read_config
+from model.encoder import Network, SemanticHead
+from model.text import normalise
+from model.training.config import TrainConfig
+from model.training.heads import Vectors
+from model.training.problem import Problem
+from model.training.train import train
+
+WISE_SHARES = (0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Learned:
+    """A trained network and the mean (D,) that centres its label vectors."""
+
+    network: Network
+    mean: Vectors
+
+
+class ArbitraryWords:
+    """Texts as directions that say nothing: a classifier whose classes have no meaning.
+
+    Cross-entropy over fixed random directions is plain classification (Hoffer et al., ICLR 2018).
+    """
+
+    model_hash = "arbitrary"
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(N,) texts to (N, dim) float32 unit vectors."""
+        rows = np.empty((len(texts), self.dim), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+            row[:] = np.random.default_rng(seed).standard_normal(self.dim)
+        return normalise(rows)
+
+
+def end_to_end(
+    problem: Problem, out: Path, seed: int, *, device: str, say: Callable[[str], None]
+) -> Learned:
+    """E: the configuration as it stands."""
+    config = replace(problem.config, seed=seed)
+    trained = train(config, problem.training, problem.text, out, device=device, say=say)
+    return Learned(trained.network.cpu(), trained.bank.mean)
+
+
+def from_scratch(
+    problem: Problem, out: Path, seed: int, *, device: str, say: Callable[[str], None]
+) -> Learned:
+    """S: random weights, so that there is nothing to keep frozen or to distil from."""
+    given = replace(problem, config=scratch_config(problem.config))
+    return end_to_end(given, out, seed, device=device, say=say)
+
+
+def scratch_config(config: TrainConfig) -> TrainConfig:
+    """The configuration from random weights, with the same steps and batches."""
+    return replace(
+        config,
+        init="scratch",
+        word_head=False,
+        objective=replace(config.objective, distillation=0.0),
+        optimiser=replace(config.optimiser, head_steps=0, frozen_blocks=0, freeze_statistics=False),
+    )
+
+
+def classifier(
+    problem: Problem, out: Path, seed: int, *, device: str, say: Callable[[str], None]
+) -> Learned:
+    """The network of F3: it learns to tell the training labels apart, not what they mean."""
+    config = replace(
+        problem.config,
+        seed=seed,
+        word_head=False,
+        objective=replace(problem.config.objective, distillation=0.0),
+    )
+    labelled = [sample for sample in problem.training if sample.label]
+    trained = train(config, labelled, ArbitraryWords(config.dim), out, device=device, say=say)
+    return Learned(trained.network.cpu(), problem.bank.mean)
+
+
+def from_checkpoint(directory: Path, problem: Problem) -> Learned:
+    """The network of a checkpoint that was trained elsewhere. Raises CheckpointError."""
+    tagger = load_checkpoint(directory, text=problem.text)
+    tensors = load_file(directory / "model.safetensors")
+    return Learned(network_from(read_config(directory).encoder, tensors), tagger.text_mean)
+
+
+def interpolations(
+    frozen: Network, head: SemanticHead, learned: Network
+) -> Iterator[tuple[float, Network]]:
+    """WiSE-FT (Wortsman et al., CVPR 2022): between a frozen network with its head and E.
+
+    The share counts how far it goes from the frozen one to the learned one.
+    """
+    start = copy.deepcopy(frozen)
+    start.head = copy.deepcopy(head)
+    before = start.state_dict()
+    for share in WISE_SHARES:
+        between = copy.deepcopy(learned)
+        with torch.no_grad():
+            for name, value in between.state_dict().items():
+                if value.is_floating_point() and name in before:
+                    value.lerp_(before[name], 1.0 - share)
+        yield share, between

@@ -1,0 +1,81 @@
+"""A score means the same for every label, and "none of these" minds the size of the set."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.calibration import Calibration, CalibrationConfig, expected_best
+
+BANK = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.6, 0.8]], np.float32)
+sizes = st.integers(1, 100_000)
+values = st.floats(-1e6, 1e6)
+
+
+def test_background_is_mean_and_spread_over_the_bank():
+    vectors = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+
+    background = Calibration(CalibrationConfig(), BANK).background_of(vectors)
+
+    # similarities 1, 0, -1, 0.6 and 0, 1, 0, 0.8
+    expected = [[0.15, np.std([1, 0, -1, 0.6])], [0.45, np.std([0, 1, 0, 0.8])]]
+    assert background.dtype == np.float32
+    np.testing.assert_allclose(background, expected, atol=1e-6)
+
+
+def test_a_label_as_similar_to_everything_has_a_small_spread_and_not_none():
+    bank = np.array([[0.6, 0.8], [0.6, -0.8]], np.float32)
+    background = Calibration(CalibrationConfig(), bank).background_of(
+        np.array([[1.0, 0.0]], np.float32)
+    )
+    np.testing.assert_allclose(background, [[0.6, 0.02]], atol=1e-6)
+
+
+def test_without_a_bank_similarities_stay_as_they_are():
+    background = Calibration(CalibrationConfig()).background_of(BANK)
+    np.testing.assert_array_equal(background, [[0.0, 1.0]] * 4)
+
+
+def test_no_vectors_no_background():
+    empty = np.empty((0, 2), np.float32)
+    assert Calibration(CalibrationConfig(), BANK).background_of(empty).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("standardised", "expected"),
+    [(1.5, 0.5), (2.5, 1 / (1 + math.exp(-2))), (0.5, 1 / (1 + math.exp(2))), (-400, 0), (400, 1)],
+)
+def test_score_is_the_logistic_of_slope_and_bias(standardised, expected):
+    calibration = Calibration(CalibrationConfig(score_slope=2.0, score_bias=-3.0))
+    assert calibration.score(standardised) == pytest.approx(expected)
+
+
+@given(values, values)
+def test_scores_keep_the_order_and_stay_probabilities(one, other):
+    calibration = Calibration(CalibrationConfig())
+    low, high = sorted((one, other))
+    assert 0.0 <= calibration.score(low) <= calibration.score(high) <= 1.0
+    assert 1.0 >= calibration.unknown_score(low, 9) >= calibration.unknown_score(high, 9) >= 0.0
+
+
+def test_unknown_is_asked_beyond_what_chance_gives_a_set_of_that_size():
+    calibration = Calibration(CalibrationConfig(unknown_slope=2.0, unknown_bias=0.5))
+    by_chance = math.sqrt(2 * math.log(11))
+    assert expected_best(10) == pytest.approx(by_chance)
+    assert calibration.unknown_score(by_chance + 1.0, 10) == pytest.approx(1 / (1 + math.exp(2.5)))
+    assert calibration.unknown_score(by_chance - 0.25, 10) == pytest.approx(0.5)
+
+
+@given(sizes, sizes)
+def test_the_same_similarity_says_less_in_a_larger_set(one, other):
+    calibration = Calibration(CalibrationConfig())
+    small, large = sorted((one, other))
+    assert calibration.unknown_score(2.0, small) <= calibration.unknown_score(2.0, large)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_parameters_must_be_numbers(wrong):
+    with pytest.raises(ValueError, match="finite"):
+        CalibrationConfig(score_slope=wrong)
