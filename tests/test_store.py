@@ -396,9 +396,3 @@ def test_a_database_of_a_newer_release_is_refused(store: LabelStore, url: str) -
 
     with pytest.raises(StoreMismatch):
         LabelStore.open(url, WordSource())
-
-
-@pytest.mark.parametrize("url", ["", "mysql://host/labels", "sqlite://", "nonsense"])
-def test_a_url_that_cannot_keep_labels_is_refused(url: str) -> None:
-    with pytest.raises(StoreMismatch):
-        LabelStore.open(url, WordSource())
