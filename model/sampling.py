@@ -61,7 +61,7 @@ def clip_timestamps(
     else:
         times = start_seconds + _consecutive_offsets(length, frames_per_second, config)
     last = np.nextafter(end_seconds, start_seconds)
-    inside: npt.NDArray[np.float64] = np.clip(times, start_seconds, last)
+    inside: NDArray[np.float64] = np.clip(times, start_seconds, last)
     return inside.reshape(config.clips, config.frames_per_clip)
 
 

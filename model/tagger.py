@@ -119,8 +119,11 @@ class Tagger:
         return embeddings
 
     def _pixels(self, batch: FrameBatch) -> torch.Tensor:
+        clips, frames = self.sampling.clips, self.sampling.frames_per_clip
+        if len(batch.frames) != clips * frames:
+            raise ValueError(f"{len(batch.frames)} frames, expected {clips} x {frames}")
         pixels = preprocess(batch.frames, self.preprocess, device=self.device)
-        return pixels.reshape(self.sampling.clips, self.sampling.frames_per_clip, *pixels.shape[1:])
+        return pixels.reshape(clips, frames, *pixels.shape[1:])
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
         """Each label's vectors. Costs a run of the text model: keep the answer."""

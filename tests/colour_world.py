@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
 
 from model import PreprocessConfig, SamplingConfig
+from model.encoder import Network, build_network
 from model.training.config import BatchConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 from model.training.manifest import Sample
 from model.training.texts import HeldOut
@@ -53,6 +55,18 @@ def colour_samples(folder: Path, each: int = 4) -> list[Sample]:
             Image.new("RGB", (36, 32), tuple(level * part for part in colour)).save(path)
             samples.append(Sample(path, "", name, (), "colours", "train"))
     return samples
+
+
+def awake_network(seed: int = 0) -> Network:
+    """A network with random weights whose batch norms have seen colours: signals reach its end."""
+    torch.manual_seed(seed)
+    network = build_network(tiny_config().encoder)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the plain average of what comes
+    with torch.no_grad():
+        network.train()(torch.randn(32, 1, 1, 3, 1, 1).expand(-1, -1, -1, -1, 32, 32))
+    return network.eval()
 
 
 def tiny_config(**changes: object) -> TrainConfig:

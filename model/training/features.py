@@ -94,13 +94,12 @@ class FeatureCache:
 
     def _keep(self, part: Embedded) -> None:
         names = [_identity(sample) for sample in part.samples]
-        features = part.vectors.astype(np.float16)
         path = self._folder / f"{hashlib.sha256(repr(names).encode()).hexdigest()[:16]}.npz"
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
-            np.savez(file, samples=np.array(names), features=features)
+            np.savez(file, samples=np.array(names), features=part.vectors)
         partial.replace(path)
-        self._known.update(zip(names, features, strict=True))
+        self._known.update(zip(names, part.vectors, strict=True))
 
 
 def _identity(sample: Sample) -> str:

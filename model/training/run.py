@@ -2,14 +2,18 @@
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from model.text import DEFAULT_TEXT_MODEL, SentenceTextEncoder, TextEncoder
 from model.training.config import TrainConfig
-from model.training.manifest import read_manifest
+from model.training.manifest import Sample, read_manifest
+from model.training.review import review, texts_to_drop, without_texts
 from model.training.ship import ship
-from model.training.texts import read_held_out, without_overlap
+from model.training.texts import HeldOut, read_held_out
 from model.training.train import train
+
+EVALUATION_SPLITS = frozenset({"val", "validation", "test"})
 
 
 def run(
@@ -18,28 +22,44 @@ def run(
     out: Path,
     *,
     command: Sequence[str],
+    overlap: str | None = None,
     device: str = "cpu",
+    workers: int = 1,
     max_minutes: float = float("inf"),
+    tensorboard: bool = False,
     text: TextEncoder | None = None,
+    text_model: str = DEFAULT_TEXT_MODEL,
     say: Callable[[str], None] = print,
 ) -> Path | None:
     """Train on `manifests` and write `out/checkpoint`; its directory.
 
     None when another process of the run writes it. A run that a time limit or SIGTERM ended
     before its last step writes the checkpoint of the steps done, and the same call goes on from
-    there. `command` is what the model card says to repeat. Raises ManifestError, CheckpointError
-    and ValueError.
+    there. Rows of a `val` or `test` split are not trained on. `overlap` decides about texts that
+    overlap with held-out classes (`review.texts_to_drop`) instead of the split. `command` is what
+    the model card says to repeat. Raises ManifestError, OverlapError, CheckpointError and
+    ValueError.
     """
-    text = text or SentenceTextEncoder(DEFAULT_TEXT_MODEL, device=device)
     every = [sample for manifest in manifests for sample in read_manifest(manifest)]
     held_out = read_held_out(config.held_out)
-    samples, overlaps = without_overlap(every, held_out, text)
+    text = text or SentenceTextEncoder(text_model, device=device)
+    config = replace(config, dim=text.dim)
+    samples = [sample for sample in every if sample.split not in EVALUATION_SPLITS]
     if held_out.names:
-        say(
-            f"{len(every)} samples, {len(samples)} after leaving out {len(held_out.names)} classes "
-            f"and {len(overlaps)} texts that overlap with them"
-        )
-    trained = train(config, samples, text, out, device=device, max_minutes=max_minutes, say=say)
+        samples = _apart(samples, held_out, text, overlap or held_out.overlap, say)
+    if not samples:
+        raise ValueError("no sample is left to train on")
+    trained = train(
+        config,
+        samples,
+        text,
+        out,
+        device=device,
+        workers=workers,
+        max_minutes=max_minutes,
+        tensorboard=tensorboard,
+        say=say,
+    )
     if not trained.is_first:
         return None
     return ship(
@@ -51,6 +71,27 @@ def run(
         all_samples=every,
         out=out,
         command=shlex.join(command),
+        text_model=text_model,
         device=device,
         say=say,
     )
+
+
+def _apart(
+    samples: Sequence[Sample],
+    held_out: HeldOut,
+    text: TextEncoder,
+    overlap: str,
+    say: Callable[[str], None],
+) -> list[Sample]:
+    """The samples that may be trained on. Raises OverlapError when `overlap` leaves that open."""
+    found = review(samples, held_out, text)
+    dropped = texts_to_drop(found, overlap)
+    kept = without_texts(samples, held_out, dropped)
+    left = {o.text for o in found.overlaps} - dropped
+    say(
+        f"{len(samples)} samples, {len(kept)} after leaving out {len(held_out.names)} classes and "
+        f"{len(dropped)} texts that overlap with them"
+        + (f"; {len(left)} overlapping texts stay, as told" if left else "")
+    )
+    return kept

@@ -14,17 +14,23 @@ from torchvision.models import EfficientNet_B0_Weights
 
 from model.text import Label, TextEncoder, normalise, prototypes_from, texts_of
 from model.training.manifest import Sample
-from model.training.overlap import Overlap, caption_overlaps, label_overlaps
+from model.training.overlap import DEFAULT_TAU, Overlap, caption_overlaps, label_overlaps
 
 SPLITS = Path(__file__).parent / "splits"
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Class names that training must not see: `test` for figures, `validation` for choices."""
+    """Class names that training must not see: `test` for figures, `validation` for choices.
+
+    `overlap` says what becomes of training texts nearer than `tau` or under another rule: drop,
+    keep, refuse, or the path of a reviewed table (see `model.training.review`).
+    """
 
     test: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
+    overlap: str = "refuse"
+    tau: float = DEFAULT_TAU
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,12 +48,24 @@ class TextBank:
 
 
 def read_held_out(name_or_path: str) -> HeldOut:
-    """A split by file name in `splits/` or by path; empty for an empty name."""
+    """A split by file name in `splits/` or by path; empty for an empty name.
+
+    Raises ValueError when there is none or it holds something else.
+    """
     if not name_or_path:
         return HeldOut()
     path = Path(name_or_path)
-    document = tomllib.loads((path if path.is_file() else SPLITS / name_or_path).read_text("utf-8"))
-    return HeldOut(tuple(document["test"]), tuple(document["validation"]))
+    path = path if path.is_file() else SPLITS / name_or_path
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+        if isinstance(document.get("overlap"), str) and document["overlap"].endswith(".csv"):
+            # beside the split that it is about
+            document["overlap"] = str(path.parent / document["overlap"])
+        for kind in ("test", "validation"):
+            document[kind] = tuple(document.get(kind, ()))
+        return HeldOut(**document)
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{name_or_path} is no split: {error}") from error
 
 
 def embed_labels(
@@ -79,7 +97,7 @@ def without_overlap(
     captions = sorted({caption for sample in samples for caption in sample.captions})
     encoded = text.encode([*labels, *held_out.names])
     distances = 1.0 - encoded[: len(labels)] @ encoded[len(labels) :].T
-    overlaps = label_overlaps(labels, held_out.names, distances)
+    overlaps = label_overlaps(labels, held_out.names, distances, tau=held_out.tau)
     overlaps += caption_overlaps(captions, held_out.names)
     gone = {overlap.text for overlap in overlaps}
     kept = [s for s in samples if not gone.intersection((s.label, *s.captions))]
