@@ -4,13 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from app.timeline import Segment
 from model import LabelIndex, Tag, Unknown, VideoInfo, label_key
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: `labels` ad hoc, or all of `label_set`; times in seconds."""
+    """What is asked: `labels` ad hoc, or all of `label_set`; times in seconds.
+
+    `timeout_seconds` shortens the service's own deadline for this one request.
+    """
 
     label_set: str
     labels: tuple[str, ...]
@@ -19,6 +25,7 @@ class Question:
     granularity: Literal["video", "segments"]
     window_seconds: float
     stride_seconds: float
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,15 @@ class Vocabulary:
     def allows(self, tag: Tag, min_score: float) -> bool:
         """Whether the tag's score reaches `min_score` and its label's own threshold."""
         return tag.score >= max(min_score, self.thresholds.get(label_key(tag.label), 0.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedVideo:
+    """A whole video as a unit vector: `embedding` is float32 (1, dim)."""
+
+    video: VideoInfo
+    warnings: tuple[str, ...]
+    embedding: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from app.ad_hoc import AdHocLabels
 from app.admission import Admission
 from app.decode_pool import DecodePool, DecodeTimeout
 from app.errors import DeadlineExceeded
-from app.question import Classified, Question, Vocabulary, WindowPlan
+from app.question import Classified, EmbeddedVideo, Question, Vocabulary, WindowPlan
 from app.sealed_file import SealedFile
 from app.settings import Settings
 from app.store import LabelStore
@@ -76,6 +76,22 @@ class TaggingService:
             return await self._classify_windows(file, question, vocabulary, watch, on_progress)
         return await self._classify_whole(file, question, vocabulary, watch)
 
+    async def embed_video(
+        self, file: SealedFile, watch: Stopwatch, timeout_seconds: float | None = None
+    ) -> EmbeddedVideo:
+        """A whole video as one vector, taken as `classify` takes it.
+
+        `timeout_seconds` may shorten the settings' deadline, never lengthen it. Raises a
+        VideoError, Overloaded or DeadlineExceeded.
+        """
+        sampling, short_side = self._tagger.sampling, self._tagger.preprocess.short_side
+        with _deadline(self._timeout(timeout_seconds)) as deadline:
+            async with self._admission.turn(watch):
+                with watch.stage("decode"):
+                    info, batch = await self._pool.sample(file.fd, sampling, short_side, deadline)
+                embedding = await self._embed([batch], watch)
+        return EmbeddedVideo(info, _once([*info.warnings, *batch.warnings]), embedding)
+
     async def warm_up(self) -> None:
         """One inference on black frames, so that no caller pays for what the first one costs."""
         sampling, side = self._tagger.sampling, self._tagger.preprocess.short_side
@@ -93,22 +109,21 @@ class TaggingService:
     async def _classify_whole(
         self, file: SealedFile, question: Question, vocabulary: Vocabulary, watch: Stopwatch
     ) -> Classified:
-        sampling, short_side = self._tagger.sampling, self._tagger.preprocess.short_side
-        with _deadline(self._settings.request_timeout_seconds) as deadline:
-            async with self._admission.turn(watch):
-                with watch.stage("decode"):
-                    info, batch = await self._pool.sample(file.fd, sampling, short_side, deadline)
-                embeddings = await self._embed([batch], watch)
-        hits = await self._search(embeddings, vocabulary, question, watch)
+        embedded = await self.embed_video(file, watch, question.timeout_seconds)
+        hits = await self._search(embedded.embedding, vocabulary, question, watch)
         return Classified(
-            video=info,
-            warnings=_once([*info.warnings, *batch.warnings]),
+            video=embedded.video,
+            warnings=embedded.warnings,
             tags=self._reported(hits, question, vocabulary),
             segments=(),
             unknown=self._tagger.unknown(hits, len(vocabulary.index)),
             windows=None,
             vocabulary=vocabulary,
         )
+
+    def _timeout(self, asked_seconds: float | None) -> float:
+        longest = self._settings.request_timeout_seconds
+        return longest if asked_seconds is None else min(longest, asked_seconds)
 
     async def _classify_windows(
         self,
