@@ -132,7 +132,7 @@ def write_until(stop: threading.Event, replicas: Replicas, history: History, wri
 
 def read_until(stop: threading.Event, replicas: Replicas, history: History, reader: int) -> None:
     generator = random.Random(100 + reader)
-    video = clip_bytes(seconds=0.2)
+    video = clip_bytes(seconds_colours=("red",))
     while not stop.is_set():
         address = generator.choice(replicas.addresses)
         sent = time.monotonic()
@@ -210,7 +210,7 @@ def test_no_acknowledged_label_is_lost_and_every_later_answer_knows_it(
                 tag["label"]
                 for tag in httpx2.post(
                     f"{address}/classify",
-                    files={"file": clip_bytes(seconds=0.2)},
+                    files={"file": clip_bytes(seconds_colours=("red",))},
                     data={"top_k": ALL_LABELS},
                     timeout=60,
                 ).json()["tags"]

@@ -85,8 +85,8 @@ def ship(
     say("measuring the test classes")
     served = load_checkpoint(directory, device=device, text=text)
     for name, classes in (("validation", held_out.validation), ("test", held_out.test)):
-        if classes:
-            figures[name] = measure(served, _of(all_samples, classes))
+        if asked := _of(all_samples, classes):
+            figures[name] = measure(served, asked)
     document = replace(document, provenance={**document.provenance, "figures": figures})
     sources = sorted({sample.source for sample in samples})
     card = model_card(document, held_out, sources, len(samples))
