@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
+import numpy.typing as npt
 import typer
 from pydantic import ValidationError
 from rich.console import Console
@@ -60,9 +62,18 @@ class _LazyTagger:
         """The checkpoint's."""
         return self._tagger.text
 
+    @property
+    def video_space(self) -> str:
+        """The checkpoint's."""
+        return self._tagger.video_space
+
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
         """The checkpoint's vectors for these labels."""
         return self._tagger.prototypes(labels)
+
+    def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
+        """The checkpoint's vectors for a label with examples."""
+        return self._tagger.teach(prototypes, examples)
 
 
 @cli.command("list")

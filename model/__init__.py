@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         VideoError,
         VideoTooLong,
     )
+    from model.examples import example_weight
     from model.index import Hit, LabelIndex, Prototypes
     from model.preprocess import PreprocessConfig
     from model.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
@@ -60,6 +61,7 @@ _HOMES = {
         "VideoError",
         "VideoTooLong",
     ),
+    "examples": ("example_weight",),
     "index": ("Hit", "LabelIndex", "Prototypes"),
     "preprocess": ("PreprocessConfig",),
     "sampling": ("SamplingConfig", "Window", "clip_timestamps", "plan_windows"),
@@ -119,6 +121,7 @@ __all__ = [
     "clip_timestamps",
     "decode",
     "duration_ratio",
+    "example_weight",
     "label_key",
     "load_checkpoint",
     "merge_windows",

@@ -18,6 +18,7 @@ import torch
 
 from model.calibration import Calibration
 from model.encoder import Encoder
+from model.examples import blend
 from model.index import Hit, LabelIndex, Prototypes
 from model.preprocess import PreprocessConfig, preprocess
 from model.sampling import SamplingConfig, clip_timestamps
@@ -141,6 +142,13 @@ class Tagger:
             start += len(groups)
         return answer
 
+    def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
+        """A label's vectors moved towards (N, dim) embeddings of videos that show it."""
+        bank = self.calibration.bank
+        centre = bank.mean(axis=0) if len(bank) else np.zeros(self.encoder.dim, np.float32)
+        vectors = blend(prototypes.vectors, examples, centre)
+        return Prototypes(prototypes.texts, vectors, self.calibration.background_of(vectors))
+
     def index(self, labels: Sequence[Label]) -> LabelIndex:
         """An index of the labels, ready to be searched."""
         names = [label.name for label in labels]
@@ -159,6 +167,11 @@ class Tagger:
             return Unknown(1.0, True)
         score = self.calibration.unknown_score(hits[0].standardised, labels)
         return Unknown(score, score > self.calibration.config.unknown_limit)
+
+    @property
+    def video_space(self) -> str:
+        """Stamps stored embeddings of videos, which another checkpoint cannot read."""
+        return self.revision
 
     @cached_property
     def text_space(self) -> str:

@@ -66,6 +66,16 @@ class WordSource:
         background = np.tile(np.array([0.0, 1.0], np.float32), (len(vectors), 1))
         return Prototypes((label.name, *label.aliases), vectors, background)
 
+    @property
+    def video_space(self) -> str:
+        return f"videos-{self.text.dim}"
+
+    def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
+        """Every vector becomes the examples' mean."""
+        mean = examples.mean(axis=0, keepdims=True)
+        taught = np.repeat(mean / np.linalg.norm(mean), len(prototypes.texts), axis=0)
+        return Prototypes(prototypes.texts, taught, prototypes.background)
+
     def video_of(self, text: str) -> npt.NDArray[np.float32]:
         """The (1, dim) embedding of a video that shows just this."""
         return self.text.encode([text])

@@ -6,6 +6,9 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import numpy.typing as npt
+
 from app.store.records import PrototypeSource
 from model import Label, Prototypes, TextEncoder
 
@@ -41,6 +44,15 @@ class BackgroundEmbedding:
         if len(labels) <= _AT_ONCE:
             return self._source.prototypes(labels)
         return self._executor.submit(self._source.prototypes, labels).result()
+
+    @property
+    def video_space(self) -> str:
+        """The source's."""
+        return self._source.video_space
+
+    def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
+        """The source's; no work worth a thread."""
+        return self._source.teach(prototypes, examples)
 
     def close(self) -> None:
         """Ends the thread after the batch at hand."""

@@ -10,11 +10,13 @@ from sqlalchemy import Engine
 from app.store.background import BackgroundEmbedding
 from app.store.database import alone, migrate, open_engine, reading, writing
 from app.store.embedding import Progress, Reembedding, Report, embed_labels
+from app.store.examples import copy_examples, examples_of, put_examples, remove_examples
 from app.store.reads import count_without_vectors, list_sets, one_label, page_of_labels, set_row
 from app.store.records import (
     ALWAYS,
     DEFAULT_SET,
     Condition,
+    Example,
     LabelNotFound,
     LabelPage,
     LabelSnapshot,
@@ -26,7 +28,9 @@ from app.store.records import (
     SetNotFound,
     SetProtected,
     SetState,
+    StoredExample,
     StoredLabel,
+    Taught,
     Written,
 )
 from app.store.rows import set_state
@@ -196,6 +200,42 @@ class LabelStore:
                 raise LabelNotFound(f"label set {set_name!r} has no label {name!r}")
             return Written(finish(locked, -1), removed=1)
 
+    def examples(self, set_name: str, name: str) -> tuple[SetState, list[StoredExample]]:
+        """What a label was taught by, oldest first. Raises SetNotFound or LabelNotFound."""
+        with reading(self._engine) as connection:
+            return examples_of(connection, set_name, name)
+
+    def teach(
+        self,
+        set_name: str,
+        name: str,
+        examples: Sequence[Example],
+        *,
+        condition: Condition = ALWAYS,
+    ) -> Taught:
+        """Adds examples of this checkpoint to a label; one that it has already changes nothing.
+
+        Raises SetNotFound, LabelNotFound, TooManyExamples or ConditionFailed.
+        """
+        with writing(self._engine) as connection:
+            locked = lock_set(connection, set_name, condition)
+            added, total = put_examples(locked, name, examples, self._source.video_space)
+            return Taught(finish(locked, 0), added, 0, total)
+
+    def forget(
+        self,
+        set_name: str,
+        name: str,
+        sha256: str | None = None,
+        *,
+        condition: Condition = ALWAYS,
+    ) -> Taught:
+        """Removes the example with this digest, or all. Raises like `teach`, or ExampleNotFound."""
+        with writing(self._engine) as connection:
+            locked = lock_set(connection, set_name, condition)
+            removed, left = remove_examples(locked, name, sha256, self._source.video_space)
+            return Taught(finish(locked, 0), 0, removed, left)
+
     def delete_set(self, set_name: str, *, condition: Condition = ALWAYS) -> Written:
         """Deletes a set with its labels. Raises SetNotFound, SetProtected or ConditionFailed."""
         if set_name == DEFAULT_SET:
@@ -214,6 +254,7 @@ class LabelStore:
             source, target = lock_for_copy(connection, source_name, set_name, condition)
             removed = remove_all(target)
             created = copy_labels(target, source)
+            copy_examples(target, source)
             state = finish(target, created - removed, read_anew=True)
         return Written(state, created=created, removed=removed)
 

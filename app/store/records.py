@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from model import KinolexError, Label, LabelIndex, Prototypes, TextEncoder, label_key
 
 DEFAULT_SET = "default"
@@ -15,7 +18,7 @@ SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class PrototypeSource(Protocol):
-    """The part of a Tagger that the store needs: labels to vectors of one text space."""
+    """The part of a Tagger that the store needs: labels and examples to vectors."""
 
     @property
     def text_space(self) -> str:
@@ -31,6 +34,15 @@ class PrototypeSource(Protocol):
         """Each label's vectors."""
         ...
 
+    @property
+    def video_space(self) -> str:
+        """Stamp of the space that embeddings of videos belong to."""
+        ...
+
+    def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
+        """A label's vectors moved towards (N, dim) embeddings of videos that show it."""
+        ...
+
 
 class SetNotFound(KinolexError):
     """No label set has this name."""
@@ -42,6 +54,18 @@ class LabelNotFound(KinolexError):
     """The set has no label of this name."""
 
     code = "label_not_found"
+
+
+class ExampleNotFound(KinolexError):
+    """The label was not taught by this video."""
+
+    code = "example_not_found"
+
+
+class TooManyExamples(KinolexError):
+    """The label would have more examples than allowed."""
+
+    code = "too_many_examples"
 
 
 class ConditionFailed(KinolexError):
@@ -106,6 +130,23 @@ class StoredLabel:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A video that shows a label: the digest of its bytes and its (dim,) unit embedding."""
+
+    sha256: str
+    vector: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExample:
+    """What is kept of an example besides its vector; `video_space` says which checkpoint's."""
+
+    sha256: str
+    video_space: str
+    created_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class SetState:
     """A set's name, its revision (grows by one with every write) and its number of labels."""
@@ -126,6 +167,16 @@ class Written:
     updated: int = 0
     removed: int = 0
     embedded: tuple[tuple[str, Prototypes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What a change of a label's examples did; `examples` is how many it now has and uses."""
+
+    state: SetState
+    added: int
+    removed: int
+    examples: int
 
 
 @dataclass(frozen=True, slots=True)

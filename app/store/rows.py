@@ -74,8 +74,8 @@ def prototype_values(prototypes: Prototypes) -> dict[str, Any]:
     """The texts and vectors of a label as columns."""
     return {
         "texts": list(prototypes.texts),
-        "vectors": _pack(prototypes.vectors),
-        "background": _pack(prototypes.background),
+        "vectors": pack(prototypes.vectors),
+        "background": pack(prototypes.background),
     }
 
 
@@ -84,13 +84,19 @@ def stored_prototypes(texts: Sequence[str], vectors: bytes, background: bytes) -
     rows = len(texts)
     return Prototypes(
         tuple(texts),
-        np.frombuffer(vectors, _FLOAT32).reshape(rows, -1).astype(np.float32, copy=False),
-        np.frombuffer(background, _FLOAT32).reshape(rows, 2).astype(np.float32, copy=False),
+        unpack(vectors, rows),
+        unpack(background, rows),
     )
 
 
-def _pack(matrix: npt.NDArray[np.float32]) -> bytes:
+def pack(matrix: npt.NDArray[np.float32]) -> bytes:
+    """Vectors as a column has them."""
     return np.ascontiguousarray(matrix, _FLOAT32).tobytes()
+
+
+def unpack(column: bytes, rows: int) -> npt.NDArray[np.float32]:
+    """A column as (rows, ...) float32."""
+    return np.frombuffer(column, _FLOAT32).reshape(rows, -1).astype(np.float32, copy=False)
 
 
 def set_values(name: str, now: datetime) -> dict[str, Any]:

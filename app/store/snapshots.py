@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Engine, Row, select
 
 from app.store.database import reading, writing
+from app.store.examples import changed_examples
 from app.store.reads import fits, set_row
 from app.store.records import LabelSnapshot, LabelsNotReady, PrototypeSource, SetNotFound
 from app.store.rows import label_of, stored_prototypes
@@ -86,8 +87,12 @@ class Snapshots:
             base = cached.snapshot if cached is not None and _leads_to(cached, row) else None
             since = -1 if base is None else base.revision
             changes = _read_changes(connection, row.id, space, since)
+            examples = changed_examples(connection, row.id, self._source.video_space, since)
         vectors = self._embed(changes.without_vectors)
-        shown = [*changes.shown, *vectors]
+        shown = [
+            (name, self._source.teach(made, examples[name]) if name in examples else made)
+            for name, made in (*changes.shown, *vectors)
+        ]
         if base is None:
             return _Cached(
                 row.id,

@@ -129,6 +129,26 @@ class PrototypeRow(Base):
     background: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class ExampleRow(Base):
+    """A video that shows a label, as its embedding alone.
+
+    An embedding means nothing to another checkpoint: each is used by its own, in whatever text
+    space that has.
+    """
+
+    __tablename__ = "examples"
+
+    label_id: Mapped[int] = mapped_column(
+        ForeignKey("labels.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    video_space: Mapped[str] = mapped_column(_BYTEWISE, primary_key=True)
+    # of the video's bytes: the same video twice is one example
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    # (dim,) little-endian float32
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class RemovalRow(Base):
     """A label that is gone, kept so that readers at an older revision drop it too."""
 
@@ -153,3 +173,4 @@ def _table(row: type[Base]) -> Table:
 SETS = _table(LabelSetRow)
 LABELS = _table(LabelRow)
 PROTOTYPES = _table(PrototypeRow)
+EXAMPLES = _table(ExampleRow)
