@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         VideoTooLong,
     )
     from model.examples import example_weight
-    from model.index import Hit, LabelIndex, Prototypes
+    from model.index import Hit, LabelIndex
+    from model.index_file import load_index, save_index
+    from model.label_block import Prototypes
     from model.preprocess import PreprocessConfig
     from model.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
     from model.segments import Span, duration_ratio, merge_windows
@@ -62,7 +64,9 @@ _HOMES = {
         "VideoTooLong",
     ),
     "examples": ("example_weight",),
-    "index": ("Hit", "LabelIndex", "Prototypes"),
+    "index": ("Hit", "LabelIndex"),
+    "index_file": ("load_index", "save_index"),
+    "label_block": ("Prototypes",),
     "preprocess": ("PreprocessConfig",),
     "sampling": ("SamplingConfig", "Window", "clip_timestamps", "plan_windows"),
     "segments": ("Span", "duration_ratio", "merge_windows"),
@@ -124,10 +128,12 @@ __all__ = [
     "example_weight",
     "label_key",
     "load_checkpoint",
+    "load_index",
     "merge_windows",
     "plan_windows",
     "probe",
     "save_checkpoint",
+    "save_index",
 ]
 
 

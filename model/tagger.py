@@ -19,7 +19,8 @@ import torch
 from model.calibration import Calibration
 from model.encoder import Encoder
 from model.examples import blend
-from model.index import Hit, LabelIndex, Prototypes
+from model.index import Hit, LabelIndex
+from model.label_block import Prototypes
 from model.preprocess import PreprocessConfig, preprocess
 from model.sampling import SamplingConfig, clip_timestamps
 from model.text import Label, TextEncoder, prototypes_from, texts_of

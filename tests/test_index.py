@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.errors import LabelError
-from model.index import Hit, LabelIndex, Prototypes
+from model.index import Hit, LabelIndex
+from model.label_block import Prototypes
 
 DIM = 4
 Items = Sequence[tuple[str, Prototypes]]

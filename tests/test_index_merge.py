@@ -1,0 +1,174 @@
+"""An index in two blocks answers like one that was built at once, whatever was done to it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.index import LabelIndex
+from model.label_block import LabelBlock, Prototypes, join, key_hash
+from model.shortlist import Shortlist
+from tests.test_index import DIM, check_against_comparison, labels, prototypes, unit
+
+STEPS = st.one_of(
+    st.tuples(st.just("upsert"), labels()),
+    st.tuples(st.just("remove"), st.lists(st.sampled_from("abcdefghijklmnopXYZ"))),
+    st.tuples(st.just("merge"), st.none()),
+    st.tuples(st.just("shorten"), st.none()),
+)
+
+
+def taken(index: LabelIndex, step: tuple[str, Any]) -> LabelIndex:
+    name, argument = step
+    if name == "upsert":
+        return index.upsert(argument)
+    if name == "remove":
+        return index.remove(argument)
+    merged = index.merged()
+    if name == "shorten" and len(merged):
+        # a set this small would not get a shortlist, and this one has all rows on it
+        return LabelIndex.of(merged.base, Shortlist.over(merged.base.rows))
+    return merged
+
+
+@given(first=labels(), steps=st.lists(STEPS, max_size=6), seed=st.integers(0, 2**32))
+def test_any_sequence_of_steps_leaves_what_a_dict_would_hold(first, steps, seed):
+    expected = dict(first)
+    index = LabelIndex.build(first, DIM)
+    history = [(index, dict(expected))]
+    for step in steps:
+        index = taken(index, step)
+        if step[0] == "upsert":
+            expected |= dict(step[1])
+        if step[0] == "remove":
+            for name in step[1]:
+                expected.pop(name, None)
+        history.append((index, dict(expected)))
+
+    # the older ones too: nothing is ever changed in place
+    for each, held in history:
+        assert each.names == tuple(held)
+        assert len(each) == len(held)
+        check_against_comparison(each, list(held.items()), seed, 4)
+
+
+def test_a_write_shares_the_large_block_and_a_merge_makes_a_new_one():
+    index = LabelIndex.build([("a", prototypes([1.0, 0.0])), ("b", prototypes([0.0, 1.0]))], 2)
+
+    written = index.upsert([("c", prototypes([0.6, 0.8]))]).remove(["a"])
+    merged = written.merged()
+
+    assert written.base is index.base
+    assert written.delta.names == ("c",)
+    assert merged.base.names == ("b", "c")
+    assert len(merged.delta) == 0
+
+
+def test_a_merge_is_due_after_many_changes():
+    rng = np.random.default_rng(0)
+    vectors = unit(rng, 2_002, 8)
+    items = [(f"label {row}", prototypes(vector)) for row, vector in enumerate(vectors)]
+    index = LabelIndex.build(items[:1], 8)
+
+    assert not index.upsert(items[1:2_001]).is_due
+    full = index.upsert(items[1:])
+    assert full.is_due
+    assert not full.merged().is_due
+    assert full.merged().remove(name for name, _ in items).is_due
+
+
+def test_keys_with_one_hash_are_told_apart_by_their_names():
+    block = LabelBlock.of(
+        [(name, name, prototypes([1.0, 0.0])) for name in ("a", "b", "c")], range(3), 2
+    )
+    same = LabelBlock(
+        block.names,
+        block.texts,
+        block.orders,
+        np.full(3, key_hash("b"), np.uint64),
+        block.starts,
+        block.rows,
+        block.background,
+    )
+
+    assert same.find(["b", "x"]).tolist() == [1, -1]
+
+
+def test_a_join_says_where_each_row_comes_from():
+    one = LabelBlock.of([("a", "a", prototypes([1, 0], [0, 1]))], [5], 2)
+    other = LabelBlock.of([("b", "b", prototypes([0, 1]))], [3], 2)
+
+    joined, sources = join([(one, np.array([True])), (other, np.array([True]))])
+
+    assert joined.names == ("b", "a")
+    assert sources.tolist() == [2, 0, 1]
+    assert joined.texts == ("text 0", "text 0", "text 1")
+    assert joined.starts.tolist() == [0, 1, 3]
+
+
+def clustered(rng: np.random.Generator, rows: int, dim: int) -> np.ndarray:
+    """Unit vectors around centres, as texts lie around subjects."""
+    centres = unit(rng, 40, dim)
+    noisy = centres[rng.integers(0, 40, rows)] + 0.7 / np.sqrt(dim) * rng.standard_normal(
+        (rows, dim)
+    )
+    return (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def many() -> list[tuple[str, Prototypes]]:
+    vectors = clustered(np.random.default_rng(1), 4_000, 32)
+    background = np.random.default_rng(2).uniform([-0.1, 0.05], [0.1, 0.1], (4_000, 2))
+    return [
+        (f"label {row}", Prototypes((f"label {row}",), vectors[row : row + 1], pair[np.newaxis]))
+        for row, pair in enumerate(background.astype(np.float32))
+    ]
+
+
+def share_found(index: LabelIndex, exact: LabelIndex, queries: np.ndarray) -> float:
+    found, expected = index.search(queries, 10), exact.search(queries, 10)
+    shares = [
+        len({hit.name for hit in one} & {hit.name for hit in other}) / 10
+        for one, other in zip(found, expected, strict=True)
+    ]
+    return float(np.mean(shares))
+
+
+def test_a_shortlist_finds_nearly_all_and_compares_what_it_found_exactly(many):
+    exact = LabelIndex.build(many, 32)
+    index = LabelIndex.of(exact.base, Shortlist.over(exact.base.rows))
+    queries = clustered(np.random.default_rng(1), 50, 32)
+
+    assert share_found(index, exact, queries) > 0.95
+    similarities = {
+        (query, hit.name): hit
+        for query, hits in enumerate(exact.search(queries, 100))
+        for hit in hits
+    }
+    for query, hits in enumerate(index.search(queries, 10)):
+        for hit in hits:
+            same = similarities[query, hit.name]
+            assert hit.standardised == pytest.approx(same.standardised, abs=1e-4)
+
+
+def test_a_shortlist_never_finds_what_is_gone_and_follows_a_merge(many):
+    start = LabelIndex.build(many[:3_000], 32)
+    index = LabelIndex.of(start.base, Shortlist.over(start.base.rows))
+    queries = clustered(np.random.default_rng(1), 50, 32)
+    gone = {hits[0].name for hits in index.search(queries, 1)}
+
+    changed = index.remove(gone).upsert(many[3_000:])
+    base = changed.merged().base
+    kept = [row for row, (name, _) in enumerate(many) if name not in gone]
+    followed = LabelIndex.of(
+        base, Shortlist.over(base.rows, index.shortlist, np.array(kept, np.int64))
+    )
+
+    assert followed.shortlist is not None
+    assert np.array_equal(followed.shortlist.centroids, index.shortlist.centroids)
+    exact = LabelIndex.build([many[row] for row in kept], 32)
+    for each in (changed, followed):
+        assert not gone & {hit.name for hits in each.search(queries, 10) for hit in hits}
+        assert share_found(each, exact, queries) > 0.95
