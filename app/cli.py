@@ -103,21 +103,24 @@ def labels(context: typer.Context) -> None:
 
 @cli.command(context_settings=_PASSED_ON)
 def train(context: typer.Context) -> None:
-    """Train a checkpoint."""
-    _training("train", context)
+    """Train a checkpoint; `train compare` sets end to end against frozen networks."""
+    if context.args[:1] == ["compare"]:
+        _training("compare", context, context.args[1:], parent="train ")
+    else:
+        _training("train", context, context.args)
 
 
 @cli.command(context_settings=_PASSED_ON)
 def evaluate(context: typer.Context) -> None:
     """Measure a checkpoint on videos with known labels."""
-    _training("evaluate", context)
+    _training("evaluate", context, context.args)
 
 
-def _training(command: str, context: typer.Context) -> None:
+def _training(command: str, context: typer.Context, args: list[str], *, parent: str = "") -> None:
     from app.training_cli import cli as training_cli
 
     program = context.find_root().info_name or "kinolex"
-    training_cli(args=[command, *context.args], prog_name=program)
+    training_cli(args=[command, *args], prog_name=f"{program} {parent}".strip())
 
 
 def read_settings() -> "Settings":

@@ -1,12 +1,16 @@
-"""`kinolex train` and `kinolex evaluate`: options to a call of `model.training`.
+"""`kinolex train`, `train compare` and `evaluate`: options to a call of `model.training`.
 
 Only the command line knows training, and only inside the commands.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from model import KinolexError
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 
@@ -16,47 +20,145 @@ Manifests = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of torch; 0 leaves it to torch.")]
+Preset = Annotated[str, typer.Option(help="Preset by name, or a .toml file.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")]
+Init = Annotated[str | None, typer.Option(help="scratch, imagenet, or a checkpoint's directory.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that read ahead, for each trainer.")]
+TextModel = Annotated[
+    str | None, typer.Option(help="sentence-transformers model by name or folder.")
+]
+DroppedOverlap = Annotated[
+    str | None,
+    typer.Option(
+        help="What becomes of training texts that overlap with held-out classes, instead of what "
+        "the split says: drop, keep, refuse, or a table from `kinolex data overlap`."
+    ),
+]
 
 
-@cli.command()
+@cli.command(epilog="`kinolex train compare` sets end to end against frozen networks.")
 def train(
     data: Manifests,
     out: Annotated[Path, typer.Option(help="Folder for state, log and checkpoint.")],
-    preset: Annotated[str, typer.Option(help="Preset by name, or a .toml file.")] = "small",
-    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")] = None,
+    preset: Preset = "small",
+    steps: Steps = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the preset's.")] = None,
-    init: Annotated[
-        str | None, typer.Option(help="scratch, imagenet, or a checkpoint's directory.")
+    init: Init = None,
+    held_out: Annotated[
+        str | None, typer.Option(help="Split whose classes stay unseen, by name or path.")
     ] = None,
+    overlap: DroppedOverlap = None,
+    text_model: TextModel = None,
     max_minutes: Annotated[
         float | None, typer.Option(min=0.1, help="Stop, save and ship after so long.")
     ] = None,
+    workers: Workers = 1,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Log for TensorBoard, too.")
+    ] = False,
     device: Device = "cpu",
     threads: Threads = 0,
 ) -> None:
     """Train a checkpoint; the same command goes on with an interrupted run."""
-    from model.training.config import read_preset
-    from model.training.run import run
+    with refusals():
+        from model.training.config import read_preset
+        from model.training.run import run
 
-    command = ["kinolex", "train", "--preset", preset]
-    changes = {"steps": steps, "seed": seed, "init": init}
-    given = {name: value for name, value in changes.items() if value is not None}
-    for name, value in [*given.items(), ("max-minutes", max_minutes)]:
-        command += [f"--{name}", str(value)] if value is not None else []
-    for manifest in data:
-        command += ["--data", f"{manifest.parent.name}/{manifest.name}"]
-    _use_threads(threads)
-    directory = run(
-        read_preset(preset, **given),
-        data,
-        out,
-        command=[*command, "--out", out.name],
-        device=device,
-        max_minutes=max_minutes or float("inf"),
-        say=typer.echo,
-    )
+        command = ["kinolex", "train", "--preset", preset]
+        changes = {"steps": steps, "seed": seed, "init": init, "held_out": held_out}
+        given = {name: value for name, value in changes.items() if value is not None}
+        further = {"overlap": overlap, "text-model": text_model, "max-minutes": max_minutes}
+        for name, value in [*given.items(), *further.items()]:
+            command += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
+        for manifest in data:
+            command += ["--data", f"{manifest.parent.name}/{manifest.name}"]
+        _use_threads(threads)
+        directory = run(
+            read_preset(preset, **given),
+            data,
+            out,
+            command=[*command, "--out", out.name],
+            overlap=overlap,
+            device=device,
+            workers=workers,
+            max_minutes=max_minutes or float("inf"),
+            tensorboard=tensorboard,
+            text_model=text_model,
+            say=typer.echo,
+        )
     if directory is not None:
         typer.echo(f"{directory}/ serves: KINOLEX_CHECKPOINT={directory} make serve")
+
+
+@cli.command()
+def compare(
+    data: Manifests,
+    out: Annotated[Path, typer.Option(help="Folder for answers, features and the report.")],
+    preset: Preset = "small",
+    steps: Steps = None,
+    init: Init = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="Split by name or path; repeated, each is a fold. Default: preset's."),
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(min=0, help="Instead of splits: every class is tested once.")
+    ] = 0,
+    classes_of: Annotated[
+        list[str] | None,
+        typer.Option(help="With --folds: data set or zip file to take classes from; repeatable."),
+    ] = None,
+    overlap: DroppedOverlap = None,
+    arms: Annotated[str, typer.Option(help="Arms, separated by commas; all by default.")] = "",
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0",
+    trained: Annotated[
+        list[Path] | None,
+        typer.Option(help="Checkpoint to be arm E instead of training it, one for each fold."),
+    ] = None,
+    growth_samples: Annotated[
+        str, typer.Option(help="Shares of all samples for a growth curve, as 0.1,0.3,1.")
+    ] = "",
+    growth_classes: Annotated[
+        str, typer.Option(help="Numbers of classes for a growth curve, as 25,50,100.")
+    ] = "",
+    text_model: TextModel = None,
+    workers: Workers = 1,
+    device: Device = "cpu",
+    threads: Threads = 0,
+) -> None:
+    """Compare end to end with frozen networks on unseen classes; write a report.
+
+    The same command goes on where it was stopped.
+    """
+    with refusals(), telling() as (say, progress):
+        from model.training.baselines import ARMS
+        from model.training.comparison import Growth, Question, run_comparison
+        from model.training.config import read_preset
+        from model.training.fold import Settings
+
+        changes = {"steps": steps, "init": init}
+        _use_threads(threads)
+        page = run_comparison(
+            read_preset(preset, **{k: v for k, v in changes.items() if v is not None}),
+            data,
+            Settings(
+                out,
+                device=device,
+                trained=tuple(trained or ()),
+                workers=workers,
+                say=say,
+                progress=progress,
+            ),
+            Question(tuple(split or ()), folds, tuple(classes_of or ()), overlap),
+            arms=_listed(arms) or ARMS,
+            text_model=text_model,
+            seeds=tuple(map(int, _listed(seeds))),
+            growth=Growth(
+                tuple(map(float, _listed(growth_samples))),
+                tuple(map(int, _listed(growth_classes))),
+            ),
+        )
+    typer.echo(page)
 
 
 @cli.command()
@@ -78,14 +180,11 @@ def evaluate(
     threads: Threads = 0,
 ) -> None:
     """Measure a checkpoint on classes that its training never saw; write a report."""
-    from rich.progress import Progress
+    with refusals(), telling() as (say, progress):
+        from model.training.evaluate import evaluate as examine
+        from model.training.report import write_report
 
-    from model.training.evaluate import evaluate as examine
-    from model.training.report import write_report
-
-    _use_threads(threads)
-    with Progress(transient=True) as bar:
-        task = bar.add_task("embedding", total=None)
+        _use_threads(threads)
         report = examine(
             checkpoint,
             data,
@@ -93,10 +192,48 @@ def evaluate(
             clips=clips or (),
             with_pictures=with_pictures,
             device=device,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            say=bar.console.print,
+            progress=progress,
+            say=say,
         )
-    typer.echo(write_report(report, out))
+        page = write_report(report, out)
+    typer.echo(page)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What training refuses, said on stderr without a traceback, with exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError, KinolexError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except RuntimeError as error:
+        from model.training.networks import Stopped
+
+        if not isinstance(error, Stopped):
+            raise
+        typer.echo(f"{error}; the same command goes on", err=True)
+        raise typer.Exit(1) from error
+    except ModuleNotFoundError as error:
+        typer.echo(f"{error}: training needs `pip install 'kinolex[train]'`", err=True)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def telling() -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
+    """Something to say lines with, and something that shows how many of how many are done."""
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("samples", total=None)
+        yield (
+            lambda line: bar.console.print(line, markup=False, highlight=False, soft_wrap=True),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _use_threads(threads: int) -> None:

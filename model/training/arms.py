@@ -22,6 +22,7 @@ import numpy as np
 from model.encoder import Network, SemanticHead
 from model.errors import VideoError
 from model.text import normalise
+from model.training.embedding import Progress, no_progress
 from model.training.features import FeatureCache
 from model.training.figures import RAW
 from model.training.heads import DeepHead, Ridge, Vectors, apply_head, conse, mix, train_head
@@ -67,13 +68,16 @@ def best_of(problem: Problem, candidates: Iterator[Candidate]) -> tuple[Candidat
 class Eye:
     """A network's features of samples, kept on disk."""
 
-    def __init__(self, network: Network, cache: FeatureCache) -> None:
+    def __init__(
+        self, network: Network, cache: FeatureCache, progress: Progress = no_progress
+    ) -> None:
         self.network = network
         self._cache = cache
+        self._progress = progress
 
     def __call__(self, samples: Sequence[Sample]) -> Vectors:
         """(N, F) float32; raises VideoError for a sample that cannot be read."""
-        embedded = self._cache.embed(samples)
+        embedded = self._cache.embed(samples, self._progress)
         if embedded.broken:
             first = embedded.broken[0]
             raise VideoError(f"{first.sample.path} {first.sample.member}: {first.reason}")

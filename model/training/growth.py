@@ -1,20 +1,19 @@
 """How arms grow with data: the paper's Fig. 4 (samples, classes) and Fig. 7 (distance)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model.training.arms import Candidate, best_of
+from model.training.contest import Answers
 from model.training.figures import SERVED
+from model.training.fold import Fold, Settings
 from model.training.manifest import Sample
-from model.training.metrics import Accuracy, accuracy
+from model.training.metrics import class_means, hits_at
 from model.training.problem import Problem
 from model.training.texts import embed_labels
 
 NEAREST = 10  # training classes, as in the paper
-
-Arm = Callable[[Problem], Iterator[Candidate]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +33,47 @@ class GrowthPoint:
 
 def grow(
     problem: Problem,
-    arms: Mapping[str, Arm],
+    arms: Sequence[str],
+    settings: Settings,
     *,
     sample_shares: Sequence[float] = (),
     class_counts: Sequence[int] = (),
     seed: int = 0,
-    say: Callable[[str], None] = print,
 ) -> list[GrowthPoint]:
     """Every arm after training on parts of the data, larger parts holding the smaller ones.
 
     `sample_shares` of the samples of all classes; or all samples of `class_counts` classes,
     where samples that only have captions are left out. Settings are chosen anew for each part.
+    What was done is kept in `settings.out`; a part that is the whole is the comparison's own.
+    Raises ValueError for a share or a count that leaves nothing, Stopped and VideoError.
     """
+    if any(not 0 < share <= 1 for share in sample_shares) or any(n < 1 for n in class_counts):
+        raise ValueError("growth takes shares above 0 and up to 1, and at least one class")
     points = []
-    for grows, part in _parts(problem.training, sample_shares, class_counts, seed):
-        cut = problem.with_training(part)
+    for grows, name, part in _parts(problem.training, sample_shares, class_counts, seed):
+        is_whole = len(part) == len(problem.training)
+        out = settings.out if is_whole else settings.out / "growth" / name
+        own = replace(settings, out=out, trained=())
+        fold = Fold(problem if is_whole else problem.with_training(part), 0, own)
         classes = len({sample.label for sample in part if sample.label})
-        for name, arm in arms.items():
-            candidate, _ = best_of(cut, arm(cut))
-            figures = _accuracy(cut, candidate)
-            points.append(
-                GrowthPoint(name, grows, len(part), classes, figures.top1, figures.class_top1)
+        for arm in arms:
+            answer = fold.answer(arm, seed)
+            point = GrowthPoint(
+                arm, grows, len(part), classes, answer.top1(SERVED), _class_top1(answer)
             )
-            say(f"{name} on {len(part)} samples, {classes} classes: {100 * figures.top1:.1f} %")
+            points.append(point)
+            settings.say(
+                f"{arm} on {len(part)} samples, {classes} classes: {100 * point.top1:.1f} %"
+            )
     return points
 
 
-def distances_to_training(problem: Problem, labels: Sequence[str]) -> dict[str, float]:
-    """Each label's mean cosine distance to the ten nearest training labels."""
+def distances_to_training(problem: Problem) -> dict[str, float]:
+    """Each test label's mean cosine distance to the ten nearest training labels."""
+    labels = sorted({sample.label for sample in problem.test})
     seen = sorted({sample.label for sample in problem.training if sample.label})
+    if not seen:
+        return {}
     own, theirs = (
         embed_labels(names, problem.text, problem.config.templates, problem.bank.mean)
         for names in (labels, seen)
@@ -87,21 +98,20 @@ def accuracy_beyond(
 
 def _parts(
     samples: Sequence[Sample], shares: Sequence[float], counts: Sequence[int], seed: int
-) -> Iterator[tuple[str, list[Sample]]]:
+) -> Iterator[tuple[str, str, list[Sample]]]:
+    """What grows, the part's name, and its samples."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(samples))
     for share in shares:
         kept = np.sort(order[: max(1, round(share * len(samples)))])
-        yield "samples", [samples[row] for row in kept]
+        yield "samples", f"samples-{len(kept)}-seed{seed}", [samples[row] for row in kept]
     names = rng.permutation(sorted({sample.label for sample in samples if sample.label})).tolist()
-    for count in counts:
+    for count in dict.fromkeys(min(count, len(names)) for count in counts):
         chosen = set(names[:count])
-        yield "classes", [sample for sample in samples if sample.label in chosen]
+        part = [sample for sample in samples if sample.label in chosen]
+        yield "classes", f"classes-{len(chosen)}-seed{seed}", part
 
 
-def _accuracy(problem: Problem, candidate: Candidate) -> Accuracy:
-    labels = sorted({sample.label for sample in problem.test})
-    background = candidate.embed(problem.background_samples())
-    words = problem.words(labels, background, candidate.mean)
-    similarities = words.similarities(candidate.embed(problem.test))[SERVED]
-    return accuracy(similarities, words.targets(problem.test))
+def _class_top1(answer: Answers) -> float:
+    hits = hits_at(answer.similarities[SERVED], answer.targets, 1)
+    return float(np.nanmean(class_means(hits, answer.targets, len(answer.labels))))

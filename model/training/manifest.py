@@ -19,6 +19,7 @@ from model.training.tables import TableError, column_names, rows_of, write_rows
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 CAPTION_SEPARATOR = " || "
+EVALUATION_SPLITS = frozenset({"val", "validation", "test"})  # never trained on
 COLUMNS = (
     *("path", "shard", "name", "label", "captions"),
     *("start", "end", "dataset", "split", "pair"),

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 
 from model.checkpoint import load_checkpoint, network_from, read_config
 from model.encoder import Network, SemanticHead
-from model.text import normalise
+from model.text import TextEncoder, normalise
 from model.training.config import TrainConfig
 from model.training.heads import Vectors
+from model.training.manifest import Sample
 from model.training.problem import Problem
-from model.training.train import train
+from model.training.train import Trained, train
 
 WISE_SHARES = (0.25, 0.5, 0.75, 1.0)
 
@@ -28,6 +29,10 @@ class Learned:
 
     network: Network
     mean: Vectors
+
+
+class Stopped(RuntimeError):
+    """A run that was told to stop before its last step; the same command goes on with it."""
 
 
 class ArbitraryWords:
@@ -50,21 +55,27 @@ class ArbitraryWords:
         return normalise(rows)
 
 
-def end_to_end(
-    problem: Problem, out: Path, seed: int, *, device: str, say: Callable[[str], None]
-) -> Learned:
-    """E: the configuration as it stands."""
-    config = replace(problem.config, seed=seed)
-    trained = train(config, problem.training, problem.text, out, device=device, say=say)
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a run is given beside its question: as in `train`."""
+
+    device: str = "cpu"
+    workers: int = 1
+    say: Callable[[str], None] = print
+
+
+def end_to_end(problem: Problem, out: Path, seed: int, means: Means) -> Learned:
+    """E: the configuration as it stands. Raises Stopped."""
+    trained = _whole(replace(problem.config, seed=seed), problem.training, problem.text, out, means)
     return Learned(trained.network.cpu(), trained.bank.mean)
 
 
-def from_scratch(
-    problem: Problem, out: Path, seed: int, *, device: str, say: Callable[[str], None]
-) -> Learned:
-    """S: random weights, so that there is nothing to keep frozen or to distil from."""
-    given = replace(problem, config=scratch_config(problem.config))
-    return end_to_end(given, out, seed, device=device, say=say)
+def from_scratch(problem: Problem, out: Path, seed: int, means: Means) -> Learned:
+    """S: random weights, so that there is nothing to keep frozen or to distil from.
+
+    Raises Stopped.
+    """
+    return end_to_end(replace(problem, config=scratch_config(problem.config)), out, seed, means)
 
 
 def scratch_config(config: TrainConfig) -> TrainConfig:
@@ -78,10 +89,11 @@ def scratch_config(config: TrainConfig) -> TrainConfig:
     )
 
 
-def classifier(
-    problem: Problem, out: Path, seed: int, *, device: str, say: Callable[[str], None]
-) -> Learned:
-    """The network of F3: it learns to tell the training labels apart, not what they mean."""
+def classifier(problem: Problem, out: Path, seed: int, means: Means) -> Learned:
+    """The network of F3: it learns to tell the training labels apart, not what they mean.
+
+    Raises Stopped.
+    """
     config = replace(
         problem.config,
         seed=seed,
@@ -89,8 +101,26 @@ def classifier(
         objective=replace(problem.config.objective, distillation=0.0),
     )
     labelled = [sample for sample in problem.training if sample.label]
-    trained = train(config, labelled, ArbitraryWords(config.dim), out, device=device, say=say)
+    trained = _whole(config, labelled, ArbitraryWords(config.dim), out, means)
     return Learned(trained.network.cpu(), problem.bank.mean)
+
+
+def _whole(
+    config: TrainConfig, samples: Sequence[Sample], text: TextEncoder, out: Path, means: Means
+) -> Trained:
+    """A run to its last step: half of a budget would be no fair comparison."""
+    trained = train(
+        config,
+        samples,
+        text,
+        out,
+        device=means.device,
+        workers=means.workers,
+        say=lambda line: means.say(f"{out.name}: {line}"),
+    )
+    if trained.steps < config.steps:
+        raise Stopped(f"{out} has done {trained.steps} of {config.steps} steps")
+    return trained
 
 
 def from_checkpoint(directory: Path, problem: Problem) -> Learned:

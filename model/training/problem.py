@@ -13,8 +13,9 @@ from model.training.batches import StepBatches
 from model.training.calibrate import draw_bank
 from model.training.config import TrainConfig
 from model.training.figures import Words
-from model.training.manifest import Sample
-from model.training.texts import HeldOut, TextBank, build_bank, embed_labels, without_overlap
+from model.training.manifest import EVALUATION_SPLITS, Sample
+from model.training.review import DROP, review, texts_to_drop, without_texts
+from model.training.texts import HeldOut, TextBank, build_bank, embed_labels
 
 
 class RememberingText:
@@ -112,25 +113,36 @@ def pose(
     text: TextEncoder,
     cache: Path,
 ) -> Problem:
-    """The question of a split. Raises ValueError without test or validation samples."""
-    kept, _ = without_overlap(samples, held_out, text)
+    """The question of a split; rows of a `val` or `test` split are asked, never trained on.
+
+    Raises ValueError without test, validation or training samples, and OverlapError when the
+    split does not decide about an overlap.
+    """
     test, validation = (
         tuple(sample for sample in samples if sample.label in names)
         for names in (held_out.test, held_out.validation)
     )
     if not test or not validation:
         raise ValueError("a comparison needs samples of test and of validation classes")
+    trainable = [sample for sample in samples if sample.split not in EVALUATION_SPLITS]
+    dropped = texts_to_drop(review(trainable, held_out, text), held_out.overlap)
+    kept = without_texts(trainable, held_out, dropped)
+    if not kept:
+        raise ValueError("no sample is left to train on")
     bank, rows = build_bank(kept, text, config.templates, cache)
     return Problem(config, held_out, text, cache, tuple(kept), bank, rows, validation, test)
 
 
 def class_folds(classes: Sequence[str], folds: int, seed: int) -> list[HeldOut]:
-    """Splits that test every class once; half of the next fold's classes validate."""
+    """Splits that test every class once; half of the next fold's classes validate.
+
+    What overlaps with them is dropped from training. Raises ValueError for too many folds.
+    """
     if not 2 <= folds <= len(classes) // 2:
         raise ValueError(f"{len(classes)} classes cannot make {folds} folds")
     order = np.random.default_rng(seed).permutation(sorted(classes)).tolist()
     parts = [order[start::folds] for start in range(folds)]
     return [
-        HeldOut(tuple(part), tuple(following[: (len(following) + 1) // 2]))
+        HeldOut(tuple(part), tuple(following[: (len(following) + 1) // 2]), overlap=DROP)
         for part, following in zip(parts, parts[1:] + parts[:1], strict=True)
     ]

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from model.text import DEFAULT_TEXT_MODEL, SentenceTextEncoder, TextEncoder
 from model.training.config import TrainConfig
-from model.training.manifest import Sample, read_manifest
+from model.training.manifest import EVALUATION_SPLITS, Sample, read_manifest
 from model.training.review import review, texts_to_drop, without_texts
 from model.training.ship import ship
 from model.training.texts import HeldOut, read_held_out
 from model.training.train import train
-
-EVALUATION_SPLITS = frozenset({"val", "validation", "test"})
 
 
 def run(
@@ -28,7 +26,7 @@ def run(
     max_minutes: float = float("inf"),
     tensorboard: bool = False,
     text: TextEncoder | None = None,
-    text_model: str = DEFAULT_TEXT_MODEL,
+    text_model: str | None = None,
     say: Callable[[str], None] = print,
 ) -> Path | None:
     """Train on `manifests` and write `out/checkpoint`; its directory.
@@ -42,6 +40,7 @@ def run(
     """
     every = [sample for manifest in manifests for sample in read_manifest(manifest)]
     held_out = read_held_out(config.held_out)
+    text_model = text_model or DEFAULT_TEXT_MODEL
     text = text or SentenceTextEncoder(text_model, device=device)
     config = replace(config, dim=text.dim)
     samples = [sample for sample in every if sample.split not in EVALUATION_SPLITS]

@@ -55,7 +55,7 @@ def ship(
     directory = out / "checkpoint"
     chosen = [samples[row] for row in draw_bank(samples, config.batch.temper, config.seed)]
     validation = _of(all_samples, held_out.validation)
-    fits = len(held_out.validation) >= FEWEST_FOR_CALIBRATION
+    fits = len({sample.label for sample in validation}) >= FEWEST_FOR_CALIBRATION
     if config.word_head and fits:
         mix = choose_mix(config, trained, text, chosen, validation, device=device, say=say)
         trained.network.head.mix.fill_(mix)
