@@ -111,6 +111,14 @@ def train(context: typer.Context) -> None:
 
 
 @cli.command(context_settings=_PASSED_ON)
+def data(context: typer.Context) -> None:
+    """Make, check and pack manifests of training data; look for overlapping classes."""
+    from app.data_cli import cli as data_cli
+
+    data_cli(args=context.args, prog_name=context.command_path)
+
+
+@cli.command(context_settings=_PASSED_ON)
 def evaluate(context: typer.Context) -> None:
     """Measure a checkpoint on videos with known labels."""
     _training("evaluate", context, context.args)

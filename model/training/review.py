@@ -6,17 +6,17 @@ has decided stops a run before it starts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from model.text import TextEncoder
-from model.training.manifest import Sample
+from model.text import DEFAULT_TEXT_MODEL, SentenceTextEncoder, TextEncoder
+from model.training.manifest import EVALUATION_SPLITS, Sample, read_manifest
 from model.training.overlap import Overlap, caption_overlaps, label_overlaps
 from model.training.tables import TableError, column_names, rows_of, write_rows
-from model.training.texts import HeldOut
+from model.training.texts import HeldOut, read_held_out
 
 DROP, KEEP, REFUSE = "drop", "keep", "refuse"
 COLUMNS = ("text", "class", "rule", "distance", "decision")
@@ -66,6 +66,25 @@ def review(samples: Sequence[Sample], held_out: HeldOut, text: TextEncoder) -> R
         near=tuple(Overlap(o.text, o.held_out, "", o.distance) for o in near),
         tau=held_out.tau,
     )
+
+
+def review_manifests(
+    manifests: Sequence[Path],
+    split: str,
+    *,
+    tau: float | None = None,
+    text_model: str | None = None,
+) -> Review:
+    """`review` of what training would read, with the classes of a split by name or path.
+
+    `tau` takes the place of the split's. Raises ManifestError, ValueError and OverlapError.
+    """
+    held_out = read_held_out(split)
+    if tau is not None:
+        held_out = replace(held_out, tau=tau)
+    every = [sample for manifest in manifests for sample in read_manifest(manifest)]
+    samples = [sample for sample in every if sample.split not in EVALUATION_SPLITS]
+    return review(samples, held_out, SentenceTextEncoder(text_model or DEFAULT_TEXT_MODEL))
 
 
 def write_review(path: Path, found: Review) -> None:
