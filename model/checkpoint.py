@@ -3,6 +3,7 @@
     config.json         everything but numbers in bulk: network, sampling, pixels, words, scores
     model.safetensors   weights in fp16, the text mean and the background bank
     README.md           the model card
+    text/               the text model, where the checkpoint carries its own
 
 The layout is one that the Hugging Face Hub hosts as it is. No pickle is read or written.
 """
@@ -29,7 +30,8 @@ from model.errors import CheckpointError
 from model.preprocess import PreprocessConfig
 from model.sampling import SamplingConfig
 from model.tagger import Tagger
-from model.text import DEFAULT_TEXT_MODEL, SentenceTextEncoder, TextEncoder
+from model.text import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text_source import TEXT_FOLDER, load_text_encoder
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "default_checkpoint"
 FORMAT_VERSION = 1
@@ -41,7 +43,8 @@ _NETWORK_PREFIX, _TEXT_MEAN, _BANK = "network.", "text_mean", "background_bank"
 class TextConfig:
     """The text space: a sentence-transformers model by name or path, its weights' sha256, prompts.
 
-    Each of `templates` has one `{}` for the label.
+    `./text` is the checkpoint's own folder (see `model.text_source`). Each of `templates` has one
+    `{}` for the label.
     """
 
     model: str = DEFAULT_TEXT_MODEL
@@ -122,7 +125,7 @@ def load_checkpoint(
     network = network_from(config.encoder, tensors)
     text_mean = _array(tensors, _TEXT_MEAN, (dim,))
     bank = _array(tensors, _BANK, (None, dim))
-    text = text or SentenceTextEncoder(config.text.model)
+    text = text or load_text_encoder(config.text.model, checkpoint=directory)
     if text.dim != dim:
         raise CheckpointError(
             f"the text model's vectors have length {text.dim}, the encoder's {dim}"
@@ -203,7 +206,8 @@ def _find(name_or_path: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name_or_path, allow_patterns=[_CONFIG, _WEIGHTS, _CARD]))
+        files = [_CONFIG, _WEIGHTS, _CARD, f"{TEXT_FOLDER}/*"]
+        return Path(snapshot_download(name_or_path, allow_patterns=files))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{name_or_path} is neither a directory nor a model on the Hub: {error}"

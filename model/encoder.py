@@ -1,8 +1,9 @@
 """Clips of pixels to unit vectors in the space of the labels' text embeddings.
 
-Two networks stand behind one protocol: the paper's R(2+1)D-18 (Brattoli et al., CVPR 2020,
-section 4) and an EfficientNet-Lite with temporal shift (Lin et al., ICCV 2019) for plain CPUs.
-Both average the features of a video's clips before the head, as the paper does (section 4.2).
+Three networks stand behind one protocol: the paper's R(2+1)D-18 (Brattoli et al., CVPR 2020,
+section 4), an EfficientNet-Lite with temporal shift (Lin et al., ICCV 2019) for plain CPUs, and
+the vision tower of an imported image-text model. All average the features of a video's clips
+before the head, as the paper does (section 4.2).
 """
 
 import copy
@@ -20,8 +21,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.video import r2plus1d_18
 
 from model.efficientnet import EfficientNetLite
+from model.vision_tower import TowerConfig, VisionTower
 
-NetworkName = Literal["efficientnet_lite0", "efficientnet_lite2", "r2plus1d_18"]
+NetworkName = Literal["efficientnet_lite0", "efficientnet_lite2", "r2plus1d_18", "vision_tower"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,15 @@ class EncoderConfig:
     """What is needed to build a network; travels in the checkpoint.
 
     `shift_fraction` is the share of channels that temporal shift moves each way (1/8 in the TSM
-    paper; EfficientNet-Lite only). `vocabulary` is the size of the word head, 0 for none.
+    paper; EfficientNet-Lite only). `vocabulary` is the size of the word head, 0 for none. `tower`
+    holds the sizes of a vision tower, and goes with that network only.
     """
 
     network: NetworkName
     dim: int
     shift_fraction: float = 0.125
     vocabulary: int = 0
+    tower: TowerConfig | None = None
 
     def __post_init__(self) -> None:
         if self.network not in get_args(NetworkName):
@@ -44,6 +48,8 @@ class EncoderConfig:
             raise ValueError(f"dim {self.dim} or vocabulary {self.vocabulary} is too small")
         if not 0.0 <= self.shift_fraction <= 0.5:
             raise ValueError(f"shift_fraction must be in 0..0.5, not {self.shift_fraction}")
+        if (self.network == "vision_tower") != (self.tower is not None):
+            raise ValueError(f"{self.network} with the tower {self.tower}")
 
 
 class Encoder(Protocol):
@@ -105,14 +111,21 @@ class SemanticHead(nn.Module):
 
 
 class FrameNetwork(nn.Module):
-    """EfficientNet-Lite over frames with temporal shift, mean over time, then the head."""
+    """A picture network over frames, mean over time, then the head.
+
+    EfficientNet-Lite looks at neighbouring frames by temporal shift, a vision tower does not.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        variant: Literal["lite0", "lite2"] = (
-            "lite0" if config.network == "efficientnet_lite0" else "lite2"
-        )
-        self.backbone = EfficientNetLite(variant, shift_fraction=config.shift_fraction)
+        self.backbone: EfficientNetLite | VisionTower
+        if config.tower is not None:
+            self.backbone = VisionTower(config.tower)
+        else:
+            variant: Literal["lite0", "lite2"] = (
+                "lite0" if config.network == "efficientnet_lite0" else "lite2"
+            )
+            self.backbone = EfficientNetLite(variant, shift_fraction=config.shift_fraction)
         self.head = SemanticHead(self.backbone.features, config)
 
     def features(self, clips: Tensor) -> Tensor:

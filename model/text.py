@@ -158,7 +158,7 @@ def find_text_model(name_or_path: str) -> Path | str:
     if spec is None or spec.origin is None:
         return name_or_path
     path = Path(spec.origin).parent / folder
-    digest = _sha256(path / _WEIGHTS) if (path / _WEIGHTS).is_file() else "of no file"
+    digest = sha256_of(path / _WEIGHTS) if (path / _WEIGHTS).is_file() else "of no file"
     if digest != _PACKAGED_SHA256:
         raise CheckpointError(
             f"{package} carries weights with sha256 {digest}, expected {_PACKAGED_SHA256}"
@@ -166,7 +166,8 @@ def find_text_model(name_or_path: str) -> Path | str:
     return path
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -183,7 +184,7 @@ class SentenceTextEncoder:
 
         source = find_text_model(name_or_path)
         try:
-            with _without_progress_bars():
+            with without_progress_bars():
                 self._model = SentenceTransformer(
                     str(source),
                     device=device,
@@ -233,7 +234,7 @@ class SentenceTextEncoder:
 
 
 @contextmanager
-def _without_progress_bars() -> Iterator[None]:
+def without_progress_bars() -> Iterator[None]:
     """transformers draws a bar over the weights of every model that it loads."""
     from transformers.utils import logging
 
@@ -254,7 +255,7 @@ def _weights_sha256(source: Path | str) -> str | None:
         source / _WEIGHTS if isinstance(source, Path) else try_to_load_from_cache(source, _WEIGHTS)
     )
     path = Path(found) if isinstance(found, str | Path) else None
-    return _sha256(path) if path is not None and path.is_file() else None
+    return sha256_of(path) if path is not None and path.is_file() else None
 
 
 def _parameters_sha256(model: "SentenceTransformer") -> str:
