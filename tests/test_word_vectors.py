@@ -3,12 +3,14 @@
 import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from app.store import LabelStore
 from model import Label, LabelError
 from model.errors import CheckpointError
 from model.text_source import carry_text_model, load_text_encoder
@@ -16,6 +18,7 @@ from model.word_vectors import WordVectorEncoder
 from tests.clips import write_clip
 from tests.conftest import open_client
 from tests.fakes import colour_tagger
+from tests.word_vectors import WordSource
 
 VECTORS = """\
 red 2 0 0
@@ -133,7 +136,7 @@ def client(words: WordVectorEncoder, make_settings: Callable[..., object]) -> It
 
 
 def test_a_new_installation_starts_with_the_labels_that_have_vectors(client):
-    assert client.get("/labels").json()["labels"] == []
+    assert client.get("/labels").json()["items"] == []
 
 
 def test_a_label_with_an_unknown_word_is_refused_with_the_word(client):
@@ -155,6 +158,26 @@ def test_an_ad_hoc_label_with_an_unknown_word_is_refused_with_the_word(client, t
     with (tmp_path / "red.mp4").open("rb") as file:
         refused = client.post("/classify", files={"file": file}, data={"labels": "zorbing"})
     assert "'zorbing'" in refused.json()["detail"]
+
+
+def test_labels_stored_for_another_text_model_are_refused_with_the_word(words, tmp_path):
+    """Too many to be embedded in passing: the background work meets the word, requests tell it."""
+    url = f"sqlite:///{tmp_path / 'labels.sqlite'}"
+    many = [" ".join(colours) for colours in product(("red", "green", "blue"), repeat=7)]
+    LabelStore.open(url, WordSource(), first_labels=["zorbing", *many]).close()
+
+    store = LabelStore.open(url, replace(colour_tagger(), text=words))
+    try:
+        store.wait_until_embedded()
+        with pytest.raises(LabelError, match="'zorbing'"):
+            store.snapshot("default")
+        store.remove("default", "zorbing")
+        with pytest.raises(LabelError):
+            store.snapshot("default")
+        store.wait_until_embedded()
+        assert len(store.snapshot("default").index) == len(many)
+    finally:
+        store.close()
 
 
 def test_a_label_is_searched_in_the_space_of_its_words(words):

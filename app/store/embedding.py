@@ -13,7 +13,7 @@ from app.store.records import NewLabel, PrototypeSource
 from app.store.rows import label_of
 from app.store.tables import LabelRow, PrototypeRow
 from app.store.writes import keep_vectors
-from model import KinolexError, Label, Prototypes
+from model import KinolexError, Label, LabelError, Prototypes
 
 # Labels in one run of the text model: between two runs others get the processor.
 BATCH = 256
@@ -71,6 +71,12 @@ class Reembedding:
         self._progress: Progress | None = None
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._refused: str | None = None
+
+    @property
+    def refused(self) -> str | None:
+        """Why a label has no place in the text space, once the work has met one; else None."""
+        return self._refused
 
     @property
     def progress(self) -> Progress | None:
@@ -123,7 +129,9 @@ class Reembedding:
         try:
             with alone(self._engine, "reembedding"):
                 self.run()
-        except KinolexError:
+            self._refused = None
+        except KinolexError as error:
+            self._refused = str(error) if isinstance(error, LabelError) else None
             # the next request that finds labels without vectors starts it again
             _log.exception("re-embedding stopped")
             self._progress = None

@@ -1,5 +1,6 @@
 """The label store: the truth about labels, for every thread, process and host that shares it."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -52,6 +53,8 @@ from model import Label, LabelError, Prototypes, clean_name, label_key
 
 _PAGE_OF_EXPORT = 2_000
 
+_log = logging.getLogger(__name__)
+
 
 class LabelStore:
     """Labels in a database, with their vectors; every method may be called from any thread.
@@ -91,7 +94,7 @@ class LabelStore:
                 migrate(engine)
                 if not store._has_default_set():
                     names = everyday_actions() if first_labels is None else first_labels
-                    store.upsert(DEFAULT_SET, [NewLabel(Label(name)) for name in names])
+                    store._fill([NewLabel(Label(name)) for name in names])
                 if complete_vectors:
                     store._complete_vectors()
         except BaseException:  # whatever it was, the connections are closed before it goes on
@@ -152,13 +155,16 @@ class LabelStore:
     def snapshot(self, set_name: str, *, min_revision: int = 0) -> LabelSnapshot:
         """The set as its newest revision has it, ready to be searched.
 
-        Raises SetNotFound, LabelsNotReady while a new text space is being filled, and
-        RevisionNotReached when the set is not yet at `min_revision`.
+        Raises SetNotFound, LabelsNotReady while a new text space is being filled, LabelError when
+        that space has no place for a stored label, and RevisionNotReached when the set is not yet
+        at `min_revision`.
         """
         try:
             snapshot = self._snapshots.get(set_name)
         except LabelsNotReady:
             self._reembedding.start()
+            if self._reembedding.refused is not None:
+                raise LabelError(self._reembedding.refused) from None
             raise
         if snapshot.revision < min_revision:
             raise RevisionNotReached(
@@ -257,6 +263,24 @@ class LabelStore:
             copy_examples(target, source)
             state = finish(target, created - removed, read_anew=True)
         return Written(state, created=created, removed=removed)
+
+    def _fill(self, first: Sequence[NewLabel]) -> None:
+        """The default set, without the labels that a text model of whole words does not know."""
+        try:
+            self.upsert(DEFAULT_SET, first)
+        except LabelError:
+            known = [new for new in first if self._can_embed(new.label)]
+            _log.warning(
+                "%d of %d first labels have no vector", len(first) - len(known), len(first)
+            )
+            self.upsert(DEFAULT_SET, known)
+
+    def _can_embed(self, label: Label) -> bool:
+        try:
+            self._source.prototypes([label])
+        except LabelError:
+            return False
+        return True
 
     def _put(
         self,
