@@ -14,6 +14,8 @@ _FIRST_GUESS_SECONDS = 0.5
 # Weight of the newest turn in the running mean: about the last twenty count.
 _NEWEST = 0.1
 _LONGEST_RETRY_SECONDS = 60
+# Turns differ: who is expected to need more than this share of the deadline may well miss it.
+_SAFE_SHARE = 0.75
 
 
 class Admission:
@@ -38,17 +40,31 @@ class Admission:
 
     @property
     def wait_seconds(self) -> float:
-        """How long a newcomer would wait, from the length of recent turns."""
+        """How long a newcomer would wait, from the rate at which recent turns came to an end."""
+        return self._ahead * self._turn_seconds / self._places
+
+    @property
+    def _ahead(self) -> int:
         busy = self._places - self._working.value
-        ahead = self._waiting + (busy if busy == self._places else 0)
-        return ahead * self._turn_seconds / self._places
+        return self._waiting + self._uploading + (busy if busy == self._places else 0)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether whoever asks is the only one at work, with nobody waiting or sending."""
+        return self._places - self._working.value <= 1 and not self._waiting + self._uploading
 
     @contextmanager
     def upload(self) -> Generator[None]:
-        """Room for one more body. Raises Overloaded when there is none, or no place to wait."""
-        self._refuse_when_full()
+        """Room for one more body. Raises Overloaded when there is none, or no place to wait.
+
+        Nobody who was let in here is sent away later because the queue is full: that would cost
+        the caller an upload. So at most `queue_size` and `max_uploads` videos wait.
+        """
+        if self._waiting >= self._queue_size:
+            raise self._overloaded(f"{self._waiting} videos are waiting")
         if self._uploading >= self._max_uploads:
             raise self._overloaded(f"{self._uploading} uploads are coming in")
+        self._refuse_when_late(self._longest_wait_seconds)
         self._uploading += 1
         try:
             yield
@@ -56,10 +72,16 @@ class Admission:
             self._uploading -= 1
 
     @asynccontextmanager
-    async def turn(self, watch: Stopwatch, *, is_first: bool = True) -> AsyncGenerator[None]:
-        """A place to work, waited for. A first turn raises Overloaded when the queue is full."""
-        if is_first:
-            self._refuse_when_full()
+    async def turn(
+        self, watch: Stopwatch, *, within_seconds: float | None = None
+    ) -> AsyncGenerator[None]:
+        """A place to work, waited for.
+
+        Raises Overloaded at once where the work would hardly be done `within_seconds`; a video
+        that was begun has no such limit and is never sent away.
+        """
+        if within_seconds is not None:
+            self._refuse_when_late(within_seconds)
         with watch.stage("queue"):
             await self._acquire()
         started = time.monotonic()
@@ -79,10 +101,9 @@ class Admission:
             finally:
                 self._waiting -= 1
 
-    def _refuse_when_full(self) -> None:
-        if self._waiting >= self._queue_size:
-            raise self._overloaded(f"{self._waiting} videos are waiting")
-        if self.wait_seconds > self._longest_wait_seconds:
+    def _refuse_when_late(self, within_seconds: float) -> None:
+        expected = self.wait_seconds + self._turn_seconds
+        if self._ahead and expected > _SAFE_SHARE * within_seconds:
             raise self._overloaded("the wait would outlast the request's deadline")
 
     def _overloaded(self, detail: str) -> Overloaded:

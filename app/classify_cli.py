@@ -1,7 +1,7 @@
 """`kinolex classify`: the service's own way from file to tags, shown in a terminal."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -14,7 +14,8 @@ from rich.table import Table
 from app.dependencies import State
 from app.errors import EmptyFile
 from app.main import open_service
-from app.question import Question
+from app.question import OnProgress, Question
+from app.question import Progress as Windows
 from app.schemas import ClassifyAnswer, read_question
 from app.sealed_file import SealedFile
 from app.settings import Settings
@@ -44,8 +45,8 @@ def tag_files(
         with _progress(messages) as progress:
             task = progress.add_task("loading the model", total=None)
 
-            def on_window(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
+            async def on_window(windows: Windows) -> None:
+                progress.update(task, completed=windows.done, total=windows.total)
 
             # the log of a server would drown the answer; failures are printed below
             log = make_logger("error", settings.log_format)
@@ -69,7 +70,7 @@ def tag_files(
 
 
 async def _tag(
-    video: Path, question: Question, state: State, on_window: Callable[[int, int], None]
+    video: Path, question: Question, state: State, on_window: OnProgress
 ) -> ClassifyAnswer:
     watch = Stopwatch()
     with video.open("rb") as file:

@@ -206,7 +206,14 @@ class DecodePool:
         return answer.facts
 
     async def decode(
-        self, fd: int, timestamps_seconds: ArrayLike, short_side: int, deadline: float
+        self,
+        fd: int,
+        timestamps_seconds: ArrayLike,
+        short_side: int,
+        deadline: float,
+        *,
+        keyframes_only: bool = False,
+        threads: int = 1,
     ) -> FrameBatch:
         """The frames shown at these times, as `model.video.decode` gives them."""
         times = np.ascontiguousarray(timestamps_seconds, np.float64)
@@ -214,17 +221,36 @@ class DecodePool:
             raise ValueError("at least one time is needed")
         with _FrameMemory(times.size, short_side) as memory:
             os.pwrite(memory.fd, times.tobytes(), 0)
-            request = {"job": "decode", "count": times.size, "short_side": short_side}
+            request = {
+                "job": "decode",
+                "count": times.size,
+                "short_side": short_side,
+                "keyframes_only": keyframes_only,
+                "threads": threads,
+            }
             answer = await self._do(request, [fd, memory.fd], deadline)
             return memory.batch(answer)
 
     async def sample(
-        self, fd: int, sampling: SamplingConfig, short_side: int, deadline: float
+        self,
+        fd: int,
+        sampling: SamplingConfig,
+        short_side: int,
+        deadline: float,
+        *,
+        keyframes_only: bool = False,
+        threads: int = 1,
     ) -> tuple[VideoInfo, FrameBatch]:
         """Probe and decode the frames of all clips of the whole video, opening it once."""
         count = sampling.clips * sampling.frames_per_clip
         with _FrameMemory(count, short_side) as memory:
-            request = {"job": "sample", "sampling": asdict(sampling), "short_side": short_side}
+            request = {
+                "job": "sample",
+                "sampling": asdict(sampling),
+                "short_side": short_side,
+                "keyframes_only": keyframes_only,
+                "threads": threads,
+            }
             answer = await self._do(request, [fd, memory.fd], deadline)
             return answer.facts, memory.batch(answer)
 

@@ -89,7 +89,8 @@ def _is_worn_out(max_memory_bytes: int) -> bool:
 
 
 def _work(request: Mapping[str, Any], fds: list[int], limits: VideoLimits) -> dict[str, Any]:
-    with open_video(cast("BinaryIO", _SharedFile(fds[0])), limits) as video:
+    file = cast("BinaryIO", _SharedFile(fds[0]))
+    with open_video(file, limits, threads=request.get("threads", 1)) as video:
         answer: dict[str, Any] = {"info": asdict(video.info)}
         if request["job"] == "probe":
             return {**answer, "height": 0, "width": 0, "warnings": []}
@@ -105,6 +106,7 @@ def _work(request: Mapping[str, Any], fds: list[int], limits: VideoLimits) -> di
         batch = video.decode(
             times,
             short_side=request["short_side"],
+            keyframes_only=request["keyframes_only"],
             allocate=lambda shape: views(_map(fds[1], shape), shape)[1],
         )
         shape = batch.frames.shape

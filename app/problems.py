@@ -103,6 +103,11 @@ def install_problems(app: FastAPI) -> None:
 
 
 async def _on_kinolex_error(request: Request, error: Exception) -> Response:
+    return problem_of(request, error)
+
+
+def problem_of(request: Request, error: Exception) -> Response:
+    """An expected failure as a problem; raises it again if it is none that the API knows."""
     code = getattr(error, "code", "")
     if code not in KINDS:
         raise error

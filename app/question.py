@@ -1,8 +1,8 @@
 """What is asked about a video, and what is answered."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from model import LabelIndex, Tag, Unknown, VideoInfo, label_key
 class Question:
     """What is asked: `labels` ad hoc, or all of `label_set`; times in seconds.
 
-    `timeout_seconds` shortens the service's own deadline for this one request.
+    `timeout_seconds` shortens the service's own deadline for this one request;
+    `keyframes_only` is the fast mode of decoding.
     """
 
     label_set: str
@@ -26,6 +27,7 @@ class Question:
     window_seconds: float
     stride_seconds: float
     timeout_seconds: float | None = None
+    keyframes_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,28 @@ class WindowPlan:
     count: int
     window_seconds: float
     stride_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTags:
+    """The tags of one window by itself, not merged with its neighbours'."""
+
+    start_seconds: float
+    end_seconds: float
+    tags: tuple[Tag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many windows are done, of how many; `latest` are those not told of before."""
+
+    done: int
+    total: int
+    duration_seconds: float
+    latest: tuple[WindowTags, ...]
+
+
+OnProgress: TypeAlias = Callable[[Progress], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

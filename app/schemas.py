@@ -7,10 +7,11 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InvalidParameter
-from app.question import Classified, Question
+from app.question import Classified, Progress, Question
 from app.sealed_file import SealedFile
 from app.settings import Settings
 from app.store import DEFAULT_SET
+from app.timeline import Segment
 from model import Tag, Tagger
 
 
@@ -42,6 +43,18 @@ class Options(BaseModel):
     stride_seconds: float | None = Field(
         None, ge=0.1, le=3600.0, description="`segments`: step from one window to the next."
     )
+    decode: Literal["exact", "keyframes"] = Field(
+        "exact",
+        description="`keyframes` decodes only pictures that need no other: faster, and less "
+        "exact in time.",
+    )
+    timeout_seconds: float | None = Field(
+        None,
+        gt=0.0,
+        le=86400.0,
+        description="Give up after this time from the last byte, if that is before the service "
+        "would.",
+    )
 
 
 def read_question(
@@ -72,6 +85,8 @@ def read_question(
         granularity=options.granularity,
         window_seconds=window,
         stride_seconds=stride,
+        timeout_seconds=options.timeout_seconds,
+        keyframes_only=options.decode == "keyframes",
     )
 
 
@@ -115,12 +130,69 @@ class TagAnswer(BaseModel):
         return cls.model_validate(tag, from_attributes=True)
 
 
+class SegmentTagAnswer(TagAnswer):
+    """A label given to a segment; `score` is that of its best window."""
+
+    mean_score: float = Field(description="Mean of the label's scores over the span's windows.")
+
+
 class SegmentAnswer(BaseModel):
-    """A span of time and the tags that were found all through it; a score is the span's best."""
+    """A span of time and the tags that were found all through it."""
 
     start: float = Field(description="Seconds from the first frame.")
     end: float
-    tags: list[TagAnswer]
+    tags: list[SegmentTagAnswer]
+
+    @classmethod
+    def of(cls, segment: Segment) -> Self:
+        """The service's value as JSON has it."""
+        tags = [
+            SegmentTagAnswer(**TagAnswer.of(tag).model_dump(), mean_score=mean)
+            for tag, mean in zip(segment.tags, segment.mean_scores, strict=True)
+        ]
+        return cls(start=segment.start_seconds, end=segment.end_seconds, tags=tags)
+
+
+class WindowTagAnswer(BaseModel):
+    """A label given to one window."""
+
+    label: str
+    score: float
+
+
+class WindowAnswer(BaseModel):
+    """The tags of one window by itself; segments are merged from them at the end."""
+
+    start: float
+    end: float
+    tags: list[WindowTagAnswer]
+
+
+class ProgressAnswer(BaseModel):
+    """The data of a `progress` event; `windows` are those not told of before."""
+
+    done: int
+    total: int
+    duration: float = Field(description="The video's, in seconds.")
+    windows: list[WindowAnswer]
+
+    @classmethod
+    def of(cls, progress: Progress) -> Self:
+        """The service's value as JSON has it."""
+        windows = [
+            WindowAnswer(
+                start=window.start_seconds,
+                end=window.end_seconds,
+                tags=[WindowTagAnswer(label=tag.label, score=tag.score) for tag in window.tags],
+            )
+            for window in progress.latest
+        ]
+        return cls(
+            done=progress.done,
+            total=progress.total,
+            duration=progress.duration_seconds,
+            windows=windows,
+        )
 
 
 class VideoAnswer(BaseModel):
@@ -203,14 +275,7 @@ class ClassifyAnswer(BaseModel):
                 warnings=list(classified.warnings),
             ),
             tags=[TagAnswer.of(tag) for tag in classified.tags],
-            segments=[
-                SegmentAnswer(
-                    start=segment.start_seconds,
-                    end=segment.end_seconds,
-                    tags=[TagAnswer.of(tag) for tag in segment.tags],
-                )
-                for segment in classified.segments
-            ],
+            segments=[SegmentAnswer.of(segment) for segment in classified.segments],
             windows=WindowsAnswer.model_validate(plan, from_attributes=True) if plan else None,
             unknown=UnknownAnswer.model_validate(classified.unknown, from_attributes=True),
             model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),

@@ -1,6 +1,6 @@
 """One question about one video, from the sealed file to the answer. No HTTP in here."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -13,12 +13,21 @@ from app.ad_hoc import AdHocLabels
 from app.admission import Admission
 from app.decode_pool import DecodePool, DecodeTimeout
 from app.errors import DeadlineExceeded
-from app.question import Classified, EmbeddedVideo, Question, Vocabulary, WindowPlan
+from app.question import (
+    Classified,
+    EmbeddedVideo,
+    OnProgress,
+    Progress,
+    Question,
+    Vocabulary,
+    WindowTags,
+)
 from app.sealed_file import SealedFile
 from app.settings import Settings
 from app.store import LabelStore
 from app.telemetry import Stopwatch
-from app.timeline import Timeline, draw_timeline
+from app.timeline import draw_timeline
+from app.windows import cut, decode_windows, mean_embedding
 from model import (
     FrameBatch,
     Hit,
@@ -26,8 +35,6 @@ from model import (
     Tagger,
     VideoInfo,
     Window,
-    clip_timestamps,
-    plan_windows,
 )
 
 # Windows decoded and encoded in one turn: the frames of so many are in memory at once.
@@ -36,6 +43,9 @@ _WINDOWS_PER_TURN = 8
 _WINDOWS_PER_ENCODING = 2
 # Labels kept of a window besides those asked for: a span outlives a dip below the first ranks.
 _HYSTERESIS_DEPTH = 20
+# Ranks of a window that can open a segment: a thousand windows of a million labels each would not
+# fit in memory.
+_MOST_RANKS = 100
 
 
 class TaggingService:
@@ -64,33 +74,50 @@ class TaggingService:
         file: SealedFile,
         question: Question,
         watch: Stopwatch,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_progress: OnProgress | None = None,
     ) -> Classified:
-        """`on_progress` is told how many windows are done, and of how many.
+        """`on_progress` is told of every few windows that are done, with `segments` only.
 
         Raises a VideoError, LabelError, SetNotFound, Overloaded or DeadlineExceeded.
         """
-        with watch.stage("labels"):
-            vocabulary = await self._vocabulary(question)
-        if question.granularity == "segments":
+        is_whole = question.granularity == "video"
+        asked = question.timeout_seconds
+        # windows have a deadline each: only the caller can set one for all of them
+        with _deadline(self._timeout(asked) if is_whole else asked):
+            with watch.stage("labels"):
+                vocabulary = await self._vocabulary(question)
+            if is_whole:
+                return await self._classify_whole(file, question, vocabulary, watch)
             return await self._classify_windows(file, question, vocabulary, watch, on_progress)
-        return await self._classify_whole(file, question, vocabulary, watch)
 
     async def embed_video(
-        self, file: SealedFile, watch: Stopwatch, timeout_seconds: float | None = None
+        self,
+        file: SealedFile,
+        watch: Stopwatch,
+        timeout_seconds: float | None = None,
+        *,
+        keyframes_only: bool = False,
     ) -> EmbeddedVideo:
         """A whole video as one vector, taken as `classify` takes it.
 
         `timeout_seconds` may shorten the settings' deadline, never lengthen it. Raises a
         VideoError, Overloaded or DeadlineExceeded.
         """
-        sampling, short_side = self._tagger.sampling, self._tagger.preprocess.short_side
-        with _deadline(self._timeout(timeout_seconds)) as deadline:
-            async with self._admission.turn(watch):
+        limit = self._timeout(timeout_seconds)
+        with _deadline(limit) as deadline:
+            async with self._admission.turn(watch, within_seconds=limit):
                 with watch.stage("decode"):
-                    info, batch = await self._pool.sample(file.fd, sampling, short_side, deadline)
+                    info, batch = await self._pool.sample(
+                        file.fd,
+                        self._tagger.sampling,
+                        self._tagger.preprocess.short_side,
+                        deadline,
+                        keyframes_only=keyframes_only,
+                        threads=self._decode_threads(),
+                    )
                 embedding = await self._embed([batch], watch)
-        return EmbeddedVideo(info, _once([*info.warnings, *batch.warnings]), embedding)
+        warnings = [*info.warnings, *_fast_mode(keyframes_only), *batch.warnings]
+        return EmbeddedVideo(info, _once(warnings), embedding)
 
     async def warm_up(self) -> None:
         """One inference on black frames, so that no caller pays for what the first one costs."""
@@ -109,12 +136,14 @@ class TaggingService:
     async def _classify_whole(
         self, file: SealedFile, question: Question, vocabulary: Vocabulary, watch: Stopwatch
     ) -> Classified:
-        embedded = await self.embed_video(file, watch, question.timeout_seconds)
+        embedded = await self.embed_video(
+            file, watch, question.timeout_seconds, keyframes_only=question.keyframes_only
+        )
         hits = await self._search(embedded.embedding, vocabulary, question, watch)
         return Classified(
             video=embedded.video,
             warnings=embedded.warnings,
-            tags=self._reported(hits, question, vocabulary),
+            tags=_reported(self._tagger.tags(hits), question, vocabulary),
             segments=(),
             unknown=self._tagger.unknown(hits, len(vocabulary.index)),
             windows=None,
@@ -131,73 +160,85 @@ class TaggingService:
         question: Question,
         vocabulary: Vocabulary,
         watch: Stopwatch,
-        on_progress: Callable[[int, int], None],
+        on_progress: OnProgress | None,
     ) -> Classified:
-        with _deadline(self._settings.request_timeout_seconds) as deadline:
-            async with self._admission.turn(watch):
+        limit = self._timeout(question.timeout_seconds)
+        with _deadline(limit) as deadline:
+            async with self._admission.turn(watch, within_seconds=limit):
                 with watch.stage("decode"):
                     info = await self._pool.probe(file.fd, deadline)
-        windows, stride = plan_windows(
-            info.duration_seconds,
-            question.window_seconds,
-            question.stride_seconds,
-            self._settings.max_windows,
-        )
-        warnings = list(info.warnings)
-        if stride > question.stride_seconds:
-            warnings.append(f"stride widened to {stride:.3f} s: {len(windows)} windows at most")
+        windows, plan, odd = cut(info, question, self._settings.max_windows)
+        warnings = [*info.warnings, *odd, *_fast_mode(question.keyframes_only)]
         embeddings = np.empty((len(windows), self._tagger.encoder.dim), np.float32)
+        window_tags: list[list[Tag]] = []
         for start in range(0, len(windows), _WINDOWS_PER_TURN):
             group = windows[start : start + _WINDOWS_PER_TURN]
-            with _deadline(self._settings.progress_timeout_seconds) as deadline:
-                async with self._admission.turn(watch, is_first=False):
-                    with watch.stage("decode"):
-                        batches = await self._decode_windows(file, info, group, deadline)
-                    embeddings[start : start + len(group)] = await self._embed(batches, watch)
-            warnings += [warning for batch in batches for warning in batch.warnings]
-            on_progress(start + len(group), len(windows))
-        hits = await self._search(_mean(embeddings), vocabulary, question, watch)
-        with watch.stage("search"):
-            timeline = await to_thread.run_sync(
-                self._timeline, windows, embeddings, question, vocabulary, info.duration_seconds
+            batches = await self._decode_and_embed(
+                file, info, group, question, watch, embeddings[start : start + len(group)]
             )
+            warnings += [warning for batch in batches for warning in batch.warnings]
+            latest = await self._window_tags(
+                embeddings[start : start + len(group)], question, vocabulary, watch
+            )
+            window_tags += latest
+            if on_progress is not None:
+                told = [
+                    WindowTags(w.start_seconds, w.end_seconds, _reported(t, question, vocabulary))
+                    for w, t in zip(group, latest, strict=True)
+                ]
+                done = start + len(group)
+                await on_progress(Progress(done, len(windows), info.duration_seconds, tuple(told)))
+        hits = await self._search(mean_embedding(embeddings), vocabulary, question, watch)
+        timeline = draw_timeline(
+            windows,
+            window_tags,
+            top_k=question.top_k,
+            min_score=question.min_score,
+            thresholds=vocabulary.thresholds,
+            duration_seconds=info.duration_seconds,
+        )
         return Classified(
             video=info,
             warnings=_once(warnings),
             tags=tuple(
                 replace(tag, duration_ratio=timeline.duration_ratios.get(tag.label, 0.0))
-                for tag in self._reported(hits, question, vocabulary)
+                for tag in _reported(self._tagger.tags(hits), question, vocabulary)
             ),
             segments=timeline.segments,
             unknown=self._tagger.unknown(hits, len(vocabulary.index)),
-            windows=WindowPlan(len(windows), question.window_seconds, stride),
+            windows=plan,
             vocabulary=vocabulary,
         )
 
-    async def _decode_windows(
-        self, file: SealedFile, info: VideoInfo, windows: Sequence[Window], deadline: float
+    async def _decode_and_embed(
+        self,
+        file: SealedFile,
+        info: VideoInfo,
+        windows: Sequence[Window],
+        question: Question,
+        watch: Stopwatch,
+        into: npt.NDArray[np.float32],
     ) -> list[FrameBatch]:
-        """The frames of each window, in one trip to a decode process."""
-        times = np.stack(
-            [
-                clip_timestamps(
-                    window.start_seconds,
-                    window.end_seconds,
-                    info.frames_per_second,
-                    self._tagger.sampling,
-                ).ravel()
-                for window in windows
-            ]
-        )
-        batch = await self._pool.decode(
-            file.fd, times.ravel(), self._tagger.preprocess.short_side, deadline
-        )
-        frames = batch.frames.reshape(*times.shape, *batch.frames.shape[1:])
-        shown = batch.timestamps_seconds.reshape(times.shape)
-        return [
-            FrameBatch(frames[position], shown[position], batch.warnings)
-            for position in range(len(windows))
-        ]
+        """One turn's windows: their frames, with their embeddings written into `into`."""
+        with _deadline(self._settings.progress_timeout_seconds) as deadline:
+            async with self._admission.turn(watch):
+                with watch.stage("decode"):
+                    batches = await decode_windows(
+                        self._pool,
+                        file,
+                        info,
+                        windows,
+                        self._tagger,
+                        deadline,
+                        keyframes_only=question.keyframes_only,
+                        threads=self._decode_threads(),
+                    )
+                into[:] = await self._embed(batches, watch)
+        return batches
+
+    def _decode_threads(self) -> int:
+        """For a lone video all processors; beside others, which keep them busy, one."""
+        return self._settings.decode_threads if self._admission.is_alone else 1
 
     async def _embed(
         self, batches: Sequence[FrameBatch], watch: Stopwatch
@@ -225,50 +266,44 @@ class TaggingService:
         with watch.stage("search"):
             return (await to_thread.run_sync(vocabulary.index.search, embedding, depth))[0]
 
-    def _reported(
-        self, hits: Sequence[Hit], question: Question, vocabulary: Vocabulary
-    ) -> tuple[Tag, ...]:
-        allowed = [
-            tag for tag in self._tagger.tags(hits) if vocabulary.allows(tag, question.min_score)
-        ]
-        return tuple(
-            replace(tag, rank=rank) for rank, tag in enumerate(allowed[: question.top_k], start=1)
-        )
-
-    def _timeline(
+    async def _window_tags(
         self,
-        windows: Sequence[Window],
         embeddings: npt.NDArray[np.float32],
         question: Question,
         vocabulary: Vocabulary,
-        duration_seconds: float,
-    ) -> Timeline:
-        depth = min(len(vocabulary.index), question.top_k + _HYSTERESIS_DEPTH)
-        return draw_timeline(
-            windows,
-            [self._tagger.tags(hits) for hits in vocabulary.index.search(embeddings, depth)],
-            top_k=question.top_k,
-            min_score=question.min_score,
-            thresholds=vocabulary.thresholds,
-            duration_seconds=duration_seconds,
-        )
+        watch: Stopwatch,
+    ) -> list[list[Tag]]:
+        ranks = min(question.top_k, _MOST_RANKS) + _HYSTERESIS_DEPTH
+        depth = min(len(vocabulary.index), ranks)
+        with watch.stage("search"):
+            found = await to_thread.run_sync(vocabulary.index.search, embeddings, depth)
+        return [list(self._tagger.tags(hits)) for hits in found]
+
+
+def _reported(tags: Sequence[Tag], question: Question, vocabulary: Vocabulary) -> tuple[Tag, ...]:
+    allowed = [tag for tag in tags if vocabulary.allows(tag, question.min_score)]
+    return tuple(
+        replace(tag, rank=rank) for rank, tag in enumerate(allowed[: question.top_k], start=1)
+    )
+
+
+def _fast_mode(keyframes_only: bool) -> tuple[str, ...]:
+    if not keyframes_only:
+        return ()
+    return ("decode=keyframes: keyframes stand for the frames after them, times are coarse",)
 
 
 @contextmanager
-def _deadline(seconds: float) -> Generator[float]:
-    """Cancels the block when the time is over; gives the end on the event loop's clock."""
+def _deadline(seconds: float | None) -> Generator[float]:
+    """Cancels the block when the time is over; gives the end on the event loop's clock, or that
+    of a block around it if it is earlier.
+    """
     try:
-        with anyio.fail_after(seconds) as scope:
-            yield scope.deadline
+        with anyio.fail_after(seconds):
+            yield anyio.current_effective_deadline()
     except (TimeoutError, DecodeTimeout) as error:
-        raise DeadlineExceeded(f"no answer within {seconds:g} s") from error
-
-
-def _mean(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(W, dim) unit vectors to their mean, (1, dim), scaled to unit length."""
-    mean: npt.NDArray[np.float32] = embeddings.mean(axis=0, keepdims=True)
-    length = float(np.linalg.norm(mean))
-    return mean / np.float32(length) if length else mean
+        within = "time" if seconds is None else f"{seconds:g} s"
+        raise DeadlineExceeded(f"no answer within {within}") from error
 
 
 def _once(warnings: Sequence[str]) -> tuple[str, ...]:

@@ -141,6 +141,13 @@ class Settings(BaseSettings):
         le=256,
         description="Processes that decode, one video each. By default one per processor.",
     )
+    decode_threads: int = Field(
+        default_factory=lambda: min(8, len(os.sched_getaffinity(0))),
+        ge=1,
+        le=16,
+        description="Threads that decode a video of 720p or more while it is the only one; beside "
+        "others each gets one. By default one per processor, at most 8.",
+    )
     decode_memory_bytes: int = Field(
         default=2048 * MIB, ge=256 * MIB, description="Address space of a decode process (2 GiB)."
     )

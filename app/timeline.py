@@ -12,11 +12,15 @@ _KEPT_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A span of time with the tags that apply all through it; `score` is each one's peak."""
+    """A span of time with the tags that apply all through it; `score` is each one's peak.
+
+    `mean_scores` has the mean over the span's windows of each tag, in the tags' order.
+    """
 
     start_seconds: float
     end_seconds: float
     tags: tuple[Tag, ...]
+    mean_scores: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,7 @@ def draw_timeline(
         by_time[span.start_seconds, span.end_seconds].append(span)
     peaks = _peaks(windows, window_tags, by_label)
     segments = [
-        Segment(start, end, _ranked([peaks[span] for span in together]))
-        for (start, end), together in sorted(by_time.items())
+        _segment(start, end, together, peaks) for (start, end), together in sorted(by_time.items())
     ]
     ratios = {label: duration_ratio(of, duration_seconds) for label, of in by_label.items()}
     return Timeline(tuple(segments), ratios)
@@ -83,6 +86,11 @@ def _peaks(
     return peaks
 
 
-def _ranked(tags: Sequence[Tag]) -> tuple[Tag, ...]:
-    ordered = sorted(tags, key=lambda tag: (-tag.score, tag.label))
-    return tuple(replace(tag, rank=rank) for rank, tag in enumerate(ordered, start=1))
+def _segment(start: float, end: float, spans: Sequence[Span], peaks: Mapping[Span, Tag]) -> Segment:
+    ordered = sorted(spans, key=lambda span: (-span.peak_score, span.label))
+    return Segment(
+        start,
+        end,
+        tuple(replace(peaks[span], rank=rank) for rank, span in enumerate(ordered, start=1)),
+        tuple(span.mean_score for span in ordered),
+    )

@@ -77,6 +77,8 @@ _CONTAINER_MAGIC = (
     b"\x00\x00\x01\xb3",
 )
 _BOX_TYPES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx"}
+# Smaller pictures are decoded before a second thread could help.
+_LARGE_PIXELS = 1280 * 720
 _NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
@@ -126,12 +128,13 @@ def file_size(file: BinaryIO) -> int:
 
 @contextmanager
 def open_stream(
-    file: BinaryIO, limits: VideoLimits
+    file: BinaryIO, limits: VideoLimits, *, threads: int = 1
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the container and choose its video stream, ready to decode on one thread.
+    """Open the container and choose its video stream, ready to decode.
 
-    Raises NotAVideo, StillPicture, CorruptVideo, NoVideoStream, UnsupportedCodec,
-    EncryptedVideo or PictureTooLarge; what the caller's file object raises passes through.
+    Pictures of 720p and more are decoded by that many threads, others by one. Raises NotAVideo,
+    StillPicture, CorruptVideo, NoVideoStream, UnsupportedCodec, EncryptedVideo or
+    PictureTooLarge; what the caller's file object raises passes through.
     """
     head = FileView(file).read(512)
     _refuse_pictures(head)
@@ -153,7 +156,7 @@ def open_stream(
         raise NotAVideo("no allowed video format recognises these bytes") from error
     with container:
         try:
-            stream = _choose_stream(container, limits)
+            stream = _choose_stream(container, limits, threads)
         except UnsupportedCodec:
             # Some encryption hides even the name of the codec.
             if has_encrypted_track(file):
@@ -187,7 +190,7 @@ def codec_name(stream: VideoStream) -> str | None:
     return context.codec.canonical_name if context is not None else None
 
 
-def _choose_stream(container: InputContainer, limits: VideoLimits) -> VideoStream:
+def _choose_stream(container: InputContainer, limits: VideoLimits, threads: int) -> VideoStream:
     streams = [s for s in container.streams.video if not s.disposition & _NOT_THE_VIDEO]
     if not streams:
         raise NoVideoStream("the file holds no video stream")
@@ -201,8 +204,9 @@ def _choose_stream(container: InputContainer, limits: VideoLimits) -> VideoStrea
     context = stream.codec_context
     check_size(context.width, context.height, limits)
     # One thread costs the least CPU per video; many videos run side by side in processes.
-    context.thread_count = 1
-    context.thread_type = "NONE"
+    has_help = threads > 1 and context.width * context.height >= _LARGE_PIXELS
+    context.thread_count = threads if has_help else 1
+    context.thread_type = "FRAME" if has_help else "NONE"
     context.options = {"max_pixels": str(limits.max_pixels)}
     return stream
 

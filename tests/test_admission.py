@@ -29,13 +29,14 @@ def admission(
 class Crowd:
     """Tasks that each take a turn and keep it until they are told to go."""
 
-    def __init__(self, gate: Admission) -> None:
+    def __init__(self, gate: Admission, within: float = 60.0) -> None:
         self.gate = gate
+        self.within = within
         self.working: list[int] = []
         self.go = anyio.Event()
 
     async def take_turn(self, number: int) -> None:
-        async with self.gate.turn(Stopwatch()):
+        async with self.gate.turn(Stopwatch(), within_seconds=self.within):
             self.working.append(number)
             await self.go.wait()
 
@@ -51,21 +52,32 @@ async def test_only_as_many_work_as_there_are_places() -> None:
     assert crowd.working == [0, 1, 2, 3]
 
 
-async def test_the_first_that_finds_no_place_to_wait_is_sent_away() -> None:
+async def test_the_first_that_finds_no_place_to_wait_is_sent_away_before_its_body() -> None:
     crowd = Crowd(admission(places=1, queue_size=2))
     async with anyio.create_task_group() as group:
         for number in range(3):
             group.start_soon(crowd.take_turn, number)
         await anyio.wait_all_tasks_blocked()
 
-        with pytest.raises(Overloaded):
-            await crowd.take_turn(3)
         with pytest.raises(Overloaded), crowd.gate.upload():
             pytest.fail("a body is received that nobody has time for")
 
         crowd.go.set()
     with crowd.gate.upload():
         await crowd.take_turn(4)
+
+
+async def test_who_was_let_in_waits_although_the_queue_filled_up_meanwhile() -> None:
+    crowd = Crowd(admission(places=1, queue_size=1))
+    async with anyio.create_task_group() as group:
+        group.start_soon(crowd.take_turn, 0)
+        with crowd.gate.upload():
+            group.start_soon(crowd.take_turn, 1)
+            await anyio.wait_all_tasks_blocked()
+        group.start_soon(crowd.take_turn, 2)
+        await anyio.wait_all_tasks_blocked()
+        crowd.go.set()
+    assert crowd.working == [0, 1, 2]
 
 
 async def test_a_video_that_was_begun_is_never_sent_away() -> None:
@@ -76,7 +88,7 @@ async def test_a_video_that_was_begun_is_never_sent_away() -> None:
         await anyio.wait_all_tasks_blocked()
 
         async def go_on() -> None:
-            async with crowd.gate.turn(Stopwatch(), is_first=False):
+            async with crowd.gate.turn(Stopwatch()):
                 crowd.working.append(99)
 
         group.start_soon(go_on)
@@ -93,18 +105,55 @@ async def test_uploads_are_bounded() -> None:
         pass
 
 
-async def test_who_would_wait_beyond_the_deadline_is_sent_away_at_once() -> None:
-    crowd = Crowd(admission(queue_size=100, longest_wait=0.6))
+async def test_who_would_not_be_done_by_its_deadline_is_sent_away_at_once() -> None:
+    crowd = Crowd(admission(queue_size=100), within=2.0)
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(crowd.take_turn, number)
+            await anyio.wait_all_tasks_blocked()
+
+        # three turns and its own, of half a second each, as is assumed before one was measured
+        with pytest.raises(Overloaded) as refusal:
+            await crowd.take_turn(3)
+        assert refusal.value.retry_after_seconds == 2
+        crowd.go.set()
+    assert crowd.working == [0, 1, 2]
+
+
+async def test_the_time_to_come_again_follows_the_rate_at_which_turns_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("app.admission.time.monotonic", lambda: now)
+    gate = admission(places=2, queue_size=3)
+    for _ in range(100):
+        async with gate.turn(Stopwatch()):
+            now += 8.0
+    crowd = Crowd(gate)
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(crowd.take_turn, number)
+        await anyio.wait_all_tasks_blocked()
+
+        # two at work and three before: five turns of eight seconds, two at a time
+        with pytest.raises(Overloaded) as refusal, gate.upload():
+            pytest.fail("there is no room")
+        assert refusal.value.retry_after_seconds == 20
+        crowd.go.set()
+
+
+async def test_one_at_work_with_nobody_waiting_is_alone() -> None:
+    crowd = Crowd(admission(places=2))
+    assert crowd.gate.is_alone
     async with anyio.create_task_group() as group:
         group.start_soon(crowd.take_turn, 0)
         await anyio.wait_all_tasks_blocked()
+        assert crowd.gate.is_alone
+        with crowd.gate.upload():
+            assert not crowd.gate.is_alone
         group.start_soon(crowd.take_turn, 1)
         await anyio.wait_all_tasks_blocked()
-
-        # two turns of half a second, as is assumed before one was measured
-        with pytest.raises(Overloaded) as refusal:
-            await crowd.take_turn(2)
-        assert refusal.value.retry_after_seconds == 1
+        assert not crowd.gate.is_alone
         crowd.go.set()
 
 

@@ -107,8 +107,8 @@ def full_decode(data):
         return sorted(frames, key=lambda frame: frame.pts), float(stream.time_base)
 
 
-def assert_same_as_full_decode(data, rng):
-    with open_video(io.BytesIO(data)) as video:
+def assert_same_as_full_decode(data, rng, threads=1):
+    with open_video(io.BytesIO(data), threads=threads) as video:
         duration = video.info.duration_seconds
     frames, tick = full_decode(data)
     starts = np.array([frame.pts - frames[0].pts for frame in frames])
@@ -120,7 +120,7 @@ def assert_same_as_full_decode(data, rng):
         [burst + number * 0.04 for number in range(10)],
         [0.0, duration],
     ):
-        with open_video(io.BytesIO(data)) as video:
+        with open_video(io.BytesIO(data), threads=threads) as video:
             batch = video.decode(times, short_side=SIDE)
             turn = video.turn
         ticks = np.floor(np.array(times) / tick + 1e-6)
@@ -137,6 +137,13 @@ def assert_same_as_full_decode(data, rng):
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_frames_as_a_full_decode(kind):
     assert_same_as_full_decode(clip_bytes(**(LONG | KINDS[kind])), random.Random(kind))
+
+
+@pytest.mark.parametrize("kind", ["b-frames", "open groups", "uneven rate", "hevc", "vp9", "av1"])
+def test_same_frames_as_a_full_decode_with_several_threads(kind, monkeypatch):
+    monkeypatch.setattr("model.container._LARGE_PIXELS", 0)
+    data = clip_bytes(**(LONG | KINDS[kind]))
+    assert_same_as_full_decode(data, random.Random(kind), threads=3)
 
 
 def stuffed(data, container):

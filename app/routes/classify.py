@@ -1,8 +1,10 @@
 """`POST /classify`: a video in, tags out."""
 
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
 
 from app.dependencies import (
     AdmissionDep,
@@ -12,8 +14,11 @@ from app.dependencies import (
     StopwatchDep,
     TaggerDep,
 )
+from app.event_stream import EVENT_TYPE, EventStream, wants_events
 from app.intake import dropped_when_gone, receive_video
-from app.schemas import ClassifyAnswer, Options, read_question
+from app.question import OnProgress, Question
+from app.schemas import ClassifyAnswer, Options, ProgressAnswer, read_question
+from app.sealed_file import SealedFile
 
 router = APIRouter(tags=["videos"])
 
@@ -52,32 +57,52 @@ def _request_schema() -> dict[str, Any]:
     }
 
 
-@router.post(CLASSIFY_PATH, summary="Tag a video", openapi_extra=_request_schema())
-async def classify(
-    request: Request,
-    settings: SettingsDep,
-    tagger: TaggerDep,
-    admission: AdmissionDep,
-    service: ServiceDep,
-    request_id: RequestIdDep,
-    watch: StopwatchDep,
-) -> ClassifyAnswer:
-    """Names what happens in a video.
-
-    Send the video as the part `file` of a form, with the options as form fields, or as the body
-    itself with `Content-Type: video/*`, with the options in the query.
-    """
+async def _asked(
+    request: Request, settings: SettingsDep, admission: AdmissionDep, watch: StopwatchDep
+) -> AsyncGenerator[tuple[SealedFile, Question]]:
+    """The video and what is asked about it; the video is there until the answer was sent."""
     query = request.query_params.multi_items()
     # a wrong option is told before the video is sent
     read_question(query, (), settings)
     async with receive_video(request, settings, admission, watch) as upload:
-        question = read_question(query, upload.fields, settings)
-        async with dropped_when_gone(request):
-            classified = await service.classify(upload.video, question, watch)
+        yield upload.video, read_question(query, upload.fields, settings)
+
+
+@router.post(
+    CLASSIFY_PATH,
+    summary="Tag a video",
+    response_model=ClassifyAnswer,
+    responses={200: {"content": {EVENT_TYPE: {"schema": {"type": "string"}}}}},
+    openapi_extra=_request_schema(),
+)
+async def classify(
+    request: Request,
+    asked: Annotated[tuple[SealedFile, Question], Depends(_asked)],
+    tagger: TaggerDep,
+    service: ServiceDep,
+    request_id: RequestIdDep,
+    watch: StopwatchDep,
+) -> ClassifyAnswer | Response:
+    """Names what happens in a video.
+
+    Send the video as the part `file` of a form, with the options as form fields, or as the body
+    itself with `Content-Type: video/*`, with the options in the query.
+
+    With `Accept: text/event-stream` the answer comes as Server-Sent Events: `progress` for every
+    few windows of `granularity=segments`, then `result` with the same JSON as the plain answer,
+    or `problem`.
+    """
+    video, question = asked
+
+    async def answer(on_progress: OnProgress | None = None) -> ClassifyAnswer:
+        classified = await service.classify(video, question, watch, on_progress)
         return ClassifyAnswer.of(
-            classified,
-            file=upload.video,
-            tagger=tagger,
-            request_id=request_id,
-            timings=watch.seconds,
+            classified, file=video, tagger=tagger, request_id=request_id, timings=watch.seconds
         )
+
+    if wants_events(request):
+        return EventStream(
+            request, lambda tell: answer(lambda progress: tell(ProgressAnswer.of(progress)))
+        )
+    async with dropped_when_gone(request):
+        return await answer()
