@@ -1,7 +1,7 @@
 """An answer that grows: Server-Sent Events, for a page that draws while the service works.
 
-The format is https://html.spec.whatwg.org/multipage/server-sent-events.html. Whatever fails before
-the stream has begun is an ordinary problem with its status; later it is a `problem` event.
+The format is the HTML standard's (section 9.2). Whatever fails before the stream has begun is an
+ordinary problem with its status; later it is a `problem` event.
 """
 
 from collections.abc import Awaitable, Callable
