@@ -6,7 +6,8 @@ PORT ?= 8000
 # Address of a wheel index to take torch and torchvision from: PyTorch's CPU index gives an
 # installation without the several GB of CUDA libraries. Empty: your ordinary index.
 TORCH_INDEX_URL ?=
-# More options for pytest, as in `make test TEST=tests/test_video.py` or `make test PYTEST="-k labels"`.
+# More options for pytest, as in `make test TEST=tests/test_video.py` or `make test PYTEST="-k labels"`;
+# PYTEST="-n 0" runs everything in one process, which a debugger needs.
 TEST ?=
 PYTEST ?=
 # Options of docker/build-with-buildah.sh, as in `make image IMAGE=--debootstrap`.
@@ -29,7 +30,7 @@ serve: $(VENV)/.serves ## install what is needed and serve on 127.0.0.1, port 80
 
 .PHONY: test
 test: $(VENV)/.tests ## run the whole test suite
-	$(BIN)/python -m pytest $(PYTEST) $(TEST)
+	$(BIN)/python -m pytest --numprocesses auto $(PYTEST) $(TEST)
 
 .PHONY: lint
 lint: $(VENV)/.tests ## check format, lint, types and import rules
