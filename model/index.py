@@ -1,7 +1,7 @@
 """An immutable index of label prototypes, searched by calibrated similarity.
 
-The search ranks by the standardised similarity (s - mean) / spread of `model.calibration`. With
-the row [v / spread, -mean / spread] and the query [q, 1] that is one inner product, so FAISS ranks
+The search ranks by the standardised similarity (s - level) / spread of `model.calibration`. With
+the row [v / spread, -level / spread] and the query [q, 1] that is one inner product, so FAISS ranks
 by it exactly, and a label's own offset costs nothing at search time.
 
 An index is a large block and a small one. A write makes a new index that shares the large block:

@@ -29,7 +29,7 @@ class Prototypes:
     """A label's vectors: one for its name and prompts, one for each alias.
 
     `texts` (R,) name the rows for people, `vectors` is (R, dim) float32 unit, `background` is
-    (R, 2) float32: mean and spread of the similarity over the checkpoint's background bank.
+    (R, 2) float32: level and spread of the similarity over the checkpoint's background bank.
     """
 
     texts: tuple[str, ...]

@@ -178,10 +178,11 @@ class Tagger:
     def text_space(self) -> str:
         """Hex digest that stamps stored prototypes: equal when a stored vector may be searched.
 
-        Covers the text model, the templates, the centring mean and the background bank.
+        Covers the text model, the templates, the centring mean, and what levels are made from.
         """
         digest = hashlib.sha256(self.text.model_hash.encode())
         digest.update(repr(self.templates).encode())
         digest.update(np.ascontiguousarray(self.text_mean, np.float32).tobytes())
         digest.update(np.ascontiguousarray(self.calibration.bank, np.float32).tobytes())
+        digest.update(repr(self.calibration.config.nearest_share).encode())
         return digest.hexdigest()

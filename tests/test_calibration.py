@@ -38,6 +38,30 @@ def test_without_a_bank_similarities_stay_as_they_are():
     np.testing.assert_array_equal(background, [[0.0, 1.0]] * 4)
 
 
+def test_a_label_with_near_clips_in_the_bank_has_a_higher_level():
+    rng = np.random.default_rng(0)
+    bank = rng.standard_normal((200, 8)).astype(np.float32)
+    bank[:5] = np.eye(8, dtype=np.float32)[0] + 0.1 * bank[:5]  # clips of the one label seen
+    bank /= np.linalg.norm(bank, axis=1, keepdims=True)
+    labels = np.eye(8, dtype=np.float32)[:2]
+
+    levels = {
+        share: Calibration(CalibrationConfig(nearest_share=share), bank).background_of(labels)
+        for share in (0.0, 0.5, 1.0)
+    }
+
+    best_three = np.sort(labels @ bank.T, axis=1)[:, -3:].mean(axis=1)
+    np.testing.assert_allclose(levels[1.0][:, 0], best_three, atol=1e-6)
+    np.testing.assert_allclose(levels[0.5], (levels[0.0] + levels[1.0]) / 2, atol=1e-6)
+    raised = levels[0.5][:, 0] - levels[0.0][:, 0]
+    assert raised[0] > raised[1] + 0.05
+
+
+def test_a_bank_smaller_than_the_nearest_clips_serves():
+    level = Calibration(CalibrationConfig(nearest_share=1.0), BANK[:2]).background_of(BANK[:1])
+    np.testing.assert_allclose(level, [[0.5, 0.5]], atol=1e-6)
+
+
 def test_no_vectors_no_background():
     empty = np.empty((0, 2), np.float32)
     assert Calibration(CalibrationConfig(), BANK).background_of(empty).shape == (0, 2)
@@ -79,3 +103,9 @@ def test_the_same_similarity_says_less_in_a_larger_set(one, other):
 def test_parameters_must_be_numbers(wrong):
     with pytest.raises(ValueError, match="finite"):
         CalibrationConfig(score_slope=wrong)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5])
+def test_the_nearest_share_is_a_share(wrong):
+    with pytest.raises(ValueError, match="nearest_share"):
+        CalibrationConfig(nearest_share=wrong)

@@ -249,8 +249,9 @@ class OtherText(ColourText):
         {"templates": ("{}", "a {}")},
         {"text_mean": np.array([0.1, 0, 0], np.float32)},
         {"calibration": Calibration(CalibrationConfig(), np.eye(3, dtype=np.float32))},
+        {"calibration": Calibration(CalibrationConfig(nearest_share=0.5))},
     ],
-    ids=lambda change: next(iter(change)),
+    ids=["text", "templates", "text_mean", "bank", "nearest_share"],
 )
 def test_whatever_changes_stored_prototypes_changes_the_text_space(tagger, change):
     assert replace(tagger, **change).text_space != tagger.text_space

@@ -33,6 +33,7 @@ def fit(
     standardised: npt.NDArray[np.float32],
     own: npt.NDArray[np.int64],
     *,
+    nearest_share: float = 0.0,
     false_positive_rate: float = 0.05,
     seed: int = 0,
 ) -> CalibrationConfig:
@@ -41,7 +42,8 @@ def fit(
     `own` (N,) is each sample's class. The score answers "does this label apply?" over all N * C
     pairs, so that its base rate is one label in C. `unknown` answers "does any label of a set
     apply?" over random sets of classes, half of them without the sample's own; the limit rejects
-    `false_positive_rate` of the samples whose class was in the set.
+    `false_positive_rate` of the samples whose class was in the set. `nearest_share` is what the
+    similarities were standardised with.
     """
     matches = np.arange(standardised.shape[1]) == own[:, np.newaxis]
     score = _logistic(standardised.ravel(), matches.ravel())
@@ -55,6 +57,7 @@ def fit(
         unknown_bias=unknown[1],
         unknown_limit=float(np.quantile(scores, 1.0 - false_positive_rate)),
         unknown_false_positive_rate=false_positive_rate,
+        nearest_share=nearest_share,
     )
 
 

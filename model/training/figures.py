@@ -35,7 +35,7 @@ RAW, SERVED = "raw", "served"
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Words:
-    """Labels with their prototypes: vectors (C, D) unit, background (C, 2) mean and spread."""
+    """Labels with their prototypes: vectors (C, D) unit, background (C, 2) level and spread."""
 
     labels: tuple[str, ...]
     vectors: npt.NDArray[np.float32]

@@ -1,12 +1,12 @@
 """From a trained network to a checkpoint that can be served: bank, calibration, figures, card."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from model.calibration import Calibration, CalibrationConfig
@@ -16,20 +16,24 @@ from model.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from model.encoder import TorchEncoder
+from model.encoder import Network
 from model.tagger import Tagger
-from model.text import DEFAULT_TEXT_MODEL, Label, TextEncoder
+from model.text import DEFAULT_TEXT_MODEL, TextEncoder
 from model.training.calibrate import draw_bank, fit
 from model.training.card import model_card
 from model.training.config import TrainConfig, as_document
 from model.training.embedding import embed_samples
+from model.training.fairness import choose_share, fairness_suites, question_of
+from model.training.features import FeatureEncoder
+from model.training.figures import RAW, SERVED, words_of
+from model.training.heads import Vectors, apply_head
 from model.training.intervals import accuracy_interval
 from model.training.manifest import Sample
 from model.training.metrics import hits_at
 from model.training.texts import HeldOut
 from model.training.train import Trained
 
-FEWEST_FOR_CALIBRATION = 2  # classes
+FEWEST_FOR_CALIBRATION = 3  # classes: a set that lacks one must still be a choice
 MIXES = (0.5, 0.75, 1.0, 1.5)
 
 
@@ -55,20 +59,26 @@ def ship(
     directory = out / "checkpoint"
     chosen = [samples[row] for row in draw_bank(samples, config.batch.temper, config.seed)]
     validation = _of(all_samples, held_out.validation)
-    fits = len({sample.label for sample in validation}) >= FEWEST_FOR_CALIBRATION
-    if config.word_head and fits:
-        mix = choose_mix(config, trained, text, chosen, validation, device=device, say=say)
-        trained.network.head.mix.fill_(mix)
+    names = sorted({sample.label for sample in validation})
+    fits = len(names) >= FEWEST_FOR_CALIBRATION
     tagger = _uncalibrated(config, trained, text, device)
+    look = _Look(tagger, trained.network)
+    if config.word_head and fits:
+        say("weighing the word head on the validation classes")
+        trained.network.head.mix.fill_(choose_mix(tagger, look, chosen, validation, say=say))
     say("embedding the background bank")
-    bank = embed_samples(tagger, chosen)
-    tagger = replace(tagger, calibration=Calibration(CalibrationConfig(), bank))
+    bank = look(chosen)
 
-    say("fitting scores on the validation classes")
     calibration = CalibrationConfig()
     if fits:
-        _, standardised, own = similarities(tagger, validation)
-        calibration = fit(standardised, own, seed=config.seed)
+        say("fitting scores on the validation classes")
+        suites = fairness_suites(samples, held_out, all_samples)
+        questions = [question_of(tagger, suite, look) for suite in suites]
+        share = choose_share(questions, bank, say)
+        calibration = CalibrationConfig(nearest_share=share)
+        words = words_of(calibrated(tagger, calibration, bank), names)
+        served = words.similarities(look(validation))[SERVED]
+        calibration = fit(served, words.targets(validation), nearest_share=share, seed=config.seed)
 
     figures: dict[str, Any] = {}
     document = CheckpointConfig(
@@ -95,57 +105,65 @@ def ship(
 
 
 def choose_mix(
-    config: TrainConfig,
-    trained: Trained,
-    text: TextEncoder,
+    tagger: Tagger,
+    look: "_Look",
     background: Sequence[Sample],
     validation: Sequence[Sample],
     *,
-    device: str = "cpu",
     say: Callable[[str], None] = print,
 ) -> float:
-    """The weight of the word head that ranks validation classes best, calibrated as served."""
+    """The weight of the word head that ranks validation classes best, standardised as served."""
     best, best_accuracy = 1.0, -1.0
     for mix in MIXES:
-        trained.network.head.mix.fill_(mix)
-        tagger = _uncalibrated(config, trained, text, device)
-        bank = embed_samples(tagger, background)
-        banked = replace(tagger, calibration=Calibration(CalibrationConfig(), bank))
-        _, standardised, own = similarities(banked, validation)
-        accuracy = float(hits_at(standardised, own, 1).mean())
+        look.network.head.mix.fill_(mix)
+        banked = calibrated(tagger, CalibrationConfig(), look(background))
+        words = words_of(banked, sorted({sample.label for sample in validation}))
+        served = words.similarities(look(validation))[SERVED]
+        accuracy = float(hits_at(served, words.targets(validation), 1).mean())
         say(f"word head weighed {mix}: {100 * accuracy:.1f} % of the validation classes right")
         if accuracy > best_accuracy:
             best, best_accuracy = mix, accuracy
     return best
 
 
-def similarities(
-    tagger: Tagger, samples: Sequence[Sample]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Raw and standardised similarities (N, C) of samples to their own classes, and own (N,)."""
-    names = sorted({sample.label for sample in samples})
-    prototypes = tagger.prototypes([Label(name) for name in names])
-    vectors = np.concatenate([p.vectors for p in prototypes])
-    background = np.concatenate([p.background for p in prototypes])
-    raw = embed_samples(tagger, samples) @ vectors.T
-    own = np.array([names.index(sample.label) for sample in samples])
-    return raw, (raw - background[:, 0]) / background[:, 1], own
+class _Look:
+    """Embeddings of samples under the network's head as it stands; features are taken once."""
+
+    def __init__(self, tagger: Tagger, network: Network) -> None:
+        self.network = network
+        self._tagger = tagger
+        self._features: dict[Sample, Vectors] = {}
+
+    def __call__(self, samples: Sequence[Sample]) -> Vectors:
+        """(N, D) float32 unit; raises VideoError for a sample that cannot be read."""
+        missing = [sample for sample in samples if sample not in self._features]
+        self._features.update(zip(missing, embed_samples(self._tagger, missing), strict=True))
+        features = np.stack([self._features[sample] for sample in samples])
+        return apply_head(copy.deepcopy(self.network.head).cpu(), features)
 
 
 def measure(tagger: Tagger, samples: Sequence[Sample]) -> Mapping[str, Any]:
     """Accuracy among the samples' own classes, raw and calibrated, with 95 % class bootstrap."""
-    raw, standardised, own = similarities(tagger, samples)
-    figures: dict[str, Any] = {"classes": raw.shape[1], "samples": len(own)}
-    for kind, values in (("raw", raw), ("calibrated", standardised)):
+    words = words_of(tagger, sorted({sample.label for sample in samples}))
+    by_kind = words.similarities(embed_samples(tagger, samples))
+    own = words.targets(samples)
+    figures: dict[str, Any] = {"classes": len(words.labels), "samples": len(own)}
+    for name, kind in (("raw", RAW), ("calibrated", SERVED)):
         for k in (1, 5):
-            share = accuracy_interval(hits_at(values, own, k), own)
-            figures[f"{kind}_top{k}"] = [round(v, 4) for v in (share.value, share.low, share.high)]
+            share = accuracy_interval(hits_at(by_kind[kind], own, k), own)
+            figures[f"{name}_top{k}"] = [round(v, 4) for v in (share.value, share.low, share.high)]
     return figures
 
 
+def calibrated(tagger: Tagger, config: CalibrationConfig, bank: Vectors) -> Tagger:
+    """The tagger with labels measured against a bank."""
+    return replace(tagger, calibration=Calibration(config, bank))
+
+
 def _uncalibrated(config: TrainConfig, trained: Trained, text: TextEncoder, device: str) -> Tagger:
+    """A tagger that embeds clips as features, before the head."""
     return Tagger(
-        encoder=TorchEncoder(trained.network, config.dim, device=device),
+        encoder=FeatureEncoder(trained.network, device=device),
         text=text,
         templates=config.templates,
         text_mean=trained.bank.mean,
