@@ -48,8 +48,8 @@ class LabelBlock:
 
     `names` (L,) and `texts` (R,); `orders` (L,) ascending; `key_hashes` (L,) of the label keys;
     label i has the rows `starts[i]` to `starts[i + 1]`, `starts` is (L + 1,). `rows` is
-    (R, dim + 1): [vector / spread, -mean / spread], whose inner product with [embedding, 1] is
-    the standardised similarity of `model.calibration`; `background` is (R, 2), mean and spread.
+    (R, dim + 1): [vector / spread, -level / spread], whose inner product with [embedding, 1] is
+    the standardised similarity of `model.calibration`; `background` is (R, 2), level and spread.
     """
 
     names: tuple[str, ...]

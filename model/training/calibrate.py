@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from model.calibration import CalibrationConfig, expected_best
 from model.training.manifest import Sample
+from model.training.metrics import Floats, Ints
 
 BANK_SIZE = 1024
 _SET_DRAWS = 200
@@ -30,8 +31,8 @@ def draw_bank(
 
 
 def fit(
-    standardised: npt.NDArray[np.float32],
-    own: npt.NDArray[np.int64],
+    standardised: Floats,
+    own: Ints,
     *,
     nearest_share: float = 0.0,
     false_positive_rate: float = 0.05,
@@ -62,8 +63,8 @@ def fit(
 
 
 def _set_margins(
-    standardised: npt.NDArray[np.float32],
-    own: npt.NDArray[np.int64],
+    standardised: Floats,
+    own: Ints,
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Best similarity over random sets of classes less what chance gives, and whether known."""

@@ -77,8 +77,8 @@ def ship(
         share = choose_share(questions, bank, say)
         calibration = CalibrationConfig(nearest_share=share)
         words = words_of(calibrated(tagger, calibration, bank), names)
-        served = words.similarities(look(validation))[SERVED]
-        calibration = fit(served, words.targets(validation), nearest_share=share, seed=config.seed)
+        ranked = words.similarities(look(validation))[SERVED]
+        calibration = fit(ranked, words.targets(validation), nearest_share=share, seed=config.seed)
 
     figures: dict[str, Any] = {}
     document = CheckpointConfig(
