@@ -119,6 +119,14 @@ def data(context: typer.Context) -> None:
 
 
 @cli.command(context_settings=_PASSED_ON)
+def checkpoint(context: typer.Context) -> None:
+    """Import and convert models made elsewhere; show what a checkpoint is."""
+    from app.checkpoint_cli import cli as checkpoint_cli
+
+    checkpoint_cli(args=context.args, prog_name=context.command_path)
+
+
+@cli.command(context_settings=_PASSED_ON)
 def evaluate(context: typer.Context) -> None:
     """Measure a checkpoint on videos with known labels."""
     _training("evaluate", context, context.args)

@@ -118,7 +118,7 @@ def load_checkpoint(
     The text model is loaded too unless `text` gives one. Raises CheckpointError when something is
     missing, damaged, of another format version, or does not fit together.
     """
-    directory = _find(name_or_path)
+    directory = find_checkpoint(name_or_path)
     config = read_config(directory)
     tensors = _read_tensors(directory / _WEIGHTS)
     dim = config.encoder.dim
@@ -196,7 +196,8 @@ def network_from(config: EncoderConfig, tensors: Mapping[str, Tensor]) -> Networ
     return network
 
 
-def _find(name_or_path: str | Path) -> Path:
+def find_checkpoint(name_or_path: str | Path) -> Path:
+    """The directory, or the Hub's copy of it on this computer. Raises CheckpointError."""
     path = Path(name_or_path)
     if path.is_dir():
         return path

@@ -1,7 +1,7 @@
 """An image-text model of the CLIP or SigLIP family, made a checkpoint like any other."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -21,6 +21,7 @@ from model.sampling import SamplingConfig
 from model.text import without_progress_bars
 from model.text_source import CARRIED, TEXT_FOLDER
 from model.text_tower import TextTower
+from model.training.scores import RAW_SCORES, fit_scores
 from model.vision_tower import TowerConfig
 
 FAMILIES = ("clip", "siglip")
@@ -47,10 +48,10 @@ pictures and texts that nobody compared with the classes you will ask for: what 
 benchmark says nothing about classes that were never seen. The licence is that of $source.
 
 Pictures are scaled to a short side of $short_side px and cut to $side x $side; SigLIP's own
-pictures are squeezed to a square instead. $scores
+pictures are squeezed to a square instead.
+
+$scores
 """)
-_RAW = """Scores come from the model's own scale of cosines, not from data: compare them, do not
-read them as probabilities. Nothing is ever said to be unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -75,12 +76,19 @@ def import_model(
     command: str,
     frames: int = 8,
     templates: Sequence[str] = ("{}",),
+    bank: Sequence[Path] = (),
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
 ) -> Path:
     """Write the checkpoint of a model by folder or Hub id into `out`, and return that.
 
-    `frames` per video are averaged. Text vectors are not centred, and there is no background bank.
-    Raises CheckpointError when the model is of another family or its weights are pickled.
+    `frames` per video are averaged; text vectors are not centred. Manifests in `bank` give a
+    background bank and fitted scores. Raises CheckpointError when the model is of another family
+    or its weights are pickled, and what `fit_scores` raises.
     """
+    if Path(name_or_path).resolve() == out.resolve():
+        raise CheckpointError(f"{out} is the model itself; choose another folder")
+    text = TextConfig(CARRIED, templates=tuple(templates))
     found = read_image_text_model(name_or_path)
     text_sha256 = _write_text_tower(found, out / TEXT_FOLDER)
     network = _network_of(found)
@@ -90,23 +98,22 @@ def import_model(
         encoder=EncoderConfig("vision_tower", dim, 0.0, tower=_tower_config(found.model)),
         sampling=SamplingConfig(1, frames),
         preprocess=found.preprocess,
-        text=TextConfig(CARRIED, text_sha256, tuple(templates)),
+        text=replace(text, sha256=text_sha256),
         calibration=_own_scale(found.model),
         provenance={"imported_from": found.source, "command": command},
     )
-    save_checkpoint(
-        out,
-        config,
-        network,
-        text_mean=torch.zeros(dim),
-        bank=torch.empty(0, dim),
-        card=imported_card(config, _RAW),
-    )
+    zero, none = torch.zeros(dim), torch.empty(0, dim)
+    card = _card(config, RAW_SCORES)
+    save_checkpoint(out, config, network, text_mean=zero, bank=none, card=card)
+    if bank:
+        scores = fit_scores(out, bank, device=device, say=say)
+        fitted = replace(config, calibration=scores.calibration)
+        card = _card(fitted, scores.sentence)
+        save_checkpoint(out, fitted, network, text_mean=zero, bank=scores.bank, card=card)
     return out
 
 
-def imported_card(config: CheckpointConfig, scores: str) -> str:
-    """The README.md of an imported checkpoint; `scores` says what its scores are worth."""
+def _card(config: CheckpointConfig, scores: str) -> str:
     return _CARD.substitute(
         model_id=config.model_id,
         source=config.provenance["imported_from"],

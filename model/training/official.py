@@ -8,7 +8,8 @@ linear layer into the space of the word vectors, unit length. Dropout is off whe
 
 import argparse
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -23,6 +24,7 @@ from model.errors import CheckpointError
 from model.preprocess import PreprocessConfig
 from model.sampling import SamplingConfig
 from model.text_source import carry_text_model, load_text_encoder
+from model.training.scores import RAW_SCORES, fit_scores
 
 # auxiliary/transforms.py of the official code: short side 128, the middle 112, these statistics
 PREPROCESS = PreprocessConfig(
@@ -55,16 +57,27 @@ cannot be asked.
 
 One clip of 16 consecutive frames at 112 x 112 per video; the paper averages 25
 (`kinolex evaluate --clips 25`). Its own code chose this checkpoint on the test sets and says
-accuracy $accuracy %, which nobody here has measured. There is no background bank, so that scores
-are cosines through a logistic: compare them, do not read them as probabilities.
+accuracy $accuracy %, which nobody here has measured.
+
+$scores
 """)
 
 
-def convert(file: Path, text_model: str, out: Path, *, command: str) -> Path:
+def convert(
+    file: Path,
+    text_model: str,
+    out: Path,
+    *,
+    command: str,
+    bank: Sequence[Path] = (),
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> Path:
     """Write the checkpoint in `file` with this text model's space into `out`, and return that.
 
-    Raises CheckpointError when the file holds anything but such a checkpoint, or when the text
-    model has vectors of another length.
+    Manifests in `bank` give a background bank and fitted scores. Raises CheckpointError when the
+    file holds anything but such a checkpoint, or when the text model has vectors of another
+    length, and what `fit_scores` raises.
     """
     content = read_official(file)
     network = network_from_official(content["state_dict"])
@@ -90,16 +103,26 @@ def convert(file: Path, text_model: str, out: Path, *, command: str) -> Path:
         text=TextConfig(model, text.model_hash),
         provenance=provenance,
     )
-    card = _CARD.substitute(
-        model_id=config.model_id,
-        file=file.name,
-        dim=dim,
-        command=command,
-        accuracy=f"{provenance['accuracy']:.1f}",
-    )
     zero, none = torch.zeros(dim), torch.empty(0, dim)
+    card = _card(config, RAW_SCORES)
     save_checkpoint(out, config, network, text_mean=zero, bank=none, card=card)
+    if bank:
+        scores = fit_scores(out, bank, device=device, say=say)
+        fitted = replace(config, calibration=scores.calibration)
+        card = _card(fitted, scores.sentence)
+        save_checkpoint(out, fitted, network, text_mean=zero, bank=scores.bank, card=card)
     return out
+
+
+def _card(config: CheckpointConfig, scores: str) -> str:
+    return _CARD.substitute(
+        model_id=config.model_id,
+        file=config.provenance["converted_from"],
+        dim=config.encoder.dim,
+        command=config.provenance["command"],
+        accuracy=f"{config.provenance['accuracy']:.1f}",
+        scores=scores,
+    )
 
 
 def read_official(file: Path) -> Mapping[str, Any]:
@@ -108,7 +131,7 @@ def read_official(file: Path) -> Mapping[str, Any]:
     Raises CheckpointError.
     """
     scalar = np.float64(0).__reduce__()[0]
-    allowed = [
+    allowed: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         argparse.Namespace,
         np.dtype,
         np.dtypes.Float64DType,
