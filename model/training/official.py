@@ -130,7 +130,7 @@ def read_official(file: Path) -> Mapping[str, Any]:
 
     Raises CheckpointError.
     """
-    scalar = np.float64(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
     allowed: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         argparse.Namespace,
         np.dtype,
