@@ -122,6 +122,12 @@ def test_other_numbers_of_clips_are_tried_on_videos(tmp_path: Path) -> None:
     report = examine(colour_tagger(), videos, HeldOut(), clips=(1, 25), say=lambda _: None)
     by_clips = report.suites[0].by_clips
     assert {count: top1.value for count, top1 in by_clips.items()} == {1: 1.0, 25: 1.0}
+    assert "still picture" not in as_html(report)
+
+
+def test_a_report_of_still_pictures_says_what_more_clips_would_change(report: Report) -> None:
+    assert report.suites[0].by_clips == {}
+    assert "one (as here) or 25, they are the same" in as_html(report)
 
 
 def test_nothing_to_ask_is_said(samples: list[Sample]) -> None:

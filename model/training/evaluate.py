@@ -51,6 +51,7 @@ class SuiteReport:
 
     `figures` and `together` are by way of ranking (`raw`, `served`), `together` empty where no
     seen samples are at hand; `by_clips` repeats top-1 as served with other numbers of clips.
+    `are_stills` says that all unseen samples are still pictures, whose clips are all the same.
     `pictures` holds the clip nearest to each unseen label as a data URI, where they were asked for.
     """
 
@@ -59,6 +60,7 @@ class SuiteReport:
     figures: Mapping[str, Figures]
     together: Mapping[str, Together]
     by_clips: Mapping[int, Interval]
+    are_stills: bool
     reliability: Reliability
     classes: tuple[ClassRow, ...]
     confusions: tuple[Confusion, ...]
@@ -195,6 +197,7 @@ def _examine_suite(
             if known.samples
         },
         by_clips=_by_clips(tagger, suite, words, clips, progress),
+        are_stills=_are_stills(suite),
         reliability=reliability(scores, hits_at(served, targets, 1)),
         classes=class_rows(served, targets, words.labels, familiar),
         confusions=tuple(confusions(served, targets, words.labels, _MOST_CONFUSIONS)),
@@ -207,7 +210,7 @@ def _by_clips(
     tagger: Tagger, suite: Suite, words: Words, clips: Sequence[int], progress: Progress
 ) -> dict[int, Interval]:
     """Top-1 as served with other numbers of clips; nothing for still pictures."""
-    if all(sample.is_picture for sample in suite.test):
+    if _are_stills(suite):
         return {}
     intervals = {}
     for count in clips:
@@ -216,6 +219,10 @@ def _by_clips(
         served = words.similarities(embedded.vectors)[SERVED]
         intervals[count] = accuracy_interval(hits_at(served, targets, 1), targets)
     return intervals
+
+
+def _are_stills(suite: Suite) -> bool:
+    return all(sample.is_picture for sample in suite.test)
 
 
 def _map(suite: Suite, words: Words, test: Embedded, known: Embedded) -> EmbeddingMap:

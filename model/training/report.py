@@ -64,6 +64,11 @@ def _section(suite: SuiteReport) -> str:
         "<h3>Figures</h3>",
         _figures_table(suite.figures),
     ]
+    if suite.are_stills:
+        parts.append(
+            "<p>All of these clips are still pictures. However many clips are taken of a still "
+            "picture, one (as here) or 25, they are the same, and so are all figures.</p>"
+        )
     if suite.by_clips:
         parts += ["<h3>Number of clips</h3>", _clips_table(suite.by_clips)]
     if suite.together:
@@ -122,10 +127,15 @@ def _figures_table(figures: Mapping[str, Figures]) -> str:
         for kind, f in figures.items()
     ]
     head = (
-        *("ranked by", "top-1", "top-5", "class mean", "EP1 top-1 / top-5", "AUROC unknown"),
-        "top-1 without classes known from pretraining",
+        *("ranked by", "top-1 (EP2)", "top-5 (EP2)", "class mean", "EP1 top-1 / top-5"),
+        *("AUROC unknown", "top-1 without classes known from pretraining"),
     )
-    return table(head, rows)
+    note = (
+        "<p>EP2 asks all unseen classes, EP1 half of them, mean of ten draws. AUROC: how well the "
+        "best similarity tells clips with a label among those asked from clips without, half of "
+        "the classes held back; ranked raw, it is the usual measure of largest cosine.</p>"
+    )
+    return table(head, rows) + note
 
 
 def _together_table(together: Mapping[str, Together]) -> str:

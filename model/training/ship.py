@@ -35,6 +35,7 @@ from model.training.train import Trained
 
 FEWEST_FOR_CALIBRATION = 3  # classes: a set that lacks one must still be a choice
 MIXES = (0.5, 0.75, 1.0, 1.5)
+_AS_GOOD = 0.005  # accuracies that differ by less are taken for equal
 
 
 def ship(
@@ -112,7 +113,10 @@ def choose_mix(
     *,
     say: Callable[[str], None] = print,
 ) -> float:
-    """The weight of the word head that ranks validation classes best, standardised as served."""
+    """The weight of the word head that ranks validation classes best, standardised as served.
+
+    The smallest of equals: what the linear layer learned counts for labels that were trained on.
+    """
     best, best_accuracy = 1.0, -1.0
     for mix in MIXES:
         look.network.head.mix.fill_(mix)
@@ -121,7 +125,7 @@ def choose_mix(
         served = words.similarities(look(validation))[SERVED]
         accuracy = float(hits_at(served, words.targets(validation), 1).mean())
         say(f"word head weighed {mix}: {100 * accuracy:.1f} % of the validation classes right")
-        if accuracy > best_accuracy:
+        if accuracy >= best_accuracy + _AS_GOOD:
             best, best_accuracy = mix, accuracy
     return best
 
