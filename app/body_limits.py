@@ -1,42 +1,60 @@
-"""Bodies that nobody wants: JSON over the limit, and the rest of a refused upload."""
+"""Bodies that nobody wants: text over its limit, and the rest of a refused upload."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Mapping
 
 import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.intake import announced_bytes
+from app.intake import JSON_TYPE, announced_bytes, media_type
 
 _LINGER_SECONDS = 0.5
 
 
 class BodyLimit:
-    """Refuses bodies over `max_bytes` with 413, except for paths that count for themselves."""
+    """Refuses bodies over `max_bytes` with 413; media types in `max_bytes_of` have their own limit.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, streaming_paths: Collection[str]) -> None:
+    Addresses that `streaming_paths` matches count for themselves, but for JSON.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int,
+        max_bytes_of: Mapping[str, int],
+        streaming_paths: re.Pattern[str],
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
-        self._streaming_paths = frozenset(streaming_paths)
+        self._max_bytes_of = max_bytes_of
+        self._streaming_paths = streaming_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or scope["path"] in self._streaming_paths:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        sent_as = media_type(request)
+        if sent_as != JSON_TYPE and self._streaming_paths.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         received = 0
-        announced = announced_bytes(Request(scope))
+        announced = announced_bytes(request)
+        most = self._max_bytes_of.get(sent_as, self._max_bytes)
 
         async def count() -> Message:
             nonlocal received
-            if announced <= self._max_bytes:
+            if announced <= most:
                 message = await receive()
                 received += len(message.get("body", b""))
-                if received <= self._max_bytes:
+                if received <= most:
                     return message
             # FastAPI turns every other exception from a body into a 400 of its own
-            raise HTTPException(413, f"a body may have {self._max_bytes} bytes, this one has more")
+            raise HTTPException(413, f"a body may have {most} bytes, this one has more")
 
         await self._app(scope, count, send)
 

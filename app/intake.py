@@ -1,4 +1,4 @@
-"""A request's body to a sealed file, hashed, counted and timed while it streams in."""
+"""A request's body to sealed files, hashed, counted and timed while it streams in."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,12 +17,13 @@ from app.errors import (
     UploadTooLarge,
 )
 from app.multipart import MAX_FIELDS_BYTES, MultipartReader
-from app.sealed_file import SealedFile, Spool
+from app.sealed_file import SealedFile, Spools
 from app.settings import Settings
 from app.telemetry import Stopwatch
 
 RAW_TYPES = ("video/", "application/octet-stream", "application/mp4")
 FORM_TYPE = "multipart/form-data"
+JSON_TYPE = "application/json"
 
 # Bytes gathered before a worker thread hashes and writes them: a hop costs as much as 50 KiB.
 _WRITE_BYTES = 1024 * 1024
@@ -36,34 +37,81 @@ class Upload:
     fields: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """Videos as received, one at least, and the form fields that came with them."""
+
+    videos: tuple[SealedFile, ...]
+    fields: tuple[tuple[str, str], ...] = ()
+
+
 @asynccontextmanager
 async def receive_video(
     request: Request, settings: Settings, admission: Admission, watch: Stopwatch
 ) -> AsyncGenerator[Upload]:
-    """The request's video, raw or as the part `file` of a form; gone when the block ends.
+    """The request's video, as `receive_videos` takes it."""
+    async with receive_videos(request, settings, admission, watch, most=1) as uploads:
+        yield Upload(uploads.videos[0], uploads.fields)
 
-    The bytes go straight to their file, whatever Content-Length says, and the rest is left unread
-    on the first that is too many. Raises a ServiceError for what cannot be taken, Overloaded before
-    the first byte when there is no room, ClientDisconnect when the client hangs up.
+
+@asynccontextmanager
+async def receive_videos(
+    request: Request, settings: Settings, admission: Admission, watch: Stopwatch, *, most: int
+) -> AsyncGenerator[Uploads]:
+    """The request's video, or up to `most` as parts `file` of a form; gone when the block ends.
+
+    The byte limit holds for all of them together. The bytes go straight to their file, whatever
+    Content-Length says, and the rest is left unread on the first that is too many. Raises a
+    ServiceError for what cannot be taken, Overloaded before the first byte when there is no room,
+    ClientDisconnect when the client hangs up.
     """
-    content_type = request.headers.get("content-type", "")
-    form = _form_reader(content_type)
+    form = _form_reader(request, most)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("send the video as it is, without a Content-Encoding")
     announced = announced_bytes(request)
     if announced > settings.max_upload_bytes + (MAX_FIELDS_BYTES if form else 0):
         raise _too_large(settings)
-    spool = Spool(settings.upload_dir, settings.upload_memory_bytes, expected_bytes=announced)
+    spools = Spools(
+        settings.upload_dir, settings.upload_memory_bytes, most=most, expected_bytes=announced
+    )
     try:
         with admission.upload(), watch.stage("intake"):
-            await _fill(spool, form, _chunks(request, settings), settings)
-            video = spool.seal()
-        if not video.size_bytes:
+            await _fill(spools, form, _chunks(request, settings), settings)
+            videos = spools.seal(form.videos if form else 1)
+        if not all(video.size_bytes for video in videos):
             raise EmptyFile("the file has no bytes")
-        yield Upload(video, tuple(form.fields) if form else ())
+        yield Uploads(videos, tuple(form.fields) if form else ())
     finally:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(spool.close)
+            await to_thread.run_sync(spools.close)
+
+
+@asynccontextmanager
+async def receive_text(request: Request, settings: Settings) -> AsyncGenerator[SealedFile]:
+    """The request's body as a file, whatever it is; gone when the block ends.
+
+    How much is taken is left to `BodyLimit`. Raises UploadTimeout, ClientDisconnect.
+    """
+    spools = Spools(
+        settings.upload_dir, settings.upload_memory_bytes, expected_bytes=announced_bytes(request)
+    )
+    waiting: list[tuple[int, bytes]] = []
+    try:
+        async for chunk in _chunks(request, settings):
+            waiting.append((0, chunk))
+            if sum(len(piece) for _, piece in waiting) >= _WRITE_BYTES:
+                await to_thread.run_sync(spools.write, waiting)
+                waiting = []
+        await to_thread.run_sync(spools.write, waiting)
+        yield spools.seal(1)[0]
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(spools.close)
+
+
+def media_type(request: Request) -> str:
+    """What Content-Type says, without parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def announced_bytes(request: Request) -> int:
@@ -99,26 +147,29 @@ async def dropped_when_gone(request: Request) -> AsyncGenerator[None]:
         raise ClientDisconnect
 
 
-def _form_reader(content_type: str) -> MultipartReader | None:
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == FORM_TYPE:
-        return MultipartReader(content_type)
-    if not media_type.startswith(RAW_TYPES):
+def _form_reader(request: Request, most_videos: int) -> MultipartReader | None:
+    sent_as = media_type(request)
+    if sent_as == FORM_TYPE:
+        return MultipartReader(request.headers["content-type"], most_videos=most_videos)
+    if not sent_as.startswith(RAW_TYPES):
         raise UnsupportedMediaType(
             f"send a form ({FORM_TYPE}) with a part `file`, or the video itself as video/* or "
-            f"application/octet-stream; this is {media_type[:80] or 'without a Content-Type'}"
+            f"application/octet-stream; this is {sent_as[:80] or 'without a Content-Type'}"
         )
     return None
 
 
 async def _fill(
-    spool: Spool, form: MultipartReader | None, chunks: AsyncIterator[bytes], settings: Settings
+    spools: Spools,
+    form: MultipartReader | None,
+    chunks: AsyncIterator[bytes],
+    settings: Settings,
 ) -> None:
     size = total = waiting_bytes = 0
-    waiting: list[bytes | memoryview] = []
+    waiting: list[tuple[int, bytes | memoryview]] = []
     async for chunk in chunks:
-        pieces = form.feed(chunk) if form else [chunk]
-        arrived = sum(len(piece) for piece in pieces)
+        pieces = form.feed(chunk) if form else [(0, chunk)]
+        arrived = sum(len(piece) for _, piece in pieces)
         size += arrived
         total += len(chunk)
         if size > settings.max_upload_bytes:
@@ -128,11 +179,11 @@ async def _fill(
         waiting += pieces
         waiting_bytes += arrived
         if waiting_bytes >= _WRITE_BYTES:
-            await to_thread.run_sync(spool.write, waiting)
+            await to_thread.run_sync(spools.write, waiting)
             waiting, waiting_bytes = [], 0
     if form:
         form.finish()
-    await to_thread.run_sync(spool.write, waiting)
+    await to_thread.run_sync(spools.write, waiting)
 
 
 async def _chunks(request: Request, settings: Settings) -> AsyncGenerator[bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.label_schemas import Warned
-from app.store import LabelsNotReady, LabelStore, NewLabel, Written
+from app.store import LabelsNotReady, LabelStore, NewLabel, SetState, Written
 from model import KnowsWords, TextEncoder, label_key
 
 # Cosine of two labels' vectors. Among our everyday actions the nearest pair, two kinds of
@@ -54,6 +54,14 @@ def advise(
                 warnings.append(_warned(position, "near_duplicate", likeness))
                 break
     return warnings
+
+
+def advise_on_size(state: SetState, many_labels: int) -> list[Warned]:
+    """A warning when the set has become larger than `many_labels`."""
+    if state.size <= many_labels:
+        return []
+    detail = f"{state.name!r} holds {state.size} labels, more than {many_labels}"
+    return [Warned(pointer="#", code="many_labels", detail=detail)]
 
 
 def _warned(position: int, code: str, detail: str) -> Warned:

@@ -1,5 +1,6 @@
 """Wiring: the parts of the service are made here, handed to each other, and closed again."""
 
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from app.body_limits import BodyLimit, EarlyAnswer
 from app.decode_pool import DecodePool
 from app.dependencies import State
 from app.problems import PROBLEM_RESPONSE, install_problems
-from app.routes import classify, labels, system
+from app.routes import classify, examples, labels, system
 from app.security import OriginGuard
 from app.service import TaggingService
 from app.settings import Settings, unknown_variables
@@ -48,7 +49,8 @@ def create_app(settings: Settings | None = None, *, tagger: Tagger | None = None
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_json_bytes,
-        streaming_paths=[classify.CLASSIFY_PATH],
+        max_bytes_of=dict.fromkeys(labels.LINE_TYPES, settings.max_import_bytes),
+        streaming_paths=re.compile(f"{classify.CLASSIFY_PATH}|.*{examples.EXAMPLES}"),
     )
     if settings.allowed_origins:
         app.add_middleware(

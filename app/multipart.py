@@ -1,4 +1,4 @@
-"""A multipart/form-data body parsed as it arrives: the video's bytes pass through, fields stay."""
+"""A multipart/form-data body parsed as it arrives: videos' bytes pass through, fields stay."""
 
 from dataclasses import dataclass, field
 
@@ -25,24 +25,26 @@ class _Part:
 
 
 class MultipartReader:
-    """Feed it the body; it hands back the pieces of the part `file` and keeps the text fields.
+    """Feed it the body; it hands back the pieces of the parts `file` and keeps the text fields.
 
-    Raises MalformedRequest for what is not multipart/form-data or is over a limit, MissingFile
-    when a file comes under another name or not at all.
+    `videos` is how many such parts have begun. Raises MalformedRequest for what is not
+    multipart/form-data or is over a limit (`most_videos` among them), MissingFile when a file
+    comes under another name or not at all.
     """
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, *, most_videos: int = 1) -> None:
         _, parameters = parse_options_header(content_type)
         boundary = parameters.get(b"boundary", b"")
         if not boundary:
             raise MalformedRequest("the Content-Type names no boundary")
         self.fields: list[tuple[str, str]] = []
         self._fields_bytes = 0
-        self._pieces: list[memoryview] = []
+        self._most_videos = most_videos
+        self._pieces: list[tuple[int, memoryview]] = []
         self._part = _Part()
         self._header_name = bytearray()
         self._header_value = bytearray()
-        self._has_video = False
+        self.videos = 0
         self._complete = False
         try:
             self._parser = MultipartParser(
@@ -61,8 +63,8 @@ class MultipartReader:
         except FormParserError as error:
             raise MalformedRequest(f"the boundary is not valid: {error}") from error
 
-    def feed(self, chunk: bytes) -> list[memoryview]:
-        """Parses the next bytes of the body; answers with those that belong to the video."""
+    def feed(self, chunk: bytes) -> list[tuple[int, memoryview]]:
+        """Parses the next bytes of the body; answers with those of videos, counted from 0."""
         try:
             self._parser.write(chunk)
         except FormParserError as error:
@@ -74,7 +76,7 @@ class MultipartReader:
         """The body has ended. Raises when something is missing."""
         if not self._complete:
             raise MalformedRequest("the body ends before its closing boundary")
-        if not self._has_video:
+        if not self.videos:
             raise MissingFile(f"no part is named `{FILE_FIELD}`")
 
     def _begin_part(self) -> None:
@@ -102,19 +104,21 @@ class MultipartReader:
         if encoding not in _PLAIN_ENCODINGS:
             raise MalformedRequest("a part has a Content-Transfer-Encoding other than binary")
         part.is_video = part.name == FILE_FIELD
-        if part.is_video and self._has_video:
-            raise MalformedRequest(f"two parts are named `{FILE_FIELD}`; one video at a time")
+        if part.is_video and self.videos == self._most_videos:
+            raise MalformedRequest(
+                f"more parts named `{FILE_FIELD}` than videos taken here: {self._most_videos}"
+            )
         if b"filename" in parameters and not part.is_video:
             raise MissingFile(
                 f"the video is expected in a part named `{FILE_FIELD}`, not `{part.name[:50]}`"
             )
-        self._has_video |= part.is_video
+        self.videos += part.is_video
         if not part.is_video and len(self.fields) >= MAX_FIELDS:
             raise MalformedRequest(f"the form has more than {MAX_FIELDS} fields")
 
     def _read_data(self, chunk: bytes, start: int, end: int) -> None:
         if self._part.is_video:
-            self._pieces.append(memoryview(chunk)[start:end])
+            self._pieces.append((self.videos - 1, memoryview(chunk)[start:end]))
             return
         self._part.value += memoryview(chunk)[start:end]
         self._fields_bytes += end - start

@@ -89,6 +89,43 @@ class Spool:
             os.close(memory)
 
 
+class Spools:
+    """Several files that one request brings, each in a spool of its own, by number.
+
+    They share the memory that one spool may have.
+    """
+
+    def __init__(
+        self, folder: Path, memory_bytes: int, *, most: int = 1, expected_bytes: int = 0
+    ) -> None:
+        self._folder = folder
+        self._memory_bytes = memory_bytes // most
+        self._expected_bytes = expected_bytes // most
+        self._spools: list[Spool] = []
+        # where there is no room at all, that is said before the first byte
+        self._spool(0)
+
+    def write(self, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
+        """Appends each piece to the file of its number."""
+        for number, piece in pieces:
+            self._spool(number).write([piece])
+
+    def seal(self, count: int) -> tuple[SealedFile, ...]:
+        """The first `count` files, also those that got no bytes."""
+        return tuple(self._spool(number).seal() for number in range(count))
+
+    def close(self) -> None:
+        """Gives the room back; the sealed files are gone too."""
+        for spool in self._spools:
+            spool.close()
+
+    def _spool(self, number: int) -> Spool:
+        while number >= len(self._spools):
+            spool = Spool(self._folder, self._memory_bytes, expected_bytes=self._expected_bytes)
+            self._spools.append(spool)
+        return self._spools[number]
+
+
 @contextmanager
 def _room() -> Generator[None]:
     try:

@@ -78,6 +78,11 @@ class Settings(BaseSettings):
     max_json_bytes: int = Field(
         default=16 * MIB, ge=1024, description="Largest JSON body taken, in bytes (16 MiB)."
     )
+    max_import_bytes: int = Field(
+        default=256 * MIB,
+        ge=1024,
+        description="Most bytes of labels taken as JSON lines or CSV (256 MiB).",
+    )
     upload_memory_bytes: int = Field(
         default=16 * MIB,
         ge=0,
@@ -131,6 +136,11 @@ class Settings(BaseSettings):
     )
     max_labels: int = Field(
         default=1_000_000, ge=1, description="Most labels that a label set may hold."
+    )
+    many_labels: int = Field(
+        default=100_000,
+        ge=1,
+        description="A write that leaves a label set with more labels says so in its answer.",
     )
     queue_size: int = Field(
         default=32, ge=1, description="Videos that may wait for decoding; more get 503."

@@ -12,7 +12,7 @@ from model.text import normalise
 
 def example_weight(count: int) -> float:
     """The weight, 0..1, of `count` examples beside the label's words, which have the rest."""
-    return count / (count + 2.0)
+    return count / (count + 4.0)
 
 
 def blend(

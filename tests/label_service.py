@@ -10,20 +10,24 @@ from starlette.testclient import TestClient
 
 from app.problems import install_problems
 from app.routes import labels
+from app.settings import Settings
 from app.store import LabelStore
 from tests.word_vectors import WordVectors
 
 # what the routes say of the checkpoint
-_TAGGER = SimpleNamespace(model_id="words", revision="0", text=WordVectors())
+_TAGGER = SimpleNamespace(
+    model_id="words", revision="0", text=WordVectors(), video_space="videos-16"
+)
 
 
 @contextmanager
-def label_client(store: LabelStore) -> Iterator[TestClient]:
-    """A client of an app that has only the labels."""
+def label_client(store: LabelStore, **overrides: Any) -> Iterator[TestClient]:
+    """A client of an app that has only the labels, with these settings."""
+    settings = Settings(**overrides)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
-        yield {"store": store, "tagger": _TAGGER}
+        yield {"store": store, "tagger": _TAGGER, "settings": settings}
 
     app = FastAPI(lifespan=lifespan)
     install_problems(app)

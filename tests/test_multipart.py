@@ -19,15 +19,21 @@ def part(name: str, value: bytes, *, filename: str | None = None, extra: str = "
 END = b"--frontier--\r\n"
 
 
-def parse(body: bytes, step: int = 1 << 20) -> tuple[bytes, list[tuple[str, str]]]:
-    reader = MultipartReader(TYPE)
-    video = b"".join(
-        bytes(piece)
-        for start in range(0, len(body), step)
-        for piece in reader.feed(body[start : start + step])
-    )
+def parse_videos(
+    body: bytes, step: int = 1 << 20, most: int = 1
+) -> tuple[list[bytes], list[tuple[str, str]]]:
+    reader = MultipartReader(TYPE, most_videos=most)
+    videos = [b""] * most
+    for start in range(0, len(body), step):
+        for number, piece in reader.feed(body[start : start + step]):
+            videos[number] += piece
     reader.finish()
-    return video, reader.fields
+    return videos[: reader.videos], reader.fields
+
+
+def parse(body: bytes, step: int = 1 << 20) -> tuple[bytes, list[tuple[str, str]]]:
+    [video], fields = parse_videos(body, step)
+    return video, fields
 
 
 @given(
@@ -39,6 +45,18 @@ def test_the_video_arrives_whole_however_the_body_is_cut(video: bytes, step: int
     body = part("top_k", b"3") + part("file", video, filename="a.mp4") + part("labels", b"a") + END
 
     assert parse(body, step) == (video, [("top_k", "3"), ("labels", "a")])
+
+
+@given(videos=st.lists(st.binary(max_size=40), min_size=1, max_size=4), step=st.integers(1, 70))
+def test_several_videos_are_told_apart(videos: list[bytes], step: int) -> None:
+    body = b"".join(part("file", video, filename="a.mp4") for video in videos) + END
+
+    assert parse_videos(body, step, most=4) == (videos, [])
+
+
+def test_more_videos_than_taken_are_malformed() -> None:
+    with pytest.raises(MalformedRequest, match="2"):
+        parse_videos(part("file", b"v") * 3 + END, most=2)
 
 
 def test_repeated_fields_keep_their_order() -> None:

@@ -5,17 +5,29 @@ import binascii
 import json
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query, Request
 from pydantic import AfterValidator
 
 from app.errors import InvalidParameter
-from app.store import SET_NAME
+from app.store import DEFAULT_SET, SET_NAME
 
 MOST_ITEMS = 1_000
 
 SetName = Annotated[
     str, Path(pattern=f"^{SET_NAME.pattern}$", description="Name of the label set.")
 ]
+
+
+async def named_set(label_set: SetName) -> None:
+    """Checks the name of the set in an address that has one, and puts it into OpenAPI."""
+
+
+async def _asked_set(request: Request) -> str:
+    name: str = request.path_params.get("label_set", DEFAULT_SET)
+    return name
+
+
+AskedSet = Annotated[str, Depends(_asked_set)]
 LabelName = Annotated[str, Path(description="The label's name in any spelling; may contain `/`.")]
 
 PageSize = Annotated[

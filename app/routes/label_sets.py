@@ -5,8 +5,9 @@ from functools import partial
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from app.dependencies import StoreDep, TaggerDep
+from app.dependencies import SettingsDep, StoreDep, TaggerDep
 from app.etags import etag, is_known, read_condition, require_condition, unchanged
+from app.label_advice import advise_on_size
 from app.label_fields import PutSet, body_schema, new_labels, read_body
 from app.label_schemas import OneSetAnswer, SetAnswer, SetsAnswer, WriteAnswer
 from app.routes.addressing import PageSize, PageToken, SetName, read_token, write_token
@@ -55,7 +56,12 @@ async def get_set(
     openapi_extra=body_schema(PutSet),
 )
 async def put_set(
-    request: Request, response: Response, store: StoreDep, tagger: TaggerDep, label_set: SetName
+    request: Request,
+    response: Response,
+    settings: SettingsDep,
+    store: StoreDep,
+    tagger: TaggerDep,
+    label_set: SetName,
 ) -> WriteAnswer:
     """Makes the set hold these labels and no others, or what another set holds.
 
@@ -64,7 +70,8 @@ async def put_set(
     condition = require_condition(request)
     body = await json_body(request)
     written = await to_thread.run_sync(_put, store, label_set, body, condition)
-    return answer_write(response, written, tagger)
+    warnings = advise_on_size(written.state, settings.many_labels)
+    return answer_write(response, written, tagger, warnings)
 
 
 def _put(store: LabelStore, label_set: str, body: bytes, condition: Condition) -> Written:

@@ -1,7 +1,6 @@
 """Labels: `/labels` for the set `default`, `/label-sets/{label_set}/labels` for every set."""
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Annotated, Any, Literal
@@ -10,38 +9,29 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.dependencies import StoreDep, TaggerDep
+from app.dependencies import SettingsDep, StoreDep, TaggerDep
 from app.errors import UnsupportedMediaType
 from app.etags import etag, is_known, read_condition, unchanged
-from app.label_advice import advise
+from app.intake import JSON_TYPE, media_type, receive_text
+from app.label_advice import advise, advise_on_size
 from app.label_fields import MOST_LABELS_AT_ONCE, PutLabels, body_schema, new_labels, read_body
 from app.label_files import MEDIA_TYPES, FileFormat, read_labels, write_labels
-from app.label_schemas import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, Warned, WriteAnswer
-from app.routes import label_sets
+from app.label_schemas import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, WriteAnswer
+from app.routes import examples, label_sets
 from app.routes.addressing import (
+    AskedSet,
     LabelName,
     PageSize,
     PageToken,
-    SetName,
+    named_set,
     read_token,
     write_token,
 )
-from app.routes.writing import answer_write, content_type
+from app.routes.writing import answer_write
 from app.schemas import ModelAnswer
-from app.store import DEFAULT_SET, Condition, LabelStore, NewLabel, Written
-from model import TextEncoder
-
-
-async def _named_set(label_set: SetName) -> None:
-    """Checks the name of the set in an address that has one, and puts it into OpenAPI."""
-
-
-async def _asked_set(request: Request) -> str:
-    name: str = request.path_params.get("label_set", DEFAULT_SET)
-    return name
-
-
-AskedSet = Annotated[str, Depends(_asked_set)]
+from app.sealed_file import SealedFile
+from app.settings import Settings
+from app.store import LabelStore, NewLabel
 
 TextQuery = Annotated[
     str,
@@ -51,13 +41,13 @@ Format = Annotated[
     Literal["json", "ndjson", "csv"],
     Query(alias="format", description="`ndjson` and `csv` can be sent back by `PUT`."),
 ]
-_FORMATS: tuple[FileFormat, ...] = ("ndjson", "csv")
+LINE_TYPES: dict[str, FileFormat] = {MEDIA_TYPES[each]: each for each in ("ndjson", "csv")}
 
 
 def _put_body() -> dict[str, Any]:
     described = body_schema(PutLabels)
     lines = {"schema": {"type": "string"}}
-    described["requestBody"]["content"] |= {MEDIA_TYPES[each]: lines for each in _FORMATS}
+    described["requestBody"]["content"] |= dict.fromkeys(LINE_TYPES, lines)
     return described
 
 
@@ -66,7 +56,12 @@ _labels = APIRouter(tags=["labels"])
 
 @_labels.put("/labels", summary="Add or replace labels", openapi_extra=_put_body())
 async def put_labels(
-    request: Request, response: Response, store: StoreDep, tagger: TaggerDep, label_set: AskedSet
+    request: Request,
+    response: Response,
+    settings: SettingsDep,
+    store: StoreDep,
+    tagger: TaggerDep,
+    label_set: AskedSet,
 ) -> WriteAnswer:
     """Adds labels, or replaces those of the same name: all of them, or none.
 
@@ -75,40 +70,30 @@ async def put_labels(
     Instead of JSON, labels may come as JSON lines or CSV, as `GET` gives them with `format`.
     """
     condition = read_condition(request)
-    read = _reader_of(content_type(request))
-    body = await request.body()
-    put = partial(_put, store, label_set, read, body, condition, tagger.text)
-    written, warnings = await to_thread.run_sync(put)
+    labels = await _received(request, settings)
+    put = partial(store.upsert, label_set, labels, condition=condition)
+    written = await to_thread.run_sync(put)
+    advice = await to_thread.run_sync(advise, store, label_set, labels, written, tagger.text)
+    warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
     return answer_write(response, written, tagger, warnings)
 
 
-def _reader_of(media_type: str) -> Callable[[bytes], list[NewLabel]]:
+async def _received(request: Request, settings: Settings) -> list[NewLabel]:
     """Raises UnsupportedMediaType; plain text is out: any foreign web page could send it."""
-    if media_type == "application/json":
-        return lambda body: new_labels(read_body(PutLabels, body).labels)
-    for file_format in _FORMATS:
-        if media_type == MEDIA_TYPES[file_format]:
-            return partial(_from_lines, file_format)
-    allowed = ", ".join(["application/json", *(MEDIA_TYPES[each] for each in _FORMATS)])
-    raise UnsupportedMediaType(f"send labels as one of {allowed}")
+    sent_as = media_type(request)
+    if sent_as == JSON_TYPE:
+        body = await request.body()
+        return await to_thread.run_sync(lambda: new_labels(read_body(PutLabels, body).labels))
+    if sent_as not in LINE_TYPES:
+        allowed = ", ".join([JSON_TYPE, *LINE_TYPES])
+        raise UnsupportedMediaType(f"send labels as one of {allowed}")
+    async with receive_text(request, settings) as text:
+        return await to_thread.run_sync(_from_lines, text, LINE_TYPES[sent_as])
 
 
-def _from_lines(file_format: FileFormat, body: bytes) -> list[NewLabel]:
-    lines = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
-    return new_labels(read_labels(lines, file_format, most=MOST_LABELS_AT_ONCE))
-
-
-def _put(
-    store: LabelStore,
-    label_set: str,
-    read: Callable[[bytes], list[NewLabel]],
-    body: bytes,
-    condition: Condition,
-    text: TextEncoder,
-) -> tuple[Written, list[Warned]]:
-    labels = read(body)
-    written = store.upsert(label_set, labels, condition=condition)
-    return written, advise(store, label_set, labels, written, text)
+def _from_lines(text: SealedFile, file_format: FileFormat) -> list[NewLabel]:
+    with open(text.fd, encoding="utf-8-sig", newline="", closefd=False) as lines:
+        return new_labels(read_labels(lines, file_format, most=MOST_LABELS_AT_ONCE))
 
 
 @_labels.get("/labels", summary="List labels", response_model=LabelsAnswer)
@@ -195,5 +180,8 @@ async def delete_label(
 
 router = APIRouter()
 router.include_router(label_sets.router)
-router.include_router(_labels)
-router.include_router(_labels, prefix="/label-sets/{label_set}", dependencies=[Depends(_named_set)])
+for _router in (examples.router, _labels):
+    router.include_router(_router)
+    router.include_router(
+        _router, prefix="/label-sets/{label_set}", dependencies=[Depends(named_set)]
+    )

@@ -6,6 +6,7 @@ from fastapi import Request, Response
 
 from app.errors import UnsupportedMediaType
 from app.etags import etag
+from app.intake import JSON_TYPE, media_type
 from app.label_schemas import SetAnswer, Warned, WriteAnswer
 from app.schemas import ModelAnswer
 from app.store import Written
@@ -17,14 +18,9 @@ async def json_body(request: Request) -> bytes:
 
     Raises UnsupportedMediaType; asking for JSON also keeps out the forms of foreign web pages.
     """
-    if content_type(request) != "application/json":
+    if media_type(request) != JSON_TYPE:
         raise UnsupportedMediaType("send application/json")
     return await request.body()
-
-
-def content_type(request: Request) -> str:
-    """The media type of the body, without parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def answer_write(
