@@ -30,7 +30,8 @@ _MOST_METADATA_BYTES = 16_384
 _MOST_FAULTS = 100
 
 
-def _fault(sentence: str) -> PydanticCustomError:
+def fault(sentence: str) -> PydanticCustomError:
+    """What a validator raises, told as this sentence."""
     # a ValueError's sentence would be told as "Value error, ..."
     return PydanticCustomError("not_allowed", "{sentence}", {"sentence": sentence})
 
@@ -39,15 +40,15 @@ def _name(value: str) -> str:
     try:
         return clean_name(value)
     except LabelError as error:
-        raise _fault(str(error)) from error
+        raise fault(str(error)) from error
 
 
 def _text(value: str) -> str:
     cleaned = " ".join(unicodedata.normalize("NFC", value).split())
     if not cleaned:
-        raise _fault("the text is empty")
+        raise fault("the text is empty")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in cleaned):
-        raise _fault("control characters are not allowed")
+        raise fault("control characters are not allowed")
     return cleaned
 
 
@@ -55,9 +56,9 @@ def _metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     try:
         size = len(json.dumps(value, allow_nan=False))
     except ValueError as error:
-        raise _fault("NaN and Infinity are not JSON") from error
+        raise fault("NaN and Infinity are not JSON") from error
     if size > _MOST_METADATA_BYTES:
-        raise _fault(f"metadata may have {_MOST_METADATA_BYTES} bytes of JSON, not {size}")
+        raise fault(f"metadata may have {_MOST_METADATA_BYTES} bytes of JSON, not {size}")
     return value
 
 
@@ -162,7 +163,7 @@ class PutSet(BaseModel):
     @model_validator(mode="after")
     def _one_content(self) -> Self:
         if (self.labels is None) == (self.copy_of is None):
-            raise _fault("give either labels or copy_of")
+            raise fault("give either labels or copy_of")
         return self
 
 

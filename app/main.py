@@ -18,7 +18,7 @@ from app.body_limits import BodyLimit, EarlyAnswer
 from app.decode_pool import DecodePool
 from app.dependencies import State
 from app.problems import PROBLEM_RESPONSE, install_problems
-from app.routes import classify, examples, labels, system
+from app.routes import classify, embed, examples, labels, system
 from app.security import OriginGuard
 from app.service import TaggingService
 from app.settings import Settings, unknown_variables
@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None, *, tagger: Tagger | None = None
     )
     install_problems(app)
     app.include_router(classify.router)
+    app.include_router(embed.router)
     app.include_router(labels.router)
     app.include_router(system.router)
     system.mount_page_files(app)
@@ -50,7 +51,9 @@ def create_app(settings: Settings | None = None, *, tagger: Tagger | None = None
         BodyLimit,
         max_bytes=settings.max_json_bytes,
         max_bytes_of=dict.fromkeys(labels.LINE_TYPES, settings.max_import_bytes),
-        streaming_paths=re.compile(f"{classify.CLASSIFY_PATH}|.*{examples.EXAMPLES}"),
+        streaming_paths=re.compile(
+            f"{classify.CLASSIFY_PATH}|{embed.EMBED_PATH}|.*{examples.EXAMPLES}"
+        ),
     )
     if settings.allowed_origins:
         app.add_middleware(

@@ -16,7 +16,7 @@ class Question:
     """What is asked: `labels` ad hoc, or all of `label_set`; times in seconds.
 
     `timeout_seconds` shortens the service's own deadline for this one request;
-    `keyframes_only` is the fast mode of decoding.
+    `keyframes_only` is the fast mode of decoding; `min_revision` is the least of the label set.
     """
 
     label_set: str
@@ -28,6 +28,7 @@ class Question:
     stride_seconds: float
     timeout_seconds: float | None = None
     keyframes_only: bool = False
+    min_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The JSON of the API, apart from labels; field descriptions become the OpenAPI document."""
 
 import csv
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,19 +12,45 @@ from app.sealed_file import SealedFile
 from app.settings import Settings
 from app.store import DEFAULT_SET
 from app.timeline import Segment
-from model import Tag, Tagger
+from model import Tag, Tagger, VideoInfo
+
+_Options = TypeVar("_Options", bound=BaseModel)
 
 
-class Options(BaseModel):
-    """Options of `POST /classify`: form fields, or query parameters of the same names."""
+class VideoOptions(BaseModel):
+    """Options of everything that looks at a video: form fields, or query parameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decode: Literal["exact", "keyframes"] = Field(
+        "exact",
+        description="`keyframes` decodes only pictures that need no other: faster, and less "
+        "exact in time.",
+    )
+    timeout_seconds: float | None = Field(
+        None,
+        gt=0.0,
+        le=86400.0,
+        description="Give up after this time from the last byte, if that is before the service "
+        "would.",
+    )
+
+
+class Options(VideoOptions):
+    """Options of `POST /classify`."""
 
     top_k: int | None = Field(
         None, ge=1, le=1_000_000, description="Most tags to answer; the set's size at most."
     )
     label_set: str | None = Field(
         None, max_length=200, description="Label set to ask; `default` unless given."
+    )
+    min_revision: int | None = Field(
+        None,
+        ge=0,
+        le=2**63 - 1,
+        description="Answer with this revision of the label set or a later one, as a write gave "
+        "it; waits a few seconds for it.",
     )
     labels: tuple[str, ...] = Field(
         (),
@@ -43,18 +69,6 @@ class Options(BaseModel):
     stride_seconds: float | None = Field(
         None, ge=0.1, le=3600.0, description="`segments`: step from one window to the next."
     )
-    decode: Literal["exact", "keyframes"] = Field(
-        "exact",
-        description="`keyframes` decodes only pictures that need no other: faster, and less "
-        "exact in time.",
-    )
-    timeout_seconds: float | None = Field(
-        None,
-        gt=0.0,
-        le=86400.0,
-        description="Give up after this time from the last byte, if that is before the service "
-        "would.",
-    )
 
 
 def read_question(
@@ -66,7 +80,7 @@ def read_question(
     """
     fields = tuple(fields)
     part = "form" if fields else "query"
-    options = _options([*query, *fields], part)
+    options = read_options(Options, [*query, *fields], part)
     window = options.window_seconds or settings.window_seconds
     stride = options.stride_seconds or min(settings.stride_seconds, window)
     if options.labels and options.label_set is not None:
@@ -75,6 +89,8 @@ def read_question(
         raise InvalidParameter.at(
             part, "labels", f"at most {settings.max_ad_hoc_labels} labels may come with a request"
         )
+    if options.labels and options.min_revision is not None:
+        raise InvalidParameter.at(part, "min_revision", "labels that come along have no revision")
     if stride > window:
         raise InvalidParameter.at(part, "stride_seconds", "may not be over window_seconds")
     return Question(
@@ -87,6 +103,7 @@ def read_question(
         stride_seconds=stride,
         timeout_seconds=options.timeout_seconds,
         keyframes_only=options.decode == "keyframes",
+        min_revision=options.min_revision or 0,
     )
 
 
@@ -96,7 +113,8 @@ def split_labels(value: str) -> list[str]:
     return [name.strip() for row in rows for name in row if name.strip()]
 
 
-def _options(pairs: Iterable[tuple[str, str]], part: str) -> Options:
+def read_options(model: type[_Options], pairs: Iterable[tuple[str, str]], part: str) -> _Options:
+    """Options from names and texts; an empty text counts as not given. Raises InvalidParameter."""
     given: dict[str, Any] = {}
     for name, value in pairs:
         if name == "labels":
@@ -106,7 +124,7 @@ def _options(pairs: Iterable[tuple[str, str]], part: str) -> Options:
         elif value:
             given[name] = value
     try:
-        return Options.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
         findings = error.errors(include_url=False, include_input=False)
         raise InvalidParameter.of([{**f, "loc": (part, *f["loc"])} for f in findings]) from error
@@ -207,6 +225,20 @@ class VideoAnswer(BaseModel):
     sha256: str
     warnings: list[str] = Field(description="What was odd about the file, for people.")
 
+    @classmethod
+    def of(cls, info: VideoInfo, warnings: Sequence[str], sha256: str) -> Self:
+        """The library's value as JSON has it."""
+        return cls(
+            duration=info.duration_seconds,
+            fps=info.frames_per_second,
+            width=info.width,
+            height=info.height,
+            rotation=info.rotation,
+            codec=info.codec,
+            sha256=sha256,
+            warnings=list(warnings),
+        )
+
 
 class UnknownAnswer(BaseModel):
     """Whether none of the labels applies."""
@@ -261,19 +293,10 @@ class ClassifyAnswer(BaseModel):
         timings: Mapping[str, float],
     ) -> Self:
         """The service's answer as JSON has it."""
-        info, vocabulary, plan = classified.video, classified.vocabulary, classified.windows
+        vocabulary, plan = classified.vocabulary, classified.windows
         return cls(
             request_id=request_id,
-            video=VideoAnswer(
-                duration=info.duration_seconds,
-                fps=info.frames_per_second,
-                width=info.width,
-                height=info.height,
-                rotation=info.rotation,
-                codec=info.codec,
-                sha256=file.sha256,
-                warnings=list(classified.warnings),
-            ),
+            video=VideoAnswer.of(classified.video, classified.warnings, file.sha256),
             tags=[TagAnswer.of(tag) for tag in classified.tags],
             segments=[SegmentAnswer.of(segment) for segment in classified.segments],
             windows=WindowsAnswer.model_validate(plan, from_attributes=True) if plan else None,

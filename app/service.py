@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import anyio
 import numpy as np
@@ -24,7 +25,7 @@ from app.question import (
 )
 from app.sealed_file import SealedFile
 from app.settings import Settings
-from app.store import LabelStore
+from app.store import LabelSnapshot, LabelStore, RevisionNotReached
 from app.telemetry import Stopwatch
 from app.timeline import draw_timeline
 from app.windows import cut, decode_windows, mean_embedding
@@ -46,6 +47,9 @@ _HYSTERESIS_DEPTH = 20
 # Ranks of a window that can open a segment: a thousand windows of a million labels each would not
 # fit in memory.
 _MOST_RANKS = 100
+# Every answer is read from the database: a revision that is not there in seconds never was.
+_LONGEST_REVISION_WAIT_SECONDS = 5.0
+_REVISION_POLL_SECONDS = 0.05
 
 
 class TaggingService:
@@ -78,7 +82,8 @@ class TaggingService:
     ) -> Classified:
         """`on_progress` is told of every few windows that are done, with `segments` only.
 
-        Raises a VideoError, LabelError, SetNotFound, Overloaded or DeadlineExceeded.
+        Raises a VideoError, LabelError, SetNotFound, RevisionNotReached, Overloaded or
+        DeadlineExceeded.
         """
         is_whole = question.granularity == "video"
         asked = question.timeout_seconds
@@ -130,8 +135,21 @@ class TaggingService:
         if question.labels:
             index = await to_thread.run_sync(self._ad_hoc.index, question.labels)
             return Vocabulary(None, 0, index)
-        snapshot = await to_thread.run_sync(self._store.snapshot, question.label_set)
+        snapshot = await self._snapshot(question)
         return Vocabulary(snapshot.set_name, snapshot.revision, snapshot.index, snapshot.thresholds)
+
+    async def _snapshot(self, question: Question) -> LabelSnapshot:
+        """Waits for the asked revision, at most half of the time that the caller has."""
+        wait = min(_LONGEST_REVISION_WAIT_SECONDS, self._timeout(question.timeout_seconds) / 2)
+        end = anyio.current_time() + wait
+        look = partial(self._store.snapshot, question.label_set, min_revision=question.min_revision)
+        while True:
+            try:
+                return await to_thread.run_sync(look)
+            except RevisionNotReached:
+                if anyio.current_time() >= end:
+                    raise
+            await anyio.sleep(_REVISION_POLL_SECONDS)
 
     async def _classify_whole(
         self, file: SealedFile, question: Question, vocabulary: Vocabulary, watch: Stopwatch

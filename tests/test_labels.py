@@ -298,3 +298,16 @@ def test_nobody_is_told_twice_about_the_same_label(client: TestClient) -> None:
     again = client.put("/labels", json={"labels": ["horse riding a", "riding a horse"]})
 
     assert warnings(again) == []
+
+
+def test_a_set_that_grows_large_is_stored_and_told(store: LabelStore) -> None:
+    with label_client(store, many_labels=3) as client:
+        fine = client.put("/labels", json={"labels": ["swimming"]})
+        large = client.put("/labels", json={"labels": ["rowing"]})
+        whole = client.put(
+            "/label-sets/default", json={"labels": list("abcd")}, headers={"If-Match": "*"}
+        )
+
+    assert warnings(fine) == []
+    assert warnings(large) == warnings(whole) == [("#", "many_labels")]
+    assert store.state(DEFAULT_SET).size == 4

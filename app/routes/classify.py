@@ -1,7 +1,7 @@
 """`POST /classify`: a video in, tags out."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -17,44 +17,13 @@ from app.dependencies import (
 from app.event_stream import EVENT_TYPE, EventStream, wants_events
 from app.intake import dropped_when_gone, receive_video
 from app.question import OnProgress, Question
+from app.routes.video_body import video_body
 from app.schemas import ClassifyAnswer, Options, ProgressAnswer, read_question
 from app.sealed_file import SealedFile
 
 router = APIRouter(tags=["videos"])
 
 CLASSIFY_PATH = "/classify"
-
-
-def _request_schema() -> dict[str, Any]:
-    """The body and its options for OpenAPI: FastAPI does not see what streams past it."""
-    properties = Options.model_json_schema()["properties"]
-    video = {"type": "string", "format": "binary", "description": "The video."}
-    form = {
-        "type": "object",
-        "properties": {"file": video, **properties},
-        "required": ["file"],
-        "additionalProperties": False,
-    }
-    raw = {"schema": {"type": "string", "format": "binary"}}
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {"schema": form},
-                "video/*": raw,
-                "application/octet-stream": raw,
-            },
-        },
-        "parameters": [
-            {
-                "name": name,
-                "in": "query",
-                "schema": {key: value for key, value in schema.items() if key != "description"},
-                "description": schema["description"],
-            }
-            for name, schema in properties.items()
-        ],
-    }
 
 
 async def _asked(
@@ -73,7 +42,7 @@ async def _asked(
     summary="Tag a video",
     response_model=ClassifyAnswer,
     responses={200: {"content": {EVENT_TYPE: {"schema": {"type": "string"}}}}},
-    openapi_extra=_request_schema(),
+    openapi_extra=video_body(Options),
 )
 async def classify(
     request: Request,

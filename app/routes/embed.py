@@ -1,0 +1,93 @@
+"""`POST /embed`: a text or a video in, its embedding out."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from anyio import to_thread
+from fastapi import APIRouter, Request
+
+from app.dependencies import (
+    AdmissionDep,
+    RequestIdDep,
+    ServiceDep,
+    SettingsDep,
+    StopwatchDep,
+    TaggerDep,
+)
+from app.embed_schemas import EmbedAnswer, EmbedTexts
+from app.errors import InvalidParameter
+from app.intake import JSON_TYPE, dropped_when_gone, media_type, receive_video
+from app.label_fields import body_schema, read_body
+from app.routes.video_body import video_body
+from app.schemas import VideoAnswer, VideoOptions, read_options
+from app.settings import Settings
+from model import Label, Tagger
+
+router = APIRouter(tags=["videos"])
+
+EMBED_PATH = "/embed"
+
+
+def _body() -> dict[str, Any]:
+    described = video_body(VideoOptions)
+    texts = body_schema(EmbedTexts)["requestBody"]["content"]
+    described["requestBody"]["content"] |= texts
+    return described
+
+
+@router.post(EMBED_PATH, summary="Embed a text or a video", openapi_extra=_body())
+async def embed(
+    request: Request,
+    settings: SettingsDep,
+    tagger: TaggerDep,
+    admission: AdmissionDep,
+    service: ServiceDep,
+    request_id: RequestIdDep,
+    watch: StopwatchDep,
+) -> EmbedAnswer:
+    """Unit vectors in the space where videos and labels meet.
+
+    Send a video as `POST /classify` takes it, or JSON with a `text` or several `texts`. A text
+    gets the vector that a label of this name is searched by: with the checkpoint's prompt
+    templates, centred. The inner product of a video's and a text's vector is their `similarity`.
+    """
+    if media_type(request) == JSON_TYPE:
+        texts = _texts(await request.body(), settings)
+        with watch.stage("encode"):
+            vectors = await to_thread.run_sync(_label_vectors, tagger, texts)
+        return EmbedAnswer.of(
+            vectors, None, tagger=tagger, request_id=request_id, timings=watch.seconds
+        )
+    query = request.query_params.multi_items()
+    # a wrong option is told before the video is sent
+    read_options(VideoOptions, query, "query")
+    async with receive_video(request, settings, admission, watch) as upload:
+        options = read_options(
+            VideoOptions, [*query, *upload.fields], "form" if upload.fields else "query"
+        )
+        async with dropped_when_gone(request):
+            embedded = await service.embed_video(
+                upload.video,
+                watch,
+                options.timeout_seconds,
+                keyframes_only=options.decode == "keyframes",
+            )
+        video = VideoAnswer.of(embedded.video, embedded.warnings, upload.video.sha256)
+    return EmbedAnswer.of(
+        embedded.embedding, video, tagger=tagger, request_id=request_id, timings=watch.seconds
+    )
+
+
+def _texts(body: bytes, settings: Settings) -> list[str]:
+    texts = read_body(EmbedTexts, body).all
+    if len(texts) > settings.max_ad_hoc_labels:
+        raise InvalidParameter.at(
+            "body", "texts", f"at most {settings.max_ad_hoc_labels} texts in a request"
+        )
+    return texts
+
+
+def _label_vectors(tagger: Tagger, texts: list[str]) -> npt.NDArray[np.float32]:
+    made = tagger.prototypes([Label(text) for text in texts])
+    return np.concatenate([prototypes.vectors for prototypes in made])

@@ -1,0 +1,37 @@
+"""A video and its options for the OpenAPI document: a form, or a raw body and a query."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def video_body(options: type[BaseModel]) -> dict[str, Any]:
+    """The body and its options: FastAPI does not see what streams past it."""
+    properties = options.model_json_schema()["properties"]
+    video = {"type": "string", "format": "binary", "description": "The video."}
+    form = {
+        "type": "object",
+        "properties": {"file": video, **properties},
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+    raw = {"schema": {"type": "string", "format": "binary"}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": form},
+                "video/*": raw,
+                "application/octet-stream": raw,
+            },
+        },
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "schema": {key: value for key, value in schema.items() if key != "description"},
+                "description": schema["description"],
+            }
+            for name, schema in properties.items()
+        ],
+    }
