@@ -12,6 +12,8 @@ TEST ?=
 PYTEST ?=
 # Options of docker/build-with-buildah.sh, as in `make image IMAGE=--debootstrap`.
 IMAGE ?=
+# Options of `python -m benchmarks`, as in `make bench BENCH=--quick`.
+BENCH ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -44,6 +46,10 @@ format: $(VENV)/.tests ## rewrite the code in the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: bench
+bench: $(VENV)/.benches ## measure against the bound and against rivals, about 20 minutes
+	$(BIN)/python -m benchmarks $(BENCH)
+
 .PHONY: constraints
 constraints: ## write constraints.txt anew from a clean environment with the newest versions
 	.ci/constraints $(PYTHON)
@@ -68,5 +74,11 @@ $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.serves
-	$(INSTALL) --editable '.[dev,train,postgres,tensorboard]'
+	$(INSTALL) --editable '.[dev,train,postgres]'
+	@touch $@
+
+$(VENV)/.benches: $(VENV)/.serves
+	$(INSTALL) --editable '.[bench]'
+	@# runs only beside some builds of torch: what is missing is reported as missing
+	-$(INSTALL) torchcodec
 	@touch $@

@@ -1,0 +1,154 @@
+"""Measures everything in one run: `python -m benchmarks`, or `make bench`."""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import av
+
+from benchmarks import clips, growth, libraries, report
+from benchmarks.crew import CORES, ROOT
+from benchmarks.judged import judged
+from benchmarks.serving import RIVALS, Round, Servers, measure_clip, served_runtime
+
+_CACHE = ROOT / ".cache" / "benchmarks"
+_HERE = Path(__file__).resolve().parent
+_LENGTHS = {"1 s": 0, "10 s": 1, "1 min": 6, "10 min": 60, "1 h": 360, "4 h": 1440}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="one small clip and no rival: does everything run?"
+    )
+    parser.add_argument("--cache", type=Path, default=_CACHE, help="folder of the clips")
+    parser.add_argument("--out", type=Path, default=_HERE, help="folder of latest.json and .md")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    results = measure(given.cache, quick=given.quick)
+    text = json.dumps(results, indent=1)
+    (given.out / "latest.json").write_text(f"{text}\n", encoding="utf-8")
+    (given.out / "latest.md").write_text(report.page(results), encoding="utf-8")
+    print(report.page(results))
+
+
+def measure(cache: Path, *, quick: bool) -> dict[str, Any]:
+    """Every figure, in the shape of latest.json."""
+    began = time.monotonic()
+    machine = _machine()
+    small, second = clips.encoded(clips.SMALL, cache), clips.encoded(clips.SECOND, cache)
+    paths = {clips.SMALL.name: small}
+    if not quick:
+        for clip in (clips.MIDDLE, clips.LARGE):
+            paths[clip.name] = clips.encoded(clip, cache)
+    say = _clock(began)
+    say("decoders")
+    decode = {
+        name: libraries.measure_decoders(
+            path, rounds=1 if quick else 3, seconds=0.5 if quick else 2
+        )
+        for name, path in paths.items()
+    }
+    say("runtimes")
+    encode = {
+        network: libraries.measure_runtimes(
+            network,
+            libraries.RUNTIMES[:1] if quick else libraries.RUNTIMES,
+            rounds=1 if quick else 3,
+            seconds=0.5 if quick else 2,
+        )
+        for network in (("shipped",) if quick else ("shipped", "r2plus1d_18"))
+    }
+    say("serving")
+    serve, runtime, missing = _serving(paths, encode, quick=quick, say=say)
+    say("growth")
+    lengths = {
+        name: clips.repeated(small, times, cache) if times > 1 else (small if times else second)
+        for name, times in _LENGTHS.items()
+        if not quick or times <= 1
+    }
+    sizes = {"340x256": small}
+    for name, path in list(paths.items())[1:]:
+        sizes[name.replace("60 s ", "")] = clips.shortened(path, 10, cache)
+    grown = {
+        "duration": growth.measure_videos(lengths, ("video", "segments")),
+        "resolution": growth.measure_videos(sizes, ("video",)),
+        "labels": growth.measure_labels(
+            [10, 1_000] if quick else [10, 1_000, 10_000, 100_000, 1_000_000]
+        ),
+    }
+    results: dict[str, Any] = {
+        "quick": quick,
+        "machine": machine,
+        "minutes": (time.monotonic() - began) / 60,
+        "decode": decode,
+        "encode": encode,
+        "serve": serve,
+        "served_runtime": runtime,
+        "growth": grown,
+        "unavailable": {**missing, **_unavailable(decode, encode)},
+    }
+    return {**judged(results), **results}
+
+
+def _serving(
+    paths: dict[str, Path], encode: dict[str, Any], *, quick: bool, say: Callable[[str], None]
+) -> tuple[dict[str, Any], str | None, dict[str, str]]:
+    best = libraries.best_runtime(encode["shipped"]["runtimes"]).split()
+    serve: dict[str, Any] = {}
+    with ExitStack() as stack:
+        servers = Servers(stack, () if quick else tuple(RIVALS))
+        for place, (name, path) in enumerate(paths.items()):
+            say(f"serving {name}")
+            plan = Round(
+                path,
+                rounds=1 if quick else (3, 2, 1)[place],
+                seconds=2.0 if quick else (4.0, 10.0, 20.0)[place],
+                clients=(1, 4) if quick else (1, 2, 4, 16),
+                rival_seconds=4.0,
+                # a rival's answer takes long enough on a long clip; more clients change nothing
+                rival_clients=(1, 4) if place == 0 else (4,),
+            )
+            serve[name] = measure_clip(plan, servers, ("shipped", *best))
+        return serve, served_runtime(servers), servers.missing
+
+
+def _machine() -> dict[str, Any]:
+    model_names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "cores": CORES,
+        "cpu": model_names[0] if model_names else platform.machine(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def _clock(began: float) -> Callable[[str], None]:
+    return lambda what: print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True)
+
+
+def _unavailable(*parts: dict[str, Any]) -> dict[str, str]:
+    """The reason of everything that could not be measured."""
+    decode, encode = parts
+    found = {name: of for by_name in decode.values() for name, of in by_name.items()}
+    for network, of in encode.items():
+        found.update({f"{network} {name}": each for name, each in of["runtimes"].items()})
+    return {name: each["unavailable"] for name, each in found.items() if "unavailable" in each}
+
+
+if __name__ == "__main__":
+    main()

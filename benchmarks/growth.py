@@ -1,0 +1,90 @@
+"""What a longer or larger video, or more labels, cost: latency and peak memory of the service."""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.load import Body, ask
+from benchmarks.servers import MemoryWatch, running
+from benchmarks.serving import SERVICE
+from model import LabelIndex, Prototypes
+
+_DIM = 384
+_WARM_UPS = 4
+
+
+def measure_videos(paths: Mapping[str, Path], granularities: Sequence[str]) -> dict[str, Any]:
+    """One request after another, alone, per video and granularity, in the order given.
+
+    Memory is the peak of all the service's processes together, `memory_before_mib` the sum of
+    what each had right before.
+    """
+    found: dict[str, Any] = {}
+    with ExitStack() as stack:
+        server = stack.enter_context(running(*SERVICE))
+        first = next(iter(paths.values()))
+        for granularity in granularities:
+            for _ in range(_WARM_UPS):
+                ask(server.port, "/classify", Body.form(first, granularity=granularity))
+        for granularity in granularities:
+            for name, path in paths.items():
+                body = Body.form(path, granularity=granularity)
+                with MemoryWatch(server) as memory:
+                    turns = [ask(server.port, "/classify", body)]
+                    # a quick answer is asked for thrice: one alone may have met a neighbour
+                    while len(turns) < 3 and turns[0][0] < 5.0:
+                        turns.append(ask(server.port, "/classify", body))
+                answer = turns[0][1]
+                found.setdefault(granularity, {})[name] = {
+                    "seconds": statistics.median(seconds for seconds, _ in turns),
+                    "decode_seconds": statistics.median(
+                        answer["timings"]["decode"] for _, answer in turns
+                    ),
+                    "encode_seconds": statistics.median(
+                        answer["timings"]["encode"] for _, answer in turns
+                    ),
+                    "windows": (answer["windows"] or {"count": 1})["count"],
+                    "peak_mib": memory.peak_mib,
+                    "upload_mib": path.stat().st_size / 1024**2,
+                }
+    return found
+
+
+def measure_labels(counts: Sequence[int]) -> dict[str, Any]:
+    """Searching one embedding's five nearest among so many labels: random unit vectors."""
+    return {f"{count}": _search(count) for count in counts}
+
+
+def _search(count: int) -> dict[str, float]:
+    random = np.random.default_rng(count)
+    began = time.perf_counter()
+    index = LabelIndex.build(
+        ((f"label {number}", _prototypes(random, number)) for number in range(count)), _DIM
+    )
+    if index.is_due:
+        index = index.merged()
+    built = time.perf_counter() - began
+    queries = [_unit(random) for _ in range(20)]
+    index.search(queries[0], 5)
+    spans = []
+    for query in queries:
+        began = time.perf_counter()
+        index.search(query, 5)
+        spans.append(time.perf_counter() - began)
+    return {"search_seconds": statistics.median(spans), "build_seconds": built}
+
+
+def _unit(random: np.random.Generator) -> NDArray[np.float32]:
+    vector = random.normal(size=(1, _DIM)).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def _prototypes(random: np.random.Generator, number: int) -> Prototypes:
+    background = np.array([[0.0, 0.05]], np.float32)
+    return Prototypes((f"label {number}",), _unit(random), background)

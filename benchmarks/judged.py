@@ -1,0 +1,75 @@
+"""The few figures that Kinolex is judged by, taken from everything that was measured."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from benchmarks.clips import MIDDLE
+
+Figures = Mapping[str, Any]
+_MB_PER_MIB = 1.048576
+
+
+def judged(results: Figures) -> dict[str, float | None]:
+    """Each the worst of all clips, unless the issue names one; None where it was not measured."""
+    clips: dict[str, Figures] = results["serve"]
+    middle = {name: of for name, of in clips.items() if name == MIDDLE.name} or clips
+    return {
+        "served_over_bound": _worst(min, clips, "served_over_bound"),
+        "times_obvious": _worst(min, clips, "times_obvious"),
+        "times_obvious_same_network": _worst(min, middle, "times_same_network"),
+        "times_xclip": _worst(min, clips, "times_xclip"),
+        "times_litserve": _worst(min, clips, "times_litserve"),
+        "encode_over_best": _encode_over_best(results["encode"], results["served_runtime"]),
+        "decode_over_libavcodec": _worst(
+            max, {clip: of["kinolex"] for clip, of in results["decode"].items()}, "over_libavcodec"
+        ),
+        "memory_growth_mb_10s_to_4h": _memory_growth(results["growth"]["duration"]),
+        "p99_over_p50": _worst(max, clips, "p99_over_p50"),
+        "p99_over_fair_share": _worst(max, clips, "p99_over_fair_share"),
+    }
+
+
+# What the issue asks for: the figure, whether it must be at least or at most, and how much.
+GOALS: dict[str, tuple[str, float]] = {
+    "served_over_bound": ("at least", 0.9),
+    "times_obvious": ("at least", 10.0),
+    "times_obvious_same_network": ("at least", 2.0),
+    "times_xclip": ("at least", 5.0),
+    "encode_over_best": ("at most", 1.15),
+    "memory_growth_mb_10s_to_4h": ("at most", 64.0),
+    "p99_over_fair_share": ("at most", 2.0),
+}
+
+
+def is_met(name: str, value: float) -> bool | None:
+    """Whether a figure reaches its goal; None where it has none."""
+    if name not in GOALS:
+        return None
+    kind, limit = GOALS[name]
+    return value >= limit if kind == "at least" else value <= limit
+
+
+def _worst(
+    choose: Callable[[Iterable[float]], float], clips: Mapping[str, Figures], name: str
+) -> float | None:
+    values = [of[name] for of in clips.values() if name in of]
+    return choose(values) if values else None
+
+
+def _encode_over_best(encode: Figures, served: str | None) -> float | None:
+    times = {
+        name: of["cpu_seconds"]
+        for name, of in encode["shipped"]["runtimes"].items()
+        if "cpu_seconds" in of
+    }
+    return times[served] / min(times.values()) if served in times else None
+
+
+def _memory_growth(durations: Figures) -> float | None:
+    """The larger of both granularities' growths, from ten seconds to the longest video."""
+    growths = [
+        (of_length["4 h"]["peak_mib"] - of_length["10 s"]["peak_mib"]) * _MB_PER_MIB
+        for of_length in durations.values()
+        if "4 h" in of_length
+    ]
+    return max(growths) if growths else None

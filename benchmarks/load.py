@@ -1,0 +1,139 @@
+"""Closed-loop clients over HTTP: each sends its next request when its last one is answered."""
+
+import http.client
+import json
+import math
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PATIENCE_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body and its Content-Type."""
+
+    content_type: str
+    parts: tuple[bytes, ...]
+
+    @classmethod
+    def form(cls, video: Path, **fields: str) -> "Body":
+        """A form with the video as `file`, as a browser or curl sends it."""
+        border = uuid.uuid4().hex
+        head = "".join(
+            f'--{border}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        )
+        head += (
+            f'--{border}\r\ncontent-disposition: form-data; name="file"; filename="video.mp4"\r\n'
+            "content-type: video/mp4\r\n\r\n"
+        )
+        return cls(
+            f"multipart/form-data; boundary={border}",
+            (head.encode(), video.read_bytes(), f"\r\n--{border}--\r\n".encode()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a number of clients got: answers per second, and the seconds that each one took."""
+
+    clients: int
+    per_second: float
+    latencies: tuple[float, ...]
+    errors: tuple[str, ...] = ()
+
+    def percentile(self, percent: float) -> float:
+        """The latency that `percent` of the answers did not exceed (nearest rank)."""
+        return percentile(self.latencies, percent)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest of the values that `percent` of them do not exceed; NaN of none."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else math.nan
+
+
+def run_clients(port: int, path: str, body: Body, *, clients: int, seconds: float) -> Load:
+    """The load of so many clients on 127.0.0.1 that start no request after `seconds`.
+
+    Each client is answered at least once. A request that is under way when the time is over counts
+    by the share of its own time that lay before: counting whole answers would be off by up to
+    `clients` of them, much where an answer takes as long as the measurement.
+    """
+    spans: list[tuple[float, float]] = []
+    errors: list[str] = []
+    start = threading.Barrier(clients + 1)
+
+    def client() -> None:
+        start.wait()
+        first = True
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+        try:
+            while first or time.perf_counter() < end:
+                first = False
+                began = time.perf_counter()
+                _ask(connection, path, body)
+                spans.append((began, time.perf_counter()))
+        except (OSError, http.client.HTTPException, RuntimeError) as error:
+            errors.append(f"{type(error).__name__}: {error}")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    began = time.perf_counter()
+    end = began + seconds
+    start.wait()
+    for thread in threads:
+        thread.join()
+    # where one answer takes longer than the whole time, the first ones to come end it
+    end = max(end, min((done for _, done in spans), default=end))
+    shares = [(min(done, end) - since) / (done - since) for since, done in spans if since < end]
+    return Load(
+        clients,
+        sum(shares) / (end - began),
+        tuple(done - since for since, done in spans),
+        tuple(errors),
+    )
+
+
+def ask(port: int, path: str, body: Body) -> tuple[float, dict[str, Any]]:
+    """One request alone: its seconds and its answer. Raises RuntimeError unless that is 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+    began = time.perf_counter()
+    try:
+        text = _ask(connection, path, body)
+    finally:
+        connection.close()
+    return time.perf_counter() - began, json.loads(text)
+
+
+def fetch(port: int, path: str) -> dict[str, Any]:
+    """The JSON that a GET answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+    try:
+        connection.request("GET", path)
+        return dict(json.loads(connection.getresponse().read()))
+    finally:
+        connection.close()
+
+
+def _ask(connection: http.client.HTTPConnection, path: str, body: Body) -> bytes:
+    connection.putrequest("POST", path)
+    connection.putheader("Content-Type", body.content_type)
+    connection.putheader("Content-Length", str(sum(map(len, body.parts))))
+    connection.endheaders()
+    for part in body.parts:
+        connection.send(part)
+    answer = connection.getresponse()
+    text = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"{answer.status} {text[:200].decode(errors='replace')}")
+    return text

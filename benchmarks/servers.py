@@ -1,0 +1,156 @@
+"""Servers under measurement: started, paused while others are asked, their processes watched."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.crew import ROOT, Unavailable
+
+_START_SECONDS = 240.0
+_MIB = 1024 * 1024
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server and all its processes."""
+
+    port: int
+    process: psutil.Process
+
+    def tree(self) -> list[psutil.Process]:
+        """The processes alive now."""
+        with suppress(psutil.NoSuchProcess):
+            return [self.process, *self.process.children(recursive=True)]
+        return []
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all its processes so far, of those that ended too."""
+        total = 0.0
+        for process in self.tree():
+            with suppress(psutil.NoSuchProcess):
+                used = process.cpu_times()
+                total += used.user + used.system + used.children_user + used.children_system
+        return total
+
+    def pause(self) -> None:
+        """Stops all processes, so that an idle server takes nothing from the one measured."""
+        for process in self.tree():
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+
+    def go_on(self) -> None:
+        """Ends the pause."""
+        for process in self.tree():
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Runs for the length of the block, else paused."""
+        self.go_on()
+        try:
+            yield
+        finally:
+            self.pause()
+
+
+@contextmanager
+def running(arguments: list[str], ready_path: str) -> Iterator[Server]:
+    """`python ARGUMENTS PORT`, ready when `ready_path` answers 200. Raises Unavailable."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, *arguments, str(port)],
+            cwd=ROOT,
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        server = Server(port, psutil.Process(process.pid))
+        try:
+            _wait(process, port, ready_path, log_file=log.fileno())
+            yield server
+        finally:
+            server.go_on()
+            left = server.tree()
+            process.terminate()
+            _, alive = psutil.wait_procs(left, timeout=10)
+            for one in alive:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            process.wait()
+
+
+def _environment(folder: str) -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KINOLEX_")}
+    # a label database of its own, and no trace in the user's folders
+    return {**kept, "KINOLEX_DATA_DIR": folder, "KINOLEX_LOG_LEVEL": "warning"}
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, path: str, *, log_file: int) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        with suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", path)
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.1)
+    told = os.pread(log_file, 1 << 20, 0).decode(errors="replace").split()
+    raise Unavailable(f"the server did not start: {' '.join(told)[-300:]}")
+
+
+class MemoryWatch:
+    """Peak resident memory of a server's processes together while the block runs, in MiB.
+
+    Each process's own peak is kept by the kernel, so that nothing falls between two looks. Memory
+    that processes share counts once for each.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.peak_mib = 0.0
+
+    def __enter__(self) -> "MemoryWatch":
+        for process in self._server.tree():
+            with suppress(OSError):
+                # the kernel's way to start a new peak: proc(5), clear_refs
+                Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while True:
+            last = self._over.wait(_LOOK_SECONDS)
+            peaks = [_peak_mib(process.pid) for process in self._server.tree()]
+            self.peak_mib = max(self.peak_mib, sum(peaks))
+            if last:
+                return
+
+
+def _peak_mib(pid: int) -> float:
+    with suppress(OSError, StopIteration):
+        status = Path(f"/proc/{pid}/status").read_text().splitlines()
+        line = next(line for line in status if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / _MIB
+    return 0.0
