@@ -23,6 +23,10 @@ Threads = Annotated[int, typer.Option(min=0, help="Threads of torch; 0 leaves it
 Preset = Annotated[str, typer.Option(help="Preset by name, or a .toml file.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")]
 Init = Annotated[str | None, typer.Option(help="scratch, imagenet, or a checkpoint's directory.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="fp32, bf16, or probe for the faster one. Instead of the preset's."),
+]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that read ahead, for each trainer.")]
 TextModel = Annotated[
     str | None, typer.Option(help="sentence-transformers model by name or folder.")
@@ -49,6 +53,7 @@ def train(
     ] = None,
     overlap: DroppedOverlap = None,
     text_model: TextModel = None,
+    precision: Precision = None,
     max_minutes: Annotated[
         float | None, typer.Option(min=0.1, help="Stop, save and ship after so long.")
     ] = None,
@@ -65,7 +70,13 @@ def train(
         from model.training.run import run
 
         command = ["kinolex", "train", "--preset", preset]
-        changes = {"steps": steps, "seed": seed, "init": init, "held_out": held_out}
+        changes = {
+            "steps": steps,
+            "seed": seed,
+            "init": init,
+            "held_out": held_out,
+            "precision": precision,
+        }
         given = {name: value for name, value in changes.items() if value is not None}
         further = {"overlap": overlap, "text-model": text_model, "max-minutes": max_minutes}
         for name, value in [*given.items(), *further.items()]:
@@ -215,7 +226,8 @@ def refusals() -> Iterator[None]:
         typer.echo(f"{error}; the same command goes on", err=True)
         raise typer.Exit(1) from error
     except ModuleNotFoundError as error:
-        typer.echo(f"{error}: training needs `pip install 'kinolex[train]'`", err=True)
+        extra = "tensorboard" if "tensorboard" in str(error) else "train"
+        typer.echo(f"{error}: this needs `pip install 'kinolex[{extra}]'`", err=True)
         raise typer.Exit(2) from error
 
 

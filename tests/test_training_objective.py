@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.training.objective import cosine, cross_entropy, distillation, mse
+from model.training.objective import contrastive, cosine, cross_entropy, distillation, mse
 
 
 def unit(*rows: tuple[float, ...]) -> Tensor:
@@ -109,3 +109,47 @@ def test_distillation_is_nought_for_equal_logits_and_kl_otherwise() -> None:
     assert distillation(teacher + 5, teacher).item() == pytest.approx(0.0, abs=1e-6)
     expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
     assert distillation(ours, teacher).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_contrast_by_hand() -> None:
+    # the text east asks among clips at east and at north: logits 2 and 0; north likewise
+    loss = contrastive(
+        unit(EAST, NORTH),
+        torch.tensor([0, 1]),
+        slice(0, 2),
+        unit(EAST, NORTH),
+        torch.tensor(2.0),
+        synonym_similarity=1.0,
+    )
+
+    assert loss.item() == pytest.approx(math.log(math.e**2 + 1) - 2, rel=1e-5)
+
+
+def test_contrast_asks_the_own_texts_among_the_clips_of_all() -> None:
+    clips, texts = unit(EAST, NORTH, WEST, NORTH_EAST), unit(EAST, NORTH, WEST, NORTH_EAST)
+    rows = torch.arange(4)
+
+    def loss(own: slice) -> float:
+        scale = torch.tensor(3.0)
+        return contrastive(clips, rows, own, texts, scale, synonym_similarity=1.0).item()
+
+    halves = (loss(slice(0, 2)) + loss(slice(2, 4))) / 2
+    assert halves == pytest.approx(loss(slice(0, 4)), rel=1e-5)
+
+
+def test_another_clip_of_the_same_text_is_no_wrong_answer() -> None:
+    clips = unit(EAST, NORTH_EAST, WEST).requires_grad_()
+    loss = contrastive(
+        clips,
+        torch.tensor([0, 0, 1]),
+        slice(0, 1),
+        unit(EAST, WEST),
+        torch.tensor(3.0),
+        synonym_similarity=1.0,
+    )
+    (gradient,) = torch.autograd.grad(loss, clips)
+
+    # logits 3, -3 instead of the second clip's 2.1, and -3
+    assert loss.item() == pytest.approx(math.log(math.e**3 + 2 * math.e**-3) - 3, rel=1e-4)
+    assert gradient[1].abs().sum() == 0
+    assert gradient[2].abs().sum() > 0

@@ -249,3 +249,20 @@ def test_tensorboard_gets_what_the_log_gets(tree: Path, tmp_path: Path) -> None:
 
     (events,) = tmp_path.glob("events.out.tfevents.*")
     assert b"train/cross_entropy" in events.read_bytes()
+
+
+def test_a_contrastive_batch_comes_in_one_piece(tree: Path, tmp_path: Path) -> None:
+    config = tiny_config(steps=1, objective=ObjectiveConfig(contrastive=1.0))
+    split = replace(config, batch=replace(config.batch, micro_batch=4))
+
+    assert run(config, samples_of(tree, "pictures"), tmp_path / "whole").steps == 1
+    with pytest.raises(ValueError, match="comes in one piece"):
+        run(split, samples_of(tree, "pictures"), tmp_path / "split")
+
+
+def test_after_a_run_sigterm_does_what_it_did_before(tree: Path, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    run(tiny_config(steps=1), samples_of(tree, "pictures"), tmp_path)
+
+    assert signal.getsignal(signal.SIGTERM) is before

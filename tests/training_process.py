@@ -29,6 +29,7 @@ def main(tree: str, out: str, steps: str) -> None:
         name="sgd", backbone_rate=0.05, head_rate=0.05, ema_decay=0.5, frozen_blocks=2, head_steps=2
     )
     config = replace(tiny_config(steps=int(steps)), optimiser=optimiser, save_every=1000)
+    config = replace(config, objective=replace(config.objective, contrastive=0.5))
     train(config, samples, WordVectors(DIM), Path(out), say=lambda line: print(line, flush=True))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from model.text import TextEncoder
-from model.training.config import TrainConfig, as_document
+from model.training.config import TrainConfig, as_document, from_document
 from model.training.contest import Answers, Comparison, contest
 from model.training.fold import Fold, Settings, features_of, frozen_network
 from model.training.manifest import Sample, digest_of
@@ -105,10 +105,19 @@ def _claim(
     }
     document = json.dumps(question, sort_keys=True, indent=1) + "\n"
     path = out / "question.json"
-    if path.exists() and path.read_text(encoding="utf-8") != document:
+    if path.exists() and not _is_same(json.loads(path.read_text(encoding="utf-8")), document):
         raise ValueError(f"{out} holds another comparison; choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(document, encoding="utf-8")
+
+
+def _is_same(saved: dict[str, Any], document: str) -> bool:
+    """Whether a saved question is this one; options it did not know count as left at default."""
+    try:
+        config = as_document(from_document(saved["config"]))
+    except (KeyError, TypeError, ValueError):
+        return False
+    return bool(json.loads(json.dumps({**saved, "config": config})) == json.loads(document))
 
 
 def _question_of(split: HeldOut) -> dict[str, Any]:

@@ -16,6 +16,8 @@ PRESETS = Path(__file__).parent / "presets"
 class ObjectiveConfig:
     """Weights of the loss terms (0 leaves one out) and what they need.
 
+    `contrastive` also asks from text to clip, among the clips of the whole batch, which must come
+    in one piece (no `micro_batch`): for captioned pictures, whose texts are all different.
     `scale` starts the learnable scale of the cross-entropy, which never exceeds `largest_scale`.
     `candidates` texts are drawn beside the batch's own for each step. Texts more alike than
     `synonym_similarity` are never each other's wrong answer.
@@ -24,6 +26,7 @@ class ObjectiveConfig:
     mse: float = 0.0
     cosine: float = 0.0
     cross_entropy: float = 0.0
+    contrastive: float = 0.0
     distillation: float = 0.0
     scale: float = 10.0
     largest_scale: float = 30.0
@@ -89,8 +92,10 @@ class BatchConfig:
 class TrainConfig:
     """A whole run; `model_id` names the checkpoint that comes out.
 
-    `centred` takes the mean of the labels' vectors off them; `precision` is that of the network's
-    forward and backward pass, weights stay in fp32.
+    `centred` takes the mean of the labels' vectors off them; `descriptions` is the path of a table
+    with columns `label` and `description` (several rows of one label are averaged), which join the
+    templates in a label's vector. `precision` is that of the network's forward and backward pass,
+    `probe` the faster one on this machine; weights stay in fp32.
     """
 
     model_id: str
@@ -111,7 +116,8 @@ class TrainConfig:
     save_every: int = 100
     dim: int = 384
     centred: bool = True
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "probe"] = "fp32"
+    descriptions: str = ""
 
     @property
     def encoder(self) -> EncoderConfig:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from model.encoder import SemanticHead, WordHead
 from model.text import normalise
 from model.training.config import TrainConfig
-from model.training.objective import cosine, cross_entropy, distillation, mse
+from model.training.objective import contrastive, cosine, cross_entropy, distillation, mse
 from model.training.problem import Problem
 from model.training.schedule import rate_factor
 
@@ -142,6 +142,18 @@ def _loss(
                 candidates,
                 scale.exp().clamp(max=weights.largest_scale),
                 smoothing=weights.label_smoothing,
+                synonym_similarity=weights.synonym_similarity,
+            )
+        )
+    if weights.contrastive:
+        terms.append(
+            weights.contrastive
+            * contrastive(
+                embeddings,
+                rows,
+                slice(0, len(rows)),
+                candidates,
+                scale.exp().clamp(max=weights.largest_scale),
                 synonym_similarity=weights.synonym_similarity,
             )
         )

@@ -42,6 +42,31 @@ def cross_entropy(
     return functional.cross_entropy(logits, target_rows, label_smoothing=smoothing)
 
 
+def contrastive(
+    clips: Tensor,
+    rows: Tensor,
+    own: slice,
+    candidates: Tensor,
+    scale: Tensor,
+    *,
+    synonym_similarity: float,
+) -> Tensor:
+    """Which clip of the batch does a text belong to: the half of CLIP's loss from text to clip.
+
+    `cross_entropy` is the other half. `clips` (A, D) are unit vectors of all processes, `rows` (A,)
+    the rows of their texts in `candidates` (C, D), `own` the part whose texts ask here. Clips of
+    the same text, or of one closer than `synonym_similarity`, are no wrong answer.
+    """
+    texts = candidates[rows]
+    logits = scale * texts[own] @ clips.T
+    alike = texts[own] @ texts.T > synonym_similarity
+    alike |= rows[own].unsqueeze(1) == rows
+    answers = torch.arange(len(rows), device=rows.device)[own]
+    alike[torch.arange(len(answers), device=rows.device), answers] = False
+    logits = torch.where(alike, -scale.detach(), logits)
+    return functional.cross_entropy(logits, answers)
+
+
 def distillation(logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """KL divergence (nats) from the frozen teacher's word distribution to ours, both (B, V).
 

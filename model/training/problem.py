@@ -15,7 +15,13 @@ from model.training.config import TrainConfig
 from model.training.figures import Words
 from model.training.manifest import EVALUATION_SPLITS, Sample
 from model.training.review import DROP, review, texts_to_drop, without_texts
-from model.training.texts import HeldOut, TextBank, build_bank, embed_labels
+from model.training.texts import (
+    HeldOut,
+    TextBank,
+    build_bank,
+    embed_labels,
+    read_descriptions,
+)
 
 
 class RememberingText:
@@ -64,7 +70,7 @@ class Problem:
 
     def with_training(self, samples: Sequence[Sample]) -> "Problem":
         """The same question after training on other samples."""
-        bank, rows = build_bank(samples, self.text, self.config.templates, self.cache)
+        bank, rows = _bank_of(self.config, samples, self.text, self.cache)
         return replace(self, training=tuple(samples), bank=bank, text_rows=rows)
 
     def background_samples(self) -> list[Sample]:
@@ -101,7 +107,8 @@ class Problem:
     ) -> Words:
         """Labels as an arm would serve them whose bank embeds as `background` (M, D)."""
         centre = self.bank.mean if mean is None else mean
-        vectors = embed_labels(labels, self.text, self.config.templates, centre)
+        described = read_descriptions(self.config.descriptions)
+        vectors = embed_labels(labels, self.text, self.config.templates, centre, described)
         calibration = Calibration(CalibrationConfig(), background)
         return Words(tuple(labels), vectors, calibration.background_of(vectors))
 
@@ -129,8 +136,21 @@ def pose(
     kept = without_texts(trainable, held_out, dropped)
     if not kept:
         raise ValueError("no sample is left to train on")
-    bank, rows = build_bank(kept, text, config.templates, cache)
+    bank, rows = _bank_of(config, kept, text, cache)
     return Problem(config, held_out, text, cache, tuple(kept), bank, rows, validation, test)
+
+
+def _bank_of(
+    config: TrainConfig, samples: Sequence[Sample], text: TextEncoder, cache: Path
+) -> tuple[TextBank, list[list[int]]]:
+    return build_bank(
+        samples,
+        text,
+        config.templates,
+        cache,
+        centred=config.centred,
+        descriptions=read_descriptions(config.descriptions),
+    )
 
 
 def class_folds(classes: Sequence[str], folds: int, seed: int) -> list[HeldOut]:

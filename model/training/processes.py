@@ -3,9 +3,11 @@
 import signal
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,48 @@ def total(values: list[float], place: Place) -> list[float]:
     return sums.tolist()
 
 
-def stop_on_sigterm() -> threading.Event:
-    """An event that SIGTERM sets; only the main thread may listen, elsewhere it stays unset."""
-    stop = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    return stop
+def gather(own: Tensor, place: Place) -> Tensor:
+    """(B, ...) of each process as (B * world, ...) of all, through which gradients flow back."""
+    if place.world == 1:
+        return own
+    gathered: Tensor = _Gather.apply(own, place)
+    return gathered
+
+
+class _Gather(torch.autograd.Function):
+    """torch.distributed's own one is deprecated and needs all-to-all."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, place: Place) -> Tensor:
+        ctx.place = place
+        parts = [torch.empty_like(own) for _ in range(place.world)]
+        dist.all_gather(parts, own.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        whole = gradients[0].clone()
+        dist.all_reduce(whole)
+        return whole.chunk(ctx.place.world)[ctx.place.rank], None
+
+
+class SigtermWatch:
+    """Whether SIGTERM has come since; only the main thread may listen, elsewhere it never has."""
+
+    def __init__(self) -> None:
+        self._came = threading.Event()
+        self._listens = threading.current_thread() is threading.main_thread()
+        if self._listens:
+            self._before = signal.signal(signal.SIGTERM, lambda *_: self._came.set())
+
+    def has_come(self) -> bool:
+        """Whether the run is to stop."""
+        return self._came.is_set()
+
+    def end(self) -> None:
+        """From now on SIGTERM does what it did before."""
+        if self._listens:
+            signal.signal(signal.SIGTERM, self._before)
 
 
 def outlive_sigterm(_: int) -> None:

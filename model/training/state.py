@@ -8,6 +8,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -75,6 +76,15 @@ def load_state(out: Path, state: TrainState, config: TrainConfig) -> int:
         document["state"].setdefault(int(row), {})[key] = value
     state.optimiser.load_state_dict(document)
     return int(metadata["step"])
+
+
+def saved_precision(out: Path) -> Literal["fp32", "bf16"] | None:
+    """That of the run whose state is in `out`; None when there is none."""
+    path = out / STATE
+    if not path.exists():
+        return None
+    precision: Literal["fp32", "bf16"] = json.loads(_metadata(path)["config"])["precision"]
+    return precision
 
 
 def _metadata(path: Path) -> dict[str, str]:

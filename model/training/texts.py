@@ -1,8 +1,9 @@
 """The words of a training set as vectors, and what held-out classes take away from it."""
 
 import hashlib
+import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from torchvision.models import EfficientNet_B0_Weights
 from model.text import Label, TextEncoder, normalise, prototypes_from, texts_of
 from model.training.manifest import Sample
 from model.training.overlap import DEFAULT_TAU, Overlap, caption_overlaps, label_overlaps
+from model.training.tables import rows_of
 
 SPLITS = Path(__file__).parent / "splits"
+
+Descriptions = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +72,30 @@ def read_held_out(name_or_path: str) -> HeldOut:
         raise ValueError(f"{name_or_path} is no split: {error}") from error
 
 
+def read_descriptions(path: str) -> Descriptions:
+    """Each label's descriptions from a table with columns `label` and `description`.
+
+    None for an empty path. Raises ValueError when it is no such table.
+    """
+    described: dict[str, list[str]] = {}
+    for place, row in rows_of(Path(path)) if path else ():
+        if row is None or not row.get("label") or not row.get("description"):
+            raise ValueError(f"{path}, {place}: needs a label and a description")
+        described.setdefault(row["label"], []).append(row["description"])
+    return {label: tuple(said) for label, said in described.items()}
+
+
 def embed_labels(
     names: Sequence[str],
     text: TextEncoder,
     templates: Sequence[str],
     mean: npt.NDArray[np.float32],
+    descriptions: Descriptions | None = None,
 ) -> npt.NDArray[np.float32]:
     """Prototypes of label names, (N, D) float32 unit, as the served Tagger makes them."""
-    return prototypes_from([texts_of(Label(n), templates)[0] for n in names], text, mean)
-
-
-def mean_of_labels(
-    names: Sequence[str], text: TextEncoder, templates: Sequence[str]
-) -> npt.NDArray[np.float32]:
-    """The mean (D,) that centres a checkpoint's label vectors."""
-    zero = np.zeros(text.dim, np.float32)
-    mean: npt.NDArray[np.float32] = embed_labels(names, text, templates, zero).mean(axis=0)
-    return mean
+    said = descriptions or {}
+    labels = [Label(n, prompts=tuple(f"{n}: {d}" for d in said.get(n, ()))) for n in names]
+    return prototypes_from([texts_of(label, templates)[0] for label in labels], text, mean)
 
 
 def without_overlap(
@@ -111,6 +122,7 @@ def build_bank(
     cache: Path,
     *,
     centred: bool = True,
+    descriptions: Descriptions | None = None,
 ) -> tuple[TextBank, list[list[int]]]:
     """The bank of all texts that the samples may be matched with, and each sample's rows in it.
 
@@ -120,10 +132,11 @@ def build_bank(
     captions = sorted({c for s in samples if not s.label for c in s.captions} - set(labels))
     mean = np.zeros(text.dim, np.float32)
     if centred:
-        mean = mean_of_labels(labels or captions, text, templates)
+        mean = embed_labels(labels or captions, text, templates, mean, descriptions).mean(axis=0)
     encoded = _encode_once(captions, text, cache) if captions else np.empty((0, text.dim))
     caption_vectors = normalise((encoded - mean).astype(np.float32))
-    vectors = np.concatenate([embed_labels(labels, text, templates, mean), caption_vectors])
+    label_vectors = embed_labels(labels, text, templates, mean, descriptions)
+    vectors = np.concatenate([label_vectors, caption_vectors])
     texts = (*labels, *captions)
     row_of = {name: row for row, name in enumerate(texts)}
     rows = [[row_of[name] for name in sample.texts] for sample in samples]
@@ -135,7 +148,11 @@ def _encode_once(texts: Sequence[str], text: TextEncoder, cache: Path) -> npt.ND
     path = cache / f"captions-{digest[:16]}.npy"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        np.save(path, text.encode(texts))
+        # several processes of a run may do this at once: a file is whole when it has its name
+        partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
+        with partial.open("wb") as file:
+            np.save(file, text.encode(texts))
+        partial.replace(path)
     vectors: npt.NDArray[np.float32] = np.load(path)
     return vectors
 

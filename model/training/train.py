@@ -25,19 +25,22 @@ from model.training.batches import Batch, StepBatches
 from model.training.config import TrainConfig
 from model.training.initial import initial_network
 from model.training.manifest import Sample, digest_of
-from model.training.objective import cosine, cross_entropy, distillation, mse
+from model.training.objective import contrastive, cosine, cross_entropy, distillation, mse
+from model.training.precision import settle_precision
 from model.training.processes import (
+    Place,
+    SigtermWatch,
+    gather,
     join,
     leave,
     outlive_sigterm,
     own_device,
-    stop_on_sigterm,
     total,
 )
 from model.training.progress import ProgressLine
 from model.training.schedule import freeze, optimiser_for, set_rates, set_training_mode
 from model.training.state import TrainState, load_state, save_state
-from model.training.texts import TextBank, build_bank
+from model.training.texts import TextBank, build_bank, read_descriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,21 @@ def train(
     `out` belongs to another configuration or other data.
     """
     deadline = time.monotonic() + 60 * max_minutes
-    stop = stop_on_sigterm()
+    sigterm = SigtermWatch()
     place = join()
     device = own_device(device, place)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
 
     # data
-    bank, text_rows = build_bank(samples, text, config.templates, out, centred=config.centred)
+    bank, text_rows = build_bank(
+        samples,
+        text,
+        config.templates,
+        out,
+        centred=config.centred,
+        descriptions=read_descriptions(config.descriptions),
+    )
     batches = StepBatches(
         samples,
         text_rows,
@@ -96,9 +106,10 @@ def train(
     network = initial_network(config, text, bank.mean).to(device)
     if isinstance(network, FrameNetwork):
         network = network.to(memory_format=torch.channels_last)
+    config = settle_precision(config, network, out, device, place, say)
     teacher = copy.deepcopy(network).requires_grad_(False).eval()
     freeze(network, config.optimiser)
-    task = Task(network, teacher, bank.vectors.to(device), config).to(device)
+    task = Task(network, teacher, bank.vectors.to(device), config, place).to(device)
     optimiser = optimiser_for(network, task.scale, config.optimiser)
     state = TrainState(network, copy.deepcopy(network), task.scale, optimiser, digest_of(samples))
     first = load_state(out, state, config)
@@ -126,7 +137,7 @@ def train(
         step += 1
 
         # processes stop at the same step, or one would wait for the others for ever
-        wants_stop = stop.is_set() or time.monotonic() > deadline
+        wants_stop = sigterm.has_come() or time.monotonic() > deadline
         *sums, skipped, stops = total([*parts.values(), batch.skipped, wants_stop], place)
         if place.is_first:
             parts = {k: v / place.world for k, v in zip(parts, sums, strict=True)}
@@ -137,6 +148,7 @@ def train(
         if stops:
             break
     leave(place)
+    sigterm.end()
     return Trained(state.averaged, bank, step, place.is_first)
 
 
@@ -147,15 +159,23 @@ class Task(nn.Module):
     _std: Tensor
 
     def __init__(
-        self, network: Network, teacher: Network, vectors: Tensor, config: TrainConfig
+        self,
+        network: Network,
+        teacher: Network,
+        vectors: Tensor,
+        config: TrainConfig,
+        place: Place | None = None,
     ) -> None:
         super().__init__()
+        if config.objective.contrastive and config.batch.micro_batch:
+            raise ValueError("a contrastive batch comes in one piece: set micro_batch to 0")
         self.network = network
         self.scale = nn.Parameter(torch.tensor(config.objective.scale).log())
         self.head_only = False
         # neither moves nor belongs to the saved weights
         self._frozen = (teacher, vectors)
         self._config = config
+        self._place = place or Place()
         mean, std = config.preprocess.mean, config.preprocess.std
         self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("_std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
@@ -202,6 +222,16 @@ class Task(nn.Module):
                 smoothing=weights.label_smoothing,
                 synonym_similarity=weights.synonym_similarity,
             )
+        if weights.contrastive:
+            first = self._place.rank * len(rows)
+            terms["contrastive"] = weights.contrastive * contrastive(
+                gather(embeddings, self._place),
+                gather(rows, self._place),
+                slice(first, first + len(rows)),
+                candidates,
+                self.scale.exp().clamp(max=weights.largest_scale),
+                synonym_similarity=weights.synonym_similarity,
+            )
         return terms
 
 
@@ -212,6 +242,7 @@ def term_names(config: TrainConfig) -> list[str]:
         "mse": weights.mse,
         "cosine": weights.cosine,
         "cross_entropy": weights.cross_entropy,
+        "contrastive": weights.contrastive,
         "distillation": weights.distillation if config.word_head else 0.0,
     }
     return [name for name, weight in named.items() if weight]
