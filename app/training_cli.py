@@ -22,14 +22,23 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of torch; 0 leaves it to torch.")]
 Preset = Annotated[str, typer.Option(help="Preset by name, or a .toml file.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")]
-Init = Annotated[str | None, typer.Option(help="scratch, imagenet, or a checkpoint's directory.")]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        help="scratch, imagenet, R2Plus1D_18_Weights.KINETICS400_V1 or a file of such weights, a "
+        "checkpoint's directory, or a CLIP or SigLIP by folder or Hub id."
+    ),
+]
 Precision = Annotated[
     str | None,
     typer.Option(help="fp32, bf16, or probe for the faster one. Instead of the preset's."),
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that read ahead, for each trainer.")]
 TextModel = Annotated[
-    str | None, typer.Option(help="sentence-transformers model by name or folder.")
+    str | None,
+    typer.Option(
+        help="sentence-transformers model by name or folder, or a text file of word vectors."
+    ),
 ]
 DroppedOverlap = Annotated[
     str | None,

@@ -79,7 +79,7 @@ def test_compare_writes_its_page(world: Path) -> None:
         (("compare", "--split", "nowhere.toml"), "nowhere.toml is no split"),
         (("train", "--held-out", "nowhere.toml"), "nowhere.toml is no split"),
         (("train", "--preset", "huge"), "no preset 'huge'; there are"),
-        (("train", "--init", "nowhere"), "nowhere is no checkpoint"),
+        (("train", "--init", "nowhere"), "nowhere is not a directory"),
         (("train", "--text-model", "/nowhere/model"), "/nowhere/model"),
     ],
 )

@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from string import Template
 
 from model.checkpoint import CheckpointConfig
+from model.text_source import CARRIED
+from model.training.start import names_torchvision
 from model.training.texts import HeldOut
 
 _CARD = Template("""\
 ---
-license: apache-2.0
-library_name: kinolex
+${licence}library_name: kinolex
 pipeline_tag: video-classification
 tags: [zero-shot, open-vocabulary, video]
 ---
 
 # $model_id
 
-Maps short clips of video to the space of $text_model's sentence embeddings, so that a video can
+Maps short clips of video to the space of $text_model, so that a video can
 be matched with any action named in words. $frames frames per video at $side px.
 
 ## Made by
@@ -26,9 +27,7 @@ be matched with any action named in words. $frames frames per video at $side px.
 $steps steps over $samples samples of: $sources.
 
 The text and the pictures' sources are described in `docs/data.md`. Most of the pictures carry no
-licence of their own and were used for training only; none is contained here. The backbone started
-from EfficientNet-Lite weights (ImageNet, Apache-2.0), so that "unseen" below means unseen in this
-training; ImageNet's 1,000 nouns had been seen by the backbone.
+licence of their own and were used for training only; none is contained here. $origin
 
 ## Measured
 
@@ -49,6 +48,24 @@ Interactions between people, dark scenes and falls are weak. Scores are calibrat
 validation classes above and drift on footage unlike it.
 """)
 
+_ORIGINS = {
+    "scratch": """Its weights were random at
+the start.""",
+    "imagenet": """The backbone started
+from EfficientNet-Lite weights (ImageNet, Apache-2.0), so that "unseen" below means unseen in this
+training; ImageNet's 1,000 nouns had been seen by the backbone.""",
+    "torchvision": """The backbone started
+from torchvision's R(2+1)D-18, which was trained to tell the 400 classes of Kinetics apart: what
+overlaps with those is not unseen below.""",
+    "tower": """The network started
+from an image-text model, whose licence holds for it, too. Its pretraining saw pictures and texts
+that nobody kept apart from the classes below: this is not zero-shot in the sense of Brattoli et al.
+(CVPR 2020, equation 3).""",
+    "checkpoint": """The network started
+from another checkpoint: what that one had seen is not unseen below.""",
+}
+_OURS = ("scratch", "imagenet")
+
 
 def model_card(
     config: CheckpointConfig, held_out: HeldOut, sources: Sequence[str], samples: int
@@ -56,6 +73,7 @@ def model_card(
     """The README.md of a checkpoint; figures come from `config.provenance`."""
     provenance = config.provenance
     figures = provenance["figures"]
+    origin = _origin(config)
     rows = [
         f"| {name} ({values['classes']}) | {values['samples']} "
         f"| {_percent(values['calibrated_top1'])} | {_percent(values['calibrated_top5'])} "
@@ -64,7 +82,9 @@ def model_card(
     ]
     return _CARD.substitute(
         model_id=config.model_id,
-        text_model=config.text.model,
+        licence="license: apache-2.0\n" if origin in _OURS else "",
+        text_model=_text_model(config.text.model),
+        origin=_ORIGINS[origin],
         frames=config.sampling.clips * config.sampling.frames_per_clip,
         side=config.preprocess.crop_side,
         command=provenance["command"],
@@ -75,6 +95,20 @@ def model_card(
         test=", ".join(held_out.test) or "none",
         validation=", ".join(held_out.validation) or "none",
     )
+
+
+def _origin(config: CheckpointConfig) -> str:
+    """Which of `_ORIGINS` the run's first weights had."""
+    init = str(config.provenance["run"]["init"])
+    if init in _OURS:
+        return init
+    if config.encoder.tower is not None:
+        return "tower"
+    return "torchvision" if names_torchvision(init) else "checkpoint"
+
+
+def _text_model(name: str) -> str:
+    return "the text model in `text/`" if name == CARRIED else f"{name}'s sentence embeddings"
 
 
 def _percent(figure: Sequence[float]) -> str:

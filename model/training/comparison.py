@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.text import DEFAULT_TEXT_MODEL, SentenceTextEncoder, TextEncoder
+from model.text import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text_source import load_text_encoder
 from model.training.baselines import ARMS, compare, readable
 from model.training.comparison_report import write_comparison
 from model.training.config import TrainConfig
@@ -12,6 +13,7 @@ from model.training.fold import Settings
 from model.training.growth import GrowthPoint, distances_to_training, grow
 from model.training.manifest import Sample, read_manifest
 from model.training.problem import Problem, RememberingText, class_folds, pose
+from model.training.start import adopt
 from model.training.texts import HeldOut, read_held_out
 
 LEARNED = "E"
@@ -57,9 +59,9 @@ def run_comparison(
     be read are left out of all arms alike. Raises what `compare` raises, and ManifestError.
     """
     every = [sample for manifest in manifests for sample in read_manifest(manifest)]
-    text = RememberingText(
-        text or SentenceTextEncoder(text_model or DEFAULT_TEXT_MODEL, device=settings.device)
-    )
+    config, own_text_model = adopt(config, settings.out)
+    text_model = text_model or own_text_model or DEFAULT_TEXT_MODEL
+    text = RememberingText(text or load_text_encoder(text_model, device=settings.device))
     config = replace(config, dim=text.dim)
     splits = _splits(config, every, question or Question())
     comparison = compare(config, every, splits, text, settings, arms=arms, seeds=seeds)

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from model.encoder import EncoderConfig, NetworkName
 from model.preprocess import PreprocessConfig
 from model.sampling import SamplingConfig
+from model.vision_tower import TowerConfig
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -92,6 +93,7 @@ class BatchConfig:
 class TrainConfig:
     """A whole run; `model_id` names the checkpoint that comes out.
 
+    `init` is what `model.training.start` and `initial` know; `tower` comes from there.
     `centred` takes the mean of the labels' vectors off them; `descriptions` is the path of a table
     with columns `label` and `description` (several rows of one label are averaged), which join the
     templates in a label's vector. `precision` is that of the network's forward and backward pass,
@@ -110,6 +112,7 @@ class TrainConfig:
     init: str = "scratch"
     shift_fraction: float = 0.0
     word_head: bool = False
+    tower: TowerConfig | None = None
     templates: tuple[str, ...] = ("{}",)
     held_out: str = ""
     seed: int = 0
@@ -123,7 +126,11 @@ class TrainConfig:
     def encoder(self) -> EncoderConfig:
         """The network to build."""
         return EncoderConfig(
-            self.network, self.dim, self.shift_fraction, 1000 if self.word_head else 0
+            self.network,
+            self.dim,
+            self.shift_fraction,
+            1000 if self.word_head else 0,
+            self.tower,
         )
 
 
@@ -162,9 +169,12 @@ def from_document(document: dict[str, Any]) -> TrainConfig:
         "objective": ObjectiveConfig,
         "optimiser": OptimiserConfig,
         "batch": BatchConfig,
+        "tower": TowerConfig,
     }
     values = {
-        key: _build(sections[key], value) if key in sections else _frozen(value)
+        key: _build(sections[key], value)
+        if key in sections and value is not None
+        else _frozen(value)
         for key, value in document.items()
     }
     return _build(TrainConfig, values)  # type: ignore[no-any-return]  # built from a type value

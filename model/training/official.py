@@ -143,7 +143,7 @@ def read_official(file: Path) -> Mapping[str, Any]:
         with torch.serialization.safe_globals(allowed):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no more is known"
+        reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{file} is no checkpoint of the official code: {reason}") from error
     if not isinstance(content, Mapping) or content.keys() != _HOLDS:
         found = sorted(map(str, content)) if isinstance(content, Mapping) else type(content)

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from model.text import DEFAULT_TEXT_MODEL, SentenceTextEncoder, TextEncoder
+from model.text import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text_source import load_text_encoder
 from model.training.config import TrainConfig
 from model.training.manifest import EVALUATION_SPLITS, Sample, read_manifest
 from model.training.review import review, texts_to_drop, without_texts
 from model.training.ship import ship
+from model.training.start import adopt
 from model.training.texts import HeldOut, read_held_out
 from model.training.train import train
 
@@ -40,8 +42,9 @@ def run(
     """
     every = [sample for manifest in manifests for sample in read_manifest(manifest)]
     held_out = read_held_out(config.held_out)
-    text_model = text_model or DEFAULT_TEXT_MODEL
-    text = text or SentenceTextEncoder(text_model, device=device)
+    config, own_text_model = adopt(config, out)
+    text_model = text_model or own_text_model or DEFAULT_TEXT_MODEL
+    text = text or load_text_encoder(text_model, device=device)
     config = replace(config, dim=text.dim)
     samples = [sample for sample in every if sample.split not in EVALUATION_SPLITS]
     if held_out.names:

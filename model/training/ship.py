@@ -19,6 +19,7 @@ from model.checkpoint import (
 from model.encoder import Network
 from model.tagger import Tagger
 from model.text import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text_source import carry_text_model
 from model.training.calibrate import draw_bank, fit
 from model.training.card import model_card
 from model.training.config import TrainConfig, as_document
@@ -87,7 +88,9 @@ def ship(
         encoder=config.encoder,
         sampling=config.sampling,
         preprocess=config.preprocess,
-        text=TextConfig(text_model, text.model_hash, config.templates),
+        text=TextConfig(
+            carry_text_model(text_model, text, directory), text.model_hash, config.templates
+        ),
         calibration=calibration,
         provenance={"command": command, "steps": trained.steps, "run": as_document(config)},
     )
