@@ -74,7 +74,7 @@ $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.serves
-	$(INSTALL) --editable '.[dev,train,postgres,tensorboard]'
+	$(INSTALL) --editable '.[dev,otel,train,postgres,tensorboard]'
 	@touch $@
 
 $(VENV)/.benches: $(VENV)/.serves

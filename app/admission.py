@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
@@ -23,12 +23,20 @@ class Admission:
 
     A request is let in before its body is read, so that refusing costs nothing. It then takes
     turns: one for a whole video, one for each group of windows of a long one, so that a film of
-    four hours does not keep short videos waiting.
+    four hours does not keep short videos waiting. `on_change` is told how many upload, wait and
+    work.
     """
 
     def __init__(
-        self, *, places: int, queue_size: int, max_uploads: int, longest_wait_seconds: float
+        self,
+        *,
+        places: int,
+        queue_size: int,
+        max_uploads: int,
+        longest_wait_seconds: float,
+        on_change: Callable[[int, int, int], None] = lambda uploading, waiting, working: None,
     ) -> None:
+        self._on_change = on_change
         self._places = places
         self._queue_size = queue_size
         self._max_uploads = max_uploads
@@ -66,10 +74,12 @@ class Admission:
             raise self._overloaded(f"{self._uploading} uploads are coming in")
         self._refuse_when_late(self._longest_wait_seconds)
         self._uploading += 1
+        self._tell()
         try:
             yield
         finally:
             self._uploading -= 1
+            self._tell()
 
     @asynccontextmanager
     async def turn(
@@ -84,11 +94,13 @@ class Admission:
             self._refuse_when_late(within_seconds)
         with watch.stage("queue"):
             await self._acquire()
+        self._tell()
         started = time.monotonic()
         try:
             yield
         finally:
             self._working.release()
+            self._tell()
             self._turn_seconds += _NEWEST * (time.monotonic() - started - self._turn_seconds)
 
     async def _acquire(self) -> None:
@@ -96,10 +108,16 @@ class Admission:
             self._working.acquire_nowait()
         except anyio.WouldBlock:
             self._waiting += 1
+            self._tell()
             try:
                 await self._working.acquire()
             finally:
                 self._waiting -= 1
+                self._tell()
+
+    def _tell(self) -> None:
+        busy = self._places - self._working.value
+        self._on_change(self._uploading, self._waiting, busy)
 
     def _refuse_when_late(self, within_seconds: float) -> None:
         expected = self.wait_seconds + self._turn_seconds

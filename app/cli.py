@@ -71,9 +71,19 @@ def serve(
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Server processes.")] = None,
 ) -> None:
     """Start the service; everything else is configured by KINOLEX_ variables."""
+    import shutil
+
     import uvicorn
 
+    from app.settings import share_metrics
+
     settings = read_settings()
+    workers = workers or settings.workers
+    if workers > 1:
+        # numbers of an earlier run would be added to those of this one
+        shutil.rmtree(settings.metrics_dir, ignore_errors=True)
+        settings.metrics_dir.mkdir(parents=True)
+        share_metrics(settings.metrics_dir)
     host, port = host or settings.host, port or settings.port
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
@@ -84,7 +94,7 @@ def serve(
         factory=True,
         host=host,
         port=port,
-        workers=workers or settings.workers,
+        workers=workers,
         log_level=settings.log_level,
         access_log=False,
         server_header=False,

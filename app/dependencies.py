@@ -6,6 +6,7 @@ import anyio
 from fastapi import Depends, Request
 
 from app.admission import Admission
+from app.metrics import Metrics
 from app.service import TaggingService
 from app.settings import Settings
 from app.store import LabelStore
@@ -21,6 +22,7 @@ class State(TypedDict):
     store: LabelStore
     admission: Admission
     service: TaggingService
+    metrics: Metrics
     warm: anyio.Event
 
 
@@ -53,6 +55,10 @@ def _service(request: Request) -> TaggingService:
     return _state(request)["service"]
 
 
+def _metrics(request: Request) -> Metrics:
+    return _state(request)["metrics"]
+
+
 def _is_warm(request: Request) -> bool:
     return _state(request)["warm"].is_set()
 
@@ -70,6 +76,7 @@ TaggerDep = Annotated[Tagger, Depends(_tagger)]
 StoreDep = Annotated[LabelStore, Depends(_store)]
 AdmissionDep = Annotated[Admission, Depends(_admission)]
 ServiceDep = Annotated[TaggingService, Depends(_service)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
 IsWarmDep = Annotated[bool, Depends(_is_warm)]
 RequestIdDep = Annotated[str, Depends(_request_id)]
 StopwatchDep = Annotated[Stopwatch, Depends(_stopwatch)]

@@ -134,6 +134,12 @@ class DeadlineExceeded(ServiceError):
     code = "deadline_exceeded"
 
 
+class TracingNotInstalled(ServiceError):
+    """An endpoint for traces, but no OpenTelemetry; told when the service starts."""
+
+    code = "tracing_not_installed"
+
+
 class StorageFull(ServiceError):
     """No room for the upload."""
 

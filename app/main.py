@@ -17,28 +17,39 @@ from app.admission import Admission
 from app.body_limits import BodyLimit, EarlyAnswer
 from app.decode_pool import DecodePool
 from app.dependencies import State
+from app.metrics import Metrics
 from app.problems import PROBLEM_RESPONSE, install_problems
 from app.routes import classify, embed, examples, labels, system
 from app.security import OriginGuard
 from app.service import TaggingService
-from app.settings import Settings, unknown_variables
+from app.settings import Settings, metrics_folder, unknown_variables
 from app.store import LabelStore
 from app.telemetry import RequestLog, make_logger
+from app.tracing import Tracing
 from model import CheckpointError, KinolexError, Tagger, VideoLimits, load_checkpoint
 
 
-def create_app(settings: Settings | None = None, *, tagger: Tagger | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    tagger: Tagger | None = None,
+    tracing: Tracing | None = None,
+) -> FastAPI:
     """The service. Without `settings` they come from the environment; without `tagger` the
-    checkpoint is loaded when the app starts.
+    checkpoint is loaded when the app starts; without `tracing` traces go where the settings say.
     """
     settings = settings or Settings()
     log = make_logger(settings.log_level, settings.log_format)
+    metrics = Metrics(metrics_folder())
+    if tracing is None and settings.otlp_endpoint:
+        tracing = Tracing.to_endpoint(settings.otlp_endpoint)
     app = FastAPI(
         title="Kinolex",
         description="Names what happens in a video, in words you choose, without retraining.",
         version=version("kinolex"),
-        lifespan=_lifespan(settings, tagger, log),
+        lifespan=_lifespan(settings, tagger, log, metrics, tracing),
         responses={"default": PROBLEM_RESPONSE},
+        **({"telemetry": tracing.fastapi_settings} if tracing else {}),
     )
     install_problems(app)
     app.include_router(classify.router)
@@ -69,16 +80,23 @@ def create_app(settings: Settings | None = None, *, tagger: Tagger | None = None
         allowed_origins=settings.allowed_origins,
     )
     app.add_middleware(EarlyAnswer)
-    app.add_middleware(RequestLog, log=log, quiet_paths=system.PROBE_PATHS)
+    app.add_middleware(
+        RequestLog, log=log, metrics=metrics, tracing=tracing, quiet_paths=system.PROBE_PATHS
+    )
     return app
 
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, log: FilteringBoundLogger, tagger: Tagger | None = None
+    settings: Settings,
+    log: FilteringBoundLogger,
+    tagger: Tagger | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncGenerator[State]:
     """Everything that answers questions, without HTTP; closed in reverse order."""
+    metrics = metrics or Metrics()
     async with AsyncExitStack() as stack:
+        stack.callback(metrics.close)
         if tagger is None:
             tagger = await to_thread.run_sync(_load_tagger, settings, log)
         open_store = partial(LabelStore.open, max_labels=settings.max_labels)
@@ -103,6 +121,7 @@ async def open_service(
             queue_size=settings.queue_size,
             max_uploads=settings.max_uploads,
             longest_wait_seconds=settings.request_timeout_seconds,
+            on_change=metrics.note_load,
         )
         service = TaggingService(
             settings=settings, tagger=tagger, store=store, pool=pool, admission=admission
@@ -113,23 +132,34 @@ async def open_service(
             store=store,
             admission=admission,
             service=service,
+            metrics=metrics,
             warm=anyio.Event(),
         )
 
 
 def _lifespan(
-    settings: Settings, tagger: Tagger | None, log: FilteringBoundLogger
+    settings: Settings,
+    tagger: Tagger | None,
+    log: FilteringBoundLogger,
+    metrics: Metrics,
+    tracing: Tracing | None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Any]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
         for sentence in unknown_variables():
             log.warning("unknown_variable", detail=sentence)
         try:
-            async with open_service(settings, log, tagger) as state, _warming(state, log):
+            async with (
+                open_service(settings, log, tagger, metrics) as state,
+                _warming(state, log),
+            ):
                 yield state
         except KinolexError as error:
             log.error("start_failed", code=error.code, detail=str(error))
             raise
+        finally:
+            if tracing is not None:
+                await to_thread.run_sync(tracing.close)
 
     return lifespan
 

@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "KINOLEX_"
 MIB = 1024**2
+# The name is prometheus-client's, which looks at it when it is imported.
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -70,6 +72,12 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
         description="Form of the log; `auto` is for people on a terminal, else JSON lines.",
+    )
+
+    otlp_endpoint: str = Field(
+        default="",
+        description="OpenTelemetry collector that is sent traces over HTTP, such as "
+        "`http://127.0.0.1:4318`; empty: no traces. Needs `pip install 'kinolex[otel]'`.",
     )
 
     max_upload_bytes: int = Field(
@@ -182,9 +190,25 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def metrics_dir(self) -> Path:
+        """Where several server processes keep their numbers for `/metrics`."""
+        return self.data_dir / "metrics"
+
+    @property
     def store_url(self) -> str:
         """The label store's URL, from `database_url` or the data folder."""
         return self.database_url or f"sqlite:///{self.data_dir / 'labels.sqlite'}"
+
+
+def share_metrics(folder: Path) -> None:
+    """Tells the server processes started from here on to keep their numbers in one folder."""
+    os.environ[_METRICS_FOLDER] = str(folder)
+
+
+def metrics_folder() -> Path | None:
+    """The folder in which server processes share their numbers; None for one that is alone."""
+    folder = os.environ.get(_METRICS_FOLDER)
+    return Path(folder) if folder else None
 
 
 def unknown_variables() -> list[str]:

@@ -14,11 +14,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from app.metrics import Metrics
 from app.problems import internal_problem
+from app.tracing import Tracing
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # what proxies log for a client that hung up; it is never sent
 _CLIENT_GONE = 499
+# A film has hundreds of turns; a trace needs no more of them.
+_MOST_INTERVALS = 500
 
 
 def make_logger(
@@ -48,20 +52,28 @@ def make_logger(
 
 
 class Stopwatch:
-    """Seconds spent in each stage of one request, in the order in which stages began."""
+    """Seconds spent in each stage of one request, in the order in which stages began.
+
+    `intervals` are the first few hundred stays in a stage with begin and end, in nanoseconds of
+    the wall clock.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.intervals: list[tuple[str, int, int]] = []
 
     @contextmanager
     def stage(self, name: str) -> Generator[None]:
         """Adds the block's time to a stage."""
-        started = time.perf_counter()
+        began, started = time.time_ns(), time.perf_counter()
         self.seconds.setdefault(name, 0.0)
         try:
             yield
         finally:
-            self.seconds[name] += time.perf_counter() - started
+            spent = time.perf_counter() - started
+            self.seconds[name] += spent
+            if len(self.intervals) < _MOST_INTERVALS:
+                self.intervals.append((name, began, began + round(spent * 1e9)))
 
     def server_timing(self) -> str:
         """The value of a Server-Timing header (milliseconds)."""
@@ -69,17 +81,26 @@ class Stopwatch:
 
 
 class RequestLog:
-    """Gives each request an id and a stopwatch, logs it, and turns what nobody expected into 500.
+    """Gives each request an id and a stopwatch, logs and counts it, and turns what nobody
+    expected into 500.
 
     Logs the route and never the query, a header or a file's name: they are the caller's. Answers
     of `quiet_paths`, which are asked every few seconds for years, are logged as debug.
     """
 
     def __init__(
-        self, app: ASGIApp, *, log: FilteringBoundLogger, quiet_paths: Collection[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        log: FilteringBoundLogger,
+        metrics: Metrics,
+        tracing: Tracing | None = None,
+        quiet_paths: Collection[str] = (),
     ) -> None:
         self._app = app
         self._log = log
+        self._metrics = metrics
+        self._tracing = tracing
         self._quiet_paths = frozenset(quiet_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,6 +132,9 @@ class RequestLog:
             await send(message)
 
         started = time.perf_counter()
+        self._metrics.begin_request()
+        if self._tracing is not None:
+            self._tracing.begin_request(request_id)
         try:
             await self._app(scope, receive, answer)
         except ClientDisconnect:
@@ -121,14 +145,19 @@ class RequestLog:
                 raise
             await internal_problem(request)(scope, receive, answer)
         finally:
-            route = scope.get("route")
+            route = getattr(scope.get("route"), "path", None)
+            code = getattr(request.state, "problem_code", None)
+            seconds = time.perf_counter() - started
+            self._metrics.end_request(scope["method"], route, status, code, seconds, watch.seconds)
+            if self._tracing is not None:
+                self._tracing.end_request(watch.intervals)
             say = log.debug if scope["path"] in self._quiet_paths else log.info
             say(
                 "request",
                 method=scope["method"],
-                route=getattr(route, "path", None),
+                route=route,
                 status=status,
-                code=getattr(request.state, "problem_code", None),
-                seconds=round(time.perf_counter() - started, 4),
+                code=code,
+                seconds=round(seconds, 4),
                 stages={name: round(s, 4) for name, s in watch.seconds.items()},
             )

@@ -14,12 +14,13 @@ from starlette.testclient import TestClient
 
 import app
 from app.errors import KINDS, InvalidParameter, Overloaded
+from app.metrics import Metrics
 from app.problems import install_problems
 from app.telemetry import RequestLog, make_logger
 from model import KinolexError
 
 # Raised at start only, or the base of others: no request meets them.
-START_ONLY = {"kinolex_error", "checkpoint_error", "store_mismatch"}
+START_ONLY = {"tracing_not_installed", "kinolex_error", "checkpoint_error", "store_mismatch"}
 
 
 class Body(BaseModel):
@@ -29,7 +30,7 @@ class Body(BaseModel):
 
 def client_of(service: FastAPI, log: io.StringIO) -> TestClient:
     install_problems(service)
-    service.add_middleware(RequestLog, log=make_logger("error", "json", log))
+    service.add_middleware(RequestLog, log=make_logger("error", "json", log), metrics=Metrics())
     return TestClient(service)
 
 

@@ -1,18 +1,22 @@
 """What runs here: health, readiness, the model, and the page."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import FileResponse
+from anyio import to_thread
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.responses import Response
 
-from app.dependencies import IsWarmDep, TaggerDep
+from app.dependencies import IsWarmDep, MetricsDep, StoreDep, TaggerDep
 from app.errors import NotReady
 from app.schemas import RunningModel, Status
+from app.store import DEFAULT_SET, StoreUnavailable
 
 router = APIRouter(tags=["system"])
 
-PROBE_PATHS = ("/healthz", "/readyz")
+PROBE_PATHS = ("/healthz", "/readyz", "/metrics")
 WEB = Path(__file__).parent.parent / "web"
 
 # The page loads its own files only, plays a video that the visitor chose, and is in nobody's frame.
@@ -59,6 +63,18 @@ async def readyz(is_warm: IsWarmDep) -> Status:
     if not is_warm:
         raise NotReady("the first inference is running")
     return Status()
+
+
+@router.get("/metrics", summary="Numbers for Prometheus", response_class=PlainTextResponse)
+async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -> Response:
+    """Requests, refusals, times of stages, queue and label set, in Prometheus's text format."""
+    # numbers are wanted most when something is down
+    with suppress(StoreUnavailable):
+        state = await to_thread.run_sync(store.state, DEFAULT_SET)
+        metrics.note_labels(state.name, state.revision, state.size)
+    accept = request.headers.get("accept", "")
+    page, content_type = await to_thread.run_sync(metrics.page, accept)
+    return Response(page, headers={"Content-Type": content_type})
 
 
 @router.get("/model", summary="Which checkpoint answers?")

@@ -1,0 +1,75 @@
+"""Optional OpenTelemetry: a span for each request, made by FastAPI, and one for each stage in it.
+
+Only with an endpoint, and only then is the SDK loaded (`pip install 'kinolex[otel]'`).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from app.errors import TracingNotInstalled
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+_TRACES_PATH = "/v1/traces"
+
+
+class Tracing:
+    """Hands spans to an exporter in the background; `close` sends the last ones."""
+
+    def __init__(self, provider: "TracerProvider") -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("kinolex")
+
+    @classmethod
+    def to_endpoint(cls, endpoint: str) -> "Tracing":
+        """Spans go to an OTLP collector over HTTP. Raises TracingNotInstalled."""
+        try:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        except ImportError as error:
+            raise TracingNotInstalled(
+                "KINOLEX_OTLP_ENDPOINT needs OpenTelemetry: pip install 'kinolex[otel]'"
+            ) from error
+        address = endpoint.rstrip("/")
+        if not address.endswith(_TRACES_PATH):
+            address += _TRACES_PATH
+        return cls.to_exporter(OTLPSpanExporter(endpoint=address))
+
+    @classmethod
+    def to_exporter(cls, exporter: "SpanExporter") -> "Tracing":
+        """Spans go to this exporter."""
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        provider = TracerProvider(resource=Resource.create({"service.name": "kinolex"}))
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        return cls(provider)
+
+    @property
+    def fastapi_settings(self) -> dict[str, Any]:
+        """What `FastAPI(telemetry=...)` is told: spans of requests, nothing else."""
+        return {
+            "tracer_provider": self._provider,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+        }
+
+    def begin_request(self, request_id: str) -> None:
+        """Marks the request's span with its id, and takes the query off: it is the caller's."""
+        from opentelemetry import trace
+
+        span = trace.get_current_span()
+        span.set_attribute("kinolex.request_id", request_id)
+        span.set_attribute("url.query", "")
+
+    def end_request(self, intervals: Sequence[tuple[str, int, int]]) -> None:
+        """Spans for stages (name, begin, end; nanoseconds) under that of the request."""
+        for stage, start, end in intervals:
+            self._tracer.start_span(stage, start_time=start).end(end)
+
+    def close(self) -> None:
+        """Sends what is left; may block for a few seconds."""
+        self._provider.shutdown()
