@@ -49,7 +49,7 @@ def create_app(
         version=version("kinolex"),
         lifespan=_lifespan(settings, tagger, log, metrics, tracing),
         responses={"default": PROBLEM_RESPONSE},
-        **({"telemetry": tracing.fastapi_settings} if tracing else {}),
+        telemetry=tracing.fastapi_settings if tracing else None,
     )
     install_problems(app)
     app.include_router(classify.router)

@@ -4,7 +4,9 @@ Only with an endpoint, and only then is the SDK loaded (`pip install 'kinolex[ot
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fastapi.telemetry import TelemetryConfig
 
 from app.errors import TracingNotInstalled
 
@@ -48,7 +50,7 @@ class Tracing:
         return cls(provider)
 
     @property
-    def fastapi_settings(self) -> dict[str, Any]:
+    def fastapi_settings(self) -> TelemetryConfig:
         """What `FastAPI(telemetry=...)` is told: spans of requests, nothing else."""
         return {
             "tracer_provider": self._provider,

@@ -1,6 +1,7 @@
 """The page, as a person uses it: a real browser on a real server, a tagger that knows colours."""
 
 import base64
+import math
 import re
 import shutil
 import threading
@@ -68,13 +69,19 @@ def browser() -> "Iterator[Browser]":
 
 
 class PatientEncoder(ColourEncoder):
-    """Knows colours, and waits with each answer for a sign."""
+    """Knows colours; waits with each answer for a sign, and after some windows for another."""
 
     def __init__(self) -> None:
         self.sign = threading.Event()
+        self.more = threading.Event()
+        self.stop_after: float = math.inf
+        self._seen = 0
 
     def encode(self, pixels: "torch.Tensor") -> npt.NDArray[np.float32]:
         self.sign.wait()
+        self._seen += len(pixels)
+        if self._seen > self.stop_after:
+            self.more.wait()
         return super().encode(pixels)
 
 
@@ -300,6 +307,33 @@ def test_a_question_can_be_cancelled_and_asked_again(
         encoder.sign.set()
     page.get_by_role("button", name="Tag", exact=True).click()
     assert labels_of_tags(page)
+
+
+@pytest.mark.browser
+def test_the_timeline_grows_while_the_service_works(
+    open_page: "Callable[..., Page]", tmp_path: Path
+) -> None:
+    # eleven windows: the service tells of eight, and then of the rest
+    film = tmp_path / "film.mp4"
+    write_clip(film, seconds_colours=["red"] * 12 + ["blue"] * 12)
+    encoder = PatientEncoder()
+    encoder.sign.set()
+    encoder.stop_after = 1 + 8
+    page = open_page(tagger=sure_tagger(encoder))
+    page.fill("#only", "red, blue")
+    drop(page, film)
+    try:
+        page.get_by_text("Looking at the video: 73 %").wait_for()
+        assert page.locator(".growing .lane-name").all_inner_texts() == ["blue", "red"]
+        assert page.locator("#progress").evaluate("(bar) => bar.value") == pytest.approx(8 / 11)
+        ahead = page.locator(".ahead").evaluate("(part) => part.style.getPropertyValue('--at')")
+        assert float(ahead) == pytest.approx(18 / 24, abs=0.01)
+        assert page.locator(".tags").count() == 0
+    finally:
+        encoder.more.set()
+    assert set(labels_of_tags(page)) == {"red", "blue"}
+    assert page.locator(".growing, .ahead").count() == 0
+    page.get_by_role("button", name=re.compile("^blue, 1[02].0 s to 24.0 s")).wait_for()
 
 
 @pytest.mark.browser

@@ -20,6 +20,10 @@ function refusal(status, text, retryAfter) {
   } catch {
     // A proxy in between answers in its own format: the status is all that is known.
   }
+  return refusalOf(problem, status, retryAfter);
+}
+
+function refusalOf(problem, status = problem.status, retryAfter = null) {
   return new Refusal({
     title: problem.title ?? `The service refused the request (${status})`,
     detail: problem.detail,
@@ -36,6 +40,20 @@ function parsed(text) {
   } catch {
     throw new Refusal({ title: "The answer could not be read", detail: "It is not JSON." });
   }
+}
+
+// Hands on each event of a text that grows, once it is whole.
+function eventReader(onEvent) {
+  let read = 0;
+  return (text) => {
+    for (let end = text.indexOf("\n\n", read); end >= 0; end = text.indexOf("\n\n", read)) {
+      const lines = text.slice(read, end).split("\n");
+      read = end + 2;
+      const field = (name) => lines.find((line) => line.startsWith(name))?.slice(name.length);
+      const data = field("data: ");
+      if (data !== undefined) onEvent(field("event: "), parsed(data));
+    }
+  };
 }
 
 async function call(path, options) {
@@ -59,10 +77,12 @@ async function call(path, options) {
  * @param {File} file
  * @param {{labels: string, segments: boolean}} question labels: separated by commas (one that holds
  *   a comma in double quotes), empty for the default set
- * @param {{signal: AbortSignal, onUpload: (share: number) => void}} progress share is 0 to 1
+ * @param {{signal: AbortSignal, onUpload: (share: number) => void,
+ *   onProgress: (progress: object) => void}} watch share is 0 to 1; progress is the data of the
+ *   service's event
  * @returns {Promise<object|null>} the answer of POST /classify; null when it was cancelled
  */
-export function classify(file, { labels, segments }, { signal, onUpload }) {
+export function classify(file, { labels, segments }, { signal, onUpload, onProgress }) {
   const form = new FormData();
   form.append("granularity", segments ? "segments" : "video");
   if (labels) {
@@ -75,14 +95,40 @@ export function classify(file, { labels, segments }, { signal, onUpload }) {
     // XMLHttpRequest, since fetch does not report how much of a body has been sent.
     const request = new XMLHttpRequest();
     let sent = false;
+    let failure = null;
+    let result = null;
+    const readEvents = eventReader((name, data) => {
+      if (name === "progress") onProgress(data);
+      else if (name === "result") result = data;
+      else if (name === "problem") failure = refusalOf(data);
+    });
     request.open("POST", "/classify");
-    request.setRequestHeader("Accept", "application/json");
+    request.setRequestHeader("Accept", segments ? "text/event-stream" : "application/json");
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) onUpload(event.loaded / event.total);
     });
     request.upload.addEventListener("load", () => {
       sent = true;
       onUpload(1);
+    });
+    function isStream() {
+      const type = request.getResponseHeader("Content-Type") ?? "";
+      return request.status === 200 && type.startsWith("text/event-stream");
+    }
+    function brokeOff() {
+      return new Refusal({
+        title: sent ? "The service did not answer" : "The upload broke off",
+        detail: sent
+          ? "It may have been stopped while it looked at the video."
+          : "The service may be down, the file may have changed, or it is over the size limit.",
+      });
+    }
+    request.addEventListener("progress", () => {
+      try {
+        if (isStream()) readEvents(request.responseText);
+      } catch (error) {
+        reject(error);
+      }
     });
     request.addEventListener("load", () => {
       if (request.status !== 200) {
@@ -91,21 +137,16 @@ export function classify(file, { labels, segments }, { signal, onUpload }) {
         return;
       }
       try {
-        resolve(parsed(request.responseText));
+        if (isStream()) readEvents(request.responseText);
+        else result = parsed(request.responseText);
       } catch (error) {
         reject(error);
+        return;
       }
+      if (result) resolve(result);
+      else reject(failure ?? brokeOff());
     });
-    request.addEventListener("error", () => {
-      reject(
-        new Refusal({
-          title: sent ? "The service did not answer" : "The upload broke off",
-          detail: sent
-            ? "It may have been stopped while it looked at the video."
-            : "The service may be down, the file may have changed, or it is over the size limit.",
-        }),
-      );
-    });
+    request.addEventListener("error", () => reject(brokeOff()));
     request.addEventListener("abort", () => resolve(null));
     signal.addEventListener("abort", () => request.abort());
     request.send(form);

@@ -53,6 +53,12 @@ function showUpload(share) {
   }
 }
 
+function showProgress({ done, total, duration, windows }) {
+  progress.value = done / total;
+  say(`Looking at the video: ${percent(done / total)}`);
+  timeline.grow(duration, windows);
+}
+
 function summary(answer, seconds) {
   const [best] = answer.tags;
   const took = `${seconds.toFixed(1)} s`;
@@ -72,9 +78,17 @@ async function ask() {
   say("Sending …");
   const began = performance.now();
   try {
-    const answer = await classify(video, question, { signal: mine.signal, onUpload: showUpload });
+    timeline.begin();
+    const answer = await classify(video, question, {
+      signal: mine.signal,
+      onUpload: showUpload,
+      onProgress: showProgress,
+    });
     if (answer === null) {
-      if (running === mine) say("Cancelled.");
+      if (running === mine) {
+        say("Cancelled.");
+        timeline.end();
+      }
       return;
     }
     drawAnswer(at("answer"), answer);

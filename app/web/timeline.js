@@ -52,6 +52,8 @@ function ruler(duration) {
 export function createTimeline(place, onSeek) {
   let duration = 0;
   let playhead = null;
+  // Windows told of while the service is at work.
+  let seen = [];
 
   function block({ label, start, end, score }) {
     const button = element("button", "span");
@@ -100,7 +102,39 @@ export function createTimeline(place, onSeek) {
   }
   place.addEventListener("keydown", onKey);
 
+  function show(lanes, look) {
+    playhead = element("div", "playhead");
+    playhead.setAttribute("aria-hidden", "true");
+    const drawn = element("div", look, ...lanes.slice(0, MOST_LANES).map(lane));
+    const over = element("div", "over", playhead);
+    drawn.append(over, ruler(duration));
+    place.replaceChildren(drawn);
+    return over;
+  }
+
   return {
+    /** Forgets the windows of an earlier question. */
+    begin() {
+      seen = [];
+    },
+    /** Draws the windows told of so far, as one label after the other comes up. */
+    grow(whole, windows) {
+      duration = whole;
+      seen.push(...windows);
+      const scores = seen.flatMap(({ tags }) => tags.map(({ score }) => score));
+      // As the service does at the end: what is weak beside the best is left out.
+      const least = Math.max(...scores) / 2;
+      const segments = seen.map(({ start, end, tags }) => {
+        return { start, end, tags: tags.filter(({ score }) => score >= least) };
+      });
+      const ahead = element("div", "ahead");
+      ahead.style.setProperty("--at", Math.min(1, seen.at(-1).end / duration));
+      show(lanesOf({ segments, tags: [] }), "lanes growing").append(ahead);
+    },
+    /** Nothing more will come: what was drawn of it stays no longer than it is true. */
+    end() {
+      if (seen.length) this.say("Not looked at to the end.");
+    },
     /** Shows words instead of an answer. */
     say(text) {
       playhead = null;
@@ -113,12 +147,7 @@ export function createTimeline(place, onSeek) {
         this.say("No label stands out at any moment.");
         return;
       }
-      playhead = element("div", "playhead");
-      playhead.setAttribute("aria-hidden", "true");
-      const look = answer.unknown.is_unknown ? "lanes faint" : "lanes";
-      const drawn = element("div", look, ...lanes.slice(0, MOST_LANES).map(lane));
-      drawn.append(element("div", "over", playhead), ruler(duration));
-      place.replaceChildren(drawn);
+      show(lanes, answer.unknown.is_unknown ? "lanes faint" : "lanes");
       const left = lanes.length - MOST_LANES;
       if (left > 0) place.append(element("p", "note", `Labels left out, weaker ones: ${left}.`));
       place.querySelector(".span").tabIndex = 0;
