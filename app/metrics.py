@@ -2,7 +2,7 @@
 
 A registry per app, so that two apps can live in one process. Where several processes serve one
 port, any of them may be asked: they then keep their numbers in files of one folder, and each
-answers for all (https://prometheus.github.io/client_python/multiprocess/).
+answers for all (prometheus-client's multiprocess mode).
 """
 
 import os
