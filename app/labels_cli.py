@@ -1,8 +1,11 @@
 """`kinolex labels`: works on the database itself; a running service sees each change."""
 
+import hashlib
+import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -16,10 +19,18 @@ from rich.text import Text
 
 from app.cli import read_settings
 from app.errors import InvalidParameter
-from app.label_fields import LabelFields, new_labels
+from app.label_fields import LabelFields, fields_of, new_labels
 from app.label_files import MEDIA_TYPES, FileFormat, read_labels, write_labels
-from app.store import DEFAULT_SET, Condition, LabelStore, NewLabel, Report, Written
-from model import KinolexError, Label, Prototypes, TextEncoder
+from app.settings import Settings
+from app.store import DEFAULT_SET, Condition, Example, LabelStore, NewLabel, Report, Written
+from model import (
+    KinolexError,
+    Label,
+    Prototypes,
+    TextEncoder,
+    VideoError,
+    example_weight,
+)
 
 if TYPE_CHECKING:
     from model import Tagger
@@ -42,15 +53,18 @@ FormatOption = Annotated[
 class _LazyTagger:
     """Loads the checkpoint when labels must be embedded."""
 
-    def __init__(self, checkpoint: str) -> None:
-        self._checkpoint = checkpoint
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
 
     @cached_property
     def _tagger(self) -> "Tagger":
         # seconds of import that reading and removing do not pay
         from model import load_checkpoint
 
-        return load_checkpoint(self._checkpoint) if self._checkpoint else load_checkpoint()
+        checkpoint, text_model = self._settings.checkpoint, self._settings.text_model
+        if checkpoint:
+            return load_checkpoint(checkpoint, text_model=text_model)
+        return load_checkpoint(text_model=text_model)
 
     @property
     def text_space(self) -> str:
@@ -75,6 +89,16 @@ class _LazyTagger:
         """The checkpoint's vectors for a label with examples."""
         return self._tagger.teach(prototypes, examples)
 
+    def example(self, video: Path) -> Example:
+        """The checkpoint's embedding of a video. Raises a VideoError that names the file."""
+        with video.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                _, embedding = self._tagger.embed(file)
+            except VideoError as error:
+                raise type(error)(f"{video}: {error}") from error
+        return Example(digest, embedding)
+
 
 @cli.command("list")
 def list_labels(
@@ -97,6 +121,31 @@ def list_labels(
     typer.echo(
         f"{table.row_count} of {state.size} in {state.name!r}, revision {state.revision}", err=True
     )
+
+
+@cli.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Label, in any spelling.")],
+    label_set: SetOption = DEFAULT_SET,
+) -> None:
+    """Print all that is stored of a label as JSON, and what it was taught by."""
+    with _store() as store:
+        _, stored = store.get(label_set, name)
+        _, examples = store.examples(label_set, name)
+    record = {
+        **fields_of(stored.new),
+        "created_at": stored.created_at.isoformat(),
+        "updated_at": stored.updated_at.isoformat(),
+        "examples": [
+            {
+                "sha256": each.sha256,
+                "created_at": each.created_at.isoformat(),
+                "model_revision": each.video_space,
+            }
+            for each in examples
+        ],
+    }
+    typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
 
 
 @cli.command()
@@ -137,6 +186,54 @@ def remove(
             _tell(store.remove(label_set, name))
 
 
+@cli.command()
+def teach(
+    name: Annotated[str, typer.Argument(help="Label, in any spelling.")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(help="Short videos that show it.", exists=True, dir_okay=False),
+    ],
+    label_set: SetOption = DEFAULT_SET,
+) -> None:
+    """Teach a label by example: blend videos that show it into what it is searched by.
+
+    Only the videos' embeddings are kept; `show` lists them, `forget` removes them.
+    """
+    source = _LazyTagger(read_settings())
+    with _store(source) as store:
+        # a label that is not there is told before the model is loaded
+        store.examples(label_set, name)
+        with _progress("looking at videos") as report:
+            examples = []
+            for done, video in enumerate(videos, start=1):
+                examples.append(source.example(video))
+                report(done, len(videos))
+        taught = store.teach(label_set, name, examples)
+    typer.echo(
+        f"{taught.added} added; {taught.examples} examples now weigh "
+        f"{example_weight(taught.examples):.2f}, the words the rest; "
+        f"{taught.state.name!r} is at revision {taught.state.revision}",
+        err=True,
+    )
+
+
+@cli.command()
+def forget(
+    name: Annotated[str, typer.Argument(help="Label, in any spelling.")],
+    sha256: Annotated[
+        str | None, typer.Argument(help="The example to remove, as `show` has it; else all.")
+    ] = None,
+    label_set: SetOption = DEFAULT_SET,
+) -> None:
+    """Remove what a label was taught by."""
+    with _store() as store:
+        taught = store.forget(label_set, name, sha256)
+    typer.echo(
+        f"{taught.removed} removed; {taught.state.name!r} is at revision {taught.state.revision}",
+        err=True,
+    )
+
+
 @cli.command("import")
 def import_labels(
     file: Annotated[
@@ -152,7 +249,7 @@ def import_labels(
     with _store() as store:
         labels = new_labels(read_labels(file, file_format or _format_of(file.name)))
         write = store.replace if replace else store.upsert
-        with _progress() as report:
+        with _progress("embedding") as report:
             written = write(label_set, labels, report=report)
         _tell(written)
 
@@ -207,10 +304,10 @@ class _Refused(KinolexError):
 
 
 @contextmanager
-def _store() -> Generator[LabelStore]:
+def _store(source: _LazyTagger | None = None) -> Generator[LabelStore]:
     """The configured store; an expected failure is one sentence and exit code 1."""
     settings = read_settings()
-    source = _LazyTagger(settings.checkpoint)
+    source = source or _LazyTagger(settings)
     try:
         store = LabelStore.open(settings.store_url, source, complete_vectors=False)
         try:
@@ -227,9 +324,9 @@ def _store() -> Generator[LabelStore]:
 
 
 @contextmanager
-def _progress() -> Generator[Report]:
+def _progress(work: str) -> Generator[Report]:
     bar = Progress(
-        TextColumn("embedding"),
+        TextColumn(work),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -237,7 +334,7 @@ def _progress() -> Generator[Report]:
         transient=True,
     )
     with bar:
-        task = bar.add_task("embedding", total=None)
+        task = bar.add_task(work, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

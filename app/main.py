@@ -188,8 +188,8 @@ async def _warming(state: State, log: FilteringBoundLogger) -> AsyncGenerator[No
 def _load_tagger(settings: Settings, log: FilteringBoundLogger) -> Tagger:
     device = _device(settings, log)
     if settings.checkpoint:
-        return load_checkpoint(settings.checkpoint, device=device)
-    return load_checkpoint(device=device)
+        return load_checkpoint(settings.checkpoint, device=device, text_model=settings.text_model)
+    return load_checkpoint(device=device, text_model=settings.text_model)
 
 
 def _device(settings: Settings, log: FilteringBoundLogger) -> str:

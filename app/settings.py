@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         default="",
         description="Checkpoint folder or Hub id; empty: the one that ships with Kinolex.",
     )
+    text_model: str = Field(
+        default="",
+        description="Text model for labels in place of the checkpoint's, by name or path; it must "
+        "have been distilled from that one. Empty: the checkpoint's own.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
         description="Where the encoder runs. `auto` takes the GPU if there is one and says so in "

@@ -32,6 +32,7 @@ from model.sampling import SamplingConfig
 from model.tagger import Tagger
 from model.text import DEFAULT_TEXT_MODEL, TextEncoder
 from model.text_source import TEXT_FOLDER, load_text_encoder
+from model.text_swap import load_text_instead
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "default_checkpoint"
 FORMAT_VERSION = 1
@@ -112,11 +113,13 @@ def load_checkpoint(
     *,
     device: str = "cpu",
     text: TextEncoder | None = None,
+    text_model: str = "",
 ) -> Tagger:
     """A Tagger from a directory or a Hugging Face Hub id.
 
-    The text model is loaded too unless `text` gives one. Raises CheckpointError when something is
-    missing, damaged, of another format version, or does not fit together.
+    The text model is loaded too unless `text` gives one; `text_model` names one that takes its
+    place, distilled from it. Raises CheckpointError when something is missing, damaged, of
+    another format version, or does not fit together.
     """
     directory = find_checkpoint(name_or_path)
     config = read_config(directory)
@@ -135,6 +138,8 @@ def load_checkpoint(
             f"text model {config.text.model} has sha256 {text.model_hash}, "
             f"the checkpoint was trained with {config.text.sha256}"
         )
+    if text_model:
+        text = load_text_instead(text_model, text)
     return Tagger(
         encoder=TorchEncoder(network, dim, device=device),
         text=text,

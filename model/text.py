@@ -225,6 +225,9 @@ class SentenceTextEncoder:
 
     def _is_splintered(self, word: str) -> bool:
         tokenizer = self._model.tokenizer
+        if not hasattr(tokenizer, "tokenize"):
+            # a static embedding's tokenizer tells no word from its pieces
+            return False
         pieces = tokenizer.tokenize(word)
         if tokenizer.unk_token in pieces or not any(sign.isalnum() for sign in word):
             return True

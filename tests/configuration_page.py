@@ -18,6 +18,20 @@ when the service starts. A `KINOLEX_` variable that is none of these is reported
 |---|---|---|
 """
 
+FOOT = """
+## Labels in other languages
+
+A checkpoint's videos were trained into the space of one text model. `KINOLEX_TEXT_MODEL` puts
+another one in its place that knows more languages, if that was distilled from the first: taught to
+give a sentence and its translations the vector that the first gives (the recipe that
+sentence-transformers has for making models multilingual). Vectors of the same length are not
+enough: `paraphrase-multilingual-MiniLM-L12-v2` has 384 numbers like `all-MiniLM-L6-v2`, the default
+checkpoint's model, but learned from `paraphrase-MiniLM-L12-v2`, and is refused. At start 20 plain
+English phrases are embedded by both models; at least 16 must be nearest to themselves, or the
+service says so and ends. Stored labels are embedded anew when the model changes, in the background
+where there are many, while replicas with the old model go on.
+"""
+
 
 def bounds(field: FieldInfo) -> str:
     """The values that are allowed, in words; empty when every value of the type is."""
@@ -50,7 +64,7 @@ def rows() -> Iterator[str]:
 
 def page() -> str:
     """The whole page."""
-    return HEAD + "\n".join(rows()) + "\n"
+    return HEAD + "\n".join(rows()) + "\n" + FOOT
 
 
 if __name__ == "__main__":

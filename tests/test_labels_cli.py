@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.labels_cli import cli
-from app.store import DEFAULT_SET, LabelStore, NewLabel
+from app.store import DEFAULT_SET, Example, LabelStore, NewLabel
 from model import Label
+from tests.clips import write_clip
 from tests.word_vectors import WordSource
 
 
@@ -93,6 +94,50 @@ def test_a_set_is_exported_in_the_form_that_the_file_is_named_after(tmp_path: Pa
     assert (tmp_path / "labels.csv").read_text().startswith("name,prompts,")
     assert (tmp_path / "labels.txt").read_text() == "juggling\nriding a horse\nrowing [boat]\n"
     assert piped.stdout.splitlines() == lines
+
+
+@pytest.mark.usefixtures("url")
+def test_help_names_every_command_and_what_it_does() -> None:
+    shown = run("--help").output
+
+    for command in (
+        "list", "show", "put", "remove", "teach", "forget", "import", "export", "sets", "copy",
+    ):  # fmt: skip
+        assert f" {command} " in shown
+    assert "by example" in run("teach", "--help").output
+
+
+def test_a_label_is_shown_with_what_it_was_taught_by_and_forgets_it(url: str) -> None:
+    store = LabelStore.open(url, WordSource(), complete_vectors=False)
+    videos = [Example(digest * 64, WordSource().video_of("balls")[0]) for digest in "ab"]
+    store.teach(DEFAULT_SET, "juggling", videos)
+    store.close()
+
+    shown = json.loads(run("show", "JUGGLING").stdout)
+    wrong = run("forget", "juggling", "c" * 64)
+
+    assert shown["name"] == "juggling"
+    assert [each["sha256"] for each in shown["examples"]] == ["a" * 64, "b" * 64]
+    assert (wrong.exit_code, "(example_not_found)" in wrong.stderr) == (1, True)
+
+
+@pytest.mark.slow
+def test_a_label_is_taught_by_videos_and_forgets_them(url: str, tmp_path: Path) -> None:
+    for colour in ("red", "green"):
+        write_clip(tmp_path / f"{colour}.mp4", seconds_colours=[colour])
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+
+    taught = run("teach", "juggling", str(tmp_path / "red.mp4"), str(tmp_path / "green.mp4"))
+    broken = run("teach", "juggling", str(tmp_path / "broken.mp4"))
+    nobody = run("teach", "nobody", str(tmp_path / "red.mp4"))
+    forgotten = run("forget", "juggling")
+
+    assert taught.exit_code == 0, taught.output
+    assert "2 added; 2 examples now weigh 0.33" in taught.stderr
+    assert "broken.mp4" in broken.stderr
+    assert "(label_not_found)" in nobody.stderr
+    assert "2 removed" in forgotten.stderr
+    assert names_in(url)
 
 
 @pytest.mark.slow
