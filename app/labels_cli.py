@@ -77,6 +77,11 @@ class _LazyTagger:
         return self._tagger.text
 
     @property
+    def typical_videos(self) -> npt.NDArray[np.float32]:
+        """The checkpoint's."""
+        return self._tagger.typical_videos
+
+    @property
     def video_space(self) -> str:
         """The checkpoint's."""
         return self._tagger.video_space

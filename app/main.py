@@ -99,9 +99,14 @@ async def open_service(
         stack.callback(metrics.close)
         if tagger is None:
             tagger = await to_thread.run_sync(_load_tagger, settings, log)
-        open_store = partial(LabelStore.open, max_labels=settings.max_labels)
+        open_store = partial(
+            LabelStore.open,
+            max_labels=settings.max_labels,
+            cache_folder=settings.data_dir / "cache",
+        )
         store = await to_thread.run_sync(open_store, settings.store_url, tagger)
         stack.callback(store.close)
+        store.follow()
         pool = await stack.enter_async_context(
             DecodePool(
                 settings.decode_workers,

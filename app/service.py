@@ -1,7 +1,7 @@
 """One question about one video, from the sealed file to the answer. No HTTP in here."""
 
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -25,7 +25,13 @@ from app.question import (
 )
 from app.sealed_file import SealedFile
 from app.settings import Settings
-from app.store import LabelSnapshot, LabelStore, RevisionNotReached
+from app.store import (
+    DEFAULT_SET,
+    LabelSnapshot,
+    LabelsNotReady,
+    LabelStore,
+    RevisionNotReached,
+)
 from app.telemetry import Stopwatch
 from app.timeline import draw_timeline
 from app.windows import cut, decode_windows, mean_embedding
@@ -125,11 +131,14 @@ class TaggingService:
         return EmbeddedVideo(info, _once(warnings), embedding)
 
     async def warm_up(self) -> None:
-        """One inference on black frames, so that no caller pays for what the first one costs."""
+        """One inference on black frames, and the default set's index: no caller pays for them."""
         sampling, side = self._tagger.sampling, self._tagger.preprocess.short_side
         count = sampling.clips * sampling.frames_per_clip
         black = FrameBatch(np.zeros((count, side, side, 3), np.uint8), np.zeros(count))
         await self._embed([black], Stopwatch())
+        # while labels are embedded for a new checkpoint, requests with labels of their own work
+        with suppress(LabelsNotReady):
+            await to_thread.run_sync(self._store.snapshot, DEFAULT_SET)
 
     async def _vocabulary(self, question: Question) -> Vocabulary:
         if question.labels:

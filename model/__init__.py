@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from model.examples import example_weight
     from model.index import Hit, LabelIndex
     from model.index_file import load_index, save_index
-    from model.label_block import Prototypes
+    from model.label_block import LabelBlock, Prototypes
     from model.preprocess import PreprocessConfig
     from model.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
     from model.segments import Span, duration_ratio, merge_windows
@@ -66,7 +66,7 @@ _HOMES = {
     "examples": ("example_weight",),
     "index": ("Hit", "LabelIndex"),
     "index_file": ("load_index", "save_index"),
-    "label_block": ("Prototypes",),
+    "label_block": ("LabelBlock", "Prototypes"),
     "preprocess": ("PreprocessConfig",),
     "sampling": ("SamplingConfig", "Window", "clip_timestamps", "plan_windows"),
     "segments": ("Span", "duration_ratio", "merge_windows"),
@@ -96,6 +96,7 @@ __all__ = [
     "KinolexError",
     "KnowsWords",
     "Label",
+    "LabelBlock",
     "LabelError",
     "LabelIndex",
     "NoFrames",

@@ -17,7 +17,6 @@ from typing import Self
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
 from model.label_block import Floats, Integers, LabelBlock, Mask, Prototypes, join
 from model.shortlist import Shortlist
@@ -72,8 +71,8 @@ class LabelIndex:
             first += len(labels)
         if len(blocks) == 1:
             return cls.of(blocks[0], None)
-        parts = [(block, mask) for block, mask in zip(blocks, _last_of_key(blocks), strict=True)]
-        base = join(parts)[0] if parts else LabelBlock.empty(dim)
+        parts = list(zip(blocks, _last_of_key(blocks), strict=True))
+        base = join(parts) if parts else LabelBlock.empty(dim)
         return cls.of(base, None)
 
     @classmethod
@@ -87,6 +86,8 @@ class LabelIndex:
     def upsert(self, items: Iterable[tuple[str, Prototypes]]) -> Self:
         """A new index with the given labels added or replaced; these keep their place."""
         labels = _by_key(items)
+        if not labels:
+            return self
         keys = [key for key, _, _ in labels]
         in_base, in_delta = self._find_in_base(keys), self.delta.find(keys)
         orders = self.next_order + np.arange(len(labels))
@@ -97,7 +98,7 @@ class LabelIndex:
             [labels[at] for at in ascending], orders[ascending].tolist(), self.dim
         )
         kept = _all_but(in_delta, len(self.delta))
-        delta, _ = join([(self.delta, kept), (added, np.ones(len(added), np.bool_))])
+        delta = join([(self.delta, kept), (added, np.ones(len(added), np.bool_))])
         return replace(
             self,
             delta=delta,
@@ -114,9 +115,11 @@ class LabelIndex:
     def remove(self, names: Iterable[str]) -> Self:
         """A new index without the given labels; unknown names are ignored."""
         keys = [label_key(name) for name in names]
+        if not keys:
+            return self
         gone = self.gone | ~_all_but(self.base.find(keys), len(self.base))
         kept = _all_but(self.delta.find(keys), len(self.delta))
-        delta = self.delta if kept.all() else join([(self.delta, kept)])[0]
+        delta = self.delta if kept.all() else join([(self.delta, kept)])
         return replace(self, delta=delta, gone=gone)
 
     def __len__(self) -> int:
@@ -143,14 +146,18 @@ class LabelIndex:
         needs_shortlist = self.shortlist is None and rows + len(self.delta.rows) > MOST_COMPARED
         return needs_shortlist or changes > max(_LEAST_CHANGES, rows * _SHARE_OF_CHANGES)
 
-    def merged(self) -> Self:
-        """The same labels in one block. Takes minutes when a shortlist must be trained."""
-        everything = np.ones(len(self.delta), np.bool_)
-        base, sources = join([(self.base, ~self.gone), (self.delta, everything)])
-        shortlist = None
-        if len(base.rows) > MOST_COMPARED:
-            shortlist = Shortlist.over(base.rows, self.shortlist, sources)
-        return self.of(base, shortlist)
+    def merged(self, queries: Floats) -> Self:
+        """The same labels in one block. Takes seconds when there are very many.
+
+        `queries` (N, dim) are embeddings such as will be searched for; there may be none.
+        """
+        base = self._one_block() if len(self.delta) or self.gone.any() else self.base
+        if len(base.rows) <= MOST_COMPARED:
+            return self.of(base, None)
+        return self.of(base, Shortlist.over(base.rows, _with_one(queries)))
+
+    def _one_block(self) -> LabelBlock:
+        return join([(self.base, ~self.gone), (self.delta, np.ones(len(self.delta), np.bool_))])
 
     def search(self, embeddings: Floats, top_k: int) -> list[list[Hit]]:
         """The `top_k` labels nearest to each of (Q, dim) unit embeddings, best first.
@@ -160,8 +167,7 @@ class LabelIndex:
         """
         if embeddings.shape[1:] != (self.dim,):
             raise ValueError(f"embeddings {embeddings.shape} are not (Q, {self.dim})")
-        queries = np.ones((len(embeddings), self.dim + 1), np.float32)
-        queries[:, :-1] = embeddings
+        queries = _with_one(embeddings)
         if top_k < 1 or not len(queries):
             return [[] for _ in queries]
         values, rows = self._nearest_of_base(queries, top_k)
@@ -175,16 +181,17 @@ class LabelIndex:
         ]
 
     def _nearest_of_base(self, queries: Floats, top_k: int) -> tuple[Floats, Integers]:
-        present = self._present if self.gone.any() else None
+        gone = self._gone_rows if self.gone.any() else None
         if self.shortlist is not None and top_k <= _MOST_SHORTLISTED:
             depth = _depth(self.base, top_k)
-            return self.shortlist.nearest(queries, self.base.rows, depth, present)
-        return _nearest(self.base, queries, top_k, present)
+            nearest = self.shortlist.nearest(queries, self.base.rows, depth, gone)
+            if nearest is not None:
+                return nearest
+        return _nearest(self.base, queries, top_k, gone)
 
     @cached_property
-    def _present(self) -> npt.NDArray[np.uint8]:
-        """The rows of `base` that are not gone, one bit each, as FAISS reads them."""
-        return np.packbits(~self.gone[self.base.label_of_row], bitorder="little")
+    def _gone_rows(self) -> Mask:
+        return self.gone[self.base.label_of_row]
 
     def _hits(self, found: Sequence[tuple[LabelBlock, Floats, Integers]], top_k: int) -> list[Hit]:
         """Labels from some rows of several blocks and their values."""
@@ -236,17 +243,23 @@ def _depth(block: LabelBlock, top_k: int) -> int:
     return min(len(block.rows), (top_k - 1) * block.most_rows + 1)
 
 
+def _with_one(embeddings: Floats) -> Floats:
+    """(Q, dim) embeddings to (Q, dim + 1) queries: a one to meet -mean / spread."""
+    return np.concatenate([embeddings, np.ones((len(embeddings), 1), np.float32)], axis=1)
+
+
 def _nearest(
-    block: LabelBlock, queries: Floats, top_k: int, present: npt.NDArray[np.uint8] | None
+    block: LabelBlock, queries: Floats, top_k: int, gone: Mask | None
 ) -> tuple[Floats, Integers]:
     """Inner products and positions of the best rows for each query, by comparing all of them."""
     shape = (len(queries), _depth(block, top_k))
     values, rows = np.empty(shape, np.float32), np.full(shape, -1, np.int64)
     if not shape[1]:
         return values, rows
-    selector = (
-        None if present is None else faiss.IDSelectorBitmap(len(present), faiss.swig_ptr(present))
-    )
+    selector = None
+    if gone is not None:
+        present = np.packbits(~gone, bitorder="little")
+        selector = faiss.IDSelectorBitmap(len(present), faiss.swig_ptr(present))
     faiss.knn_inner_product(  # type: ignore[call-arg]  # its types know no selector
         *(faiss.swig_ptr(matrix) for matrix in (queries, block.rows)),
         block.rows.shape[1],

@@ -2,7 +2,7 @@
 
 The file is eight letters with the format's version, the SHA-256 of all that follows, and then a
 JSON header and arrays. Nothing in it is code and nothing is read by FAISS: the arrays are mapped,
-so that processes on one host share the memory, and a shortlist's codes are computed again.
+so that processes on one host share the memory.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from model.shortlist import Shortlist
 _MAGIC = b"KNLXIDX1"
 _DIGEST = slice(len(_MAGIC), len(_MAGIC) + 32)
 _ALIGNMENT = 64
+_SHORTLIST = ("directions", "levels", "codes")
 # strings turned to JSON in one go, which holds up other threads
 _AT_ONCE = 10_000
 
@@ -98,9 +99,7 @@ def _arrays_of(index: LabelIndex) -> dict[str, npt.NDArray[Any]]:
     if base.texts != base.names:
         arrays["texts"] = _packed(base.texts)
     if index.shortlist is not None:
-        arrays["cells"] = index.shortlist.cells
-        arrays["centroids"] = index.shortlist.centroids
-        arrays["ranges"] = index.shortlist.ranges
+        arrays |= {name: getattr(index.shortlist, name) for name in _SHORTLIST}
     return arrays
 
 
@@ -112,10 +111,10 @@ def _index_of(arrays: Mapping[str, npt.NDArray[Any]]) -> LabelIndex:
         texts=tuple(json.loads(arrays["texts"].tobytes())) if "texts" in arrays else names,
         **{name: arrays[name] for name in columns},
     )
-    if "cells" not in arrays:
+    if _SHORTLIST[0] not in arrays:
         return LabelIndex.of(base, None)
-    kept = (arrays[name] for name in ("cells", "centroids", "ranges"))
-    return LabelIndex.of(base, Shortlist(base.rows, *kept))
+    shortlist = Shortlist(len(base.rows), *(arrays[name] for name in _SHORTLIST))
+    return LabelIndex.of(base, shortlist)
 
 
 def _packed(strings: Sequence[str]) -> npt.NDArray[np.uint8]:

@@ -135,11 +135,8 @@ class LabelBlock:
         return found
 
 
-def join(parts: Sequence[tuple[LabelBlock, Mask]]) -> tuple[LabelBlock, Integers]:
-    """One block of those labels of several that are marked, by their orders, which must differ.
-
-    Also answers where each row comes from: (R,) positions in the parts' rows laid end to end.
-    """
+def join(parts: Sequence[tuple[LabelBlock, Mask]]) -> LabelBlock:
+    """One block of those labels of several that are marked, by their orders, which must differ."""
     blocks = [block for block, _ in parts]
     kept = np.concatenate([mask for _, mask in parts])
     orders = np.concatenate([block.orders for block in blocks])
@@ -151,7 +148,7 @@ def join(parts: Sequence[tuple[LabelBlock, Mask]]) -> tuple[LabelBlock, Integers
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     within = np.arange(starts[-1]) - np.repeat(starts[:-1], counts)
     sources: Integers = np.repeat(first_rows, counts) + within
-    joined = LabelBlock(
+    return LabelBlock(
         names=_pick([block.names for block in blocks], labels),
         texts=_pick([block.texts for block in blocks], sources),
         orders=orders[labels],
@@ -160,7 +157,6 @@ def join(parts: Sequence[tuple[LabelBlock, Mask]]) -> tuple[LabelBlock, Integers
         rows=_gather([block.rows for block in blocks], sources),
         background=_gather([block.background for block in blocks], sources),
     )
-    return joined, sources
 
 
 def _pick(columns: Sequence[Sequence[_T]], positions: Integers) -> tuple[_T, ...]:

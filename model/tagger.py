@@ -170,6 +170,12 @@ class Tagger:
         return Unknown(score, score > self.calibration.config.unknown_limit)
 
     @property
+    def typical_videos(self) -> npt.NDArray[np.float32]:
+        """(M, dim) float32 unit: what embeddings look like, to make an index for; M may be 0."""
+        bank = self.calibration.bank
+        return bank if len(bank) else np.empty((0, self.encoder.dim), np.float32)
+
+    @property
     def video_space(self) -> str:
         """Stamps stored embeddings of videos, which another checkpoint cannot read."""
         return self.revision

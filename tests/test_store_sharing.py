@@ -14,7 +14,7 @@ from app.store import (
     RevisionNotReached,
     SetNotFound,
 )
-from app.store.snapshots import MOST_EMBEDDED_IN_PASSING
+from app.store.changes import MOST_EMBEDDED_IN_PASSING
 from app.store.tables import SETS, RemovalRow
 from model import Label
 from tests.word_vectors import GatedSource, WordSource

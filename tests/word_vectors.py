@@ -67,6 +67,10 @@ class WordSource:
         return Prototypes((label.name, *label.aliases), vectors, background)
 
     @property
+    def typical_videos(self) -> npt.NDArray[np.float32]:
+        return np.empty((0, self.text.dim), np.float32)
+
+    @property
     def video_space(self) -> str:
         return f"videos-{self.text.dim}"
 

@@ -27,7 +27,7 @@ class BackgroundEmbedding:
 
     def __init__(self, source: PrototypeSource) -> None:
         self._source = source
-        self._executor = ThreadPoolExecutor(1, "embedding", initializer=_lower_priority)
+        self._executor = ThreadPoolExecutor(1, "embedding", initializer=lower_priority)
 
     @property
     def text_space(self) -> str:
@@ -46,6 +46,11 @@ class BackgroundEmbedding:
         return self._executor.submit(self._source.prototypes, labels).result()
 
     @property
+    def typical_videos(self) -> npt.NDArray[np.float32]:
+        """The source's."""
+        return self._source.typical_videos
+
+    @property
     def video_space(self) -> str:
         """The source's."""
         return self._source.video_space
@@ -59,7 +64,8 @@ class BackgroundEmbedding:
         self._executor.shutdown()
 
 
-def _lower_priority() -> None:
+def lower_priority() -> None:
+    """Lets the calling thread, and those that it starts, wait for all others."""
     # only Linux has a priority for each thread
     if sys.platform == "linux":
         thread = threading.get_native_id()

@@ -39,7 +39,8 @@ def embed_labels(
 ) -> dict[str, Prototypes]:
     """Vectors of labels by key, one batch after the other."""
     embedded: dict[str, Prototypes] = {}
-    keys = list(labels)
+    # a batch takes as long as its longest text makes it: neighbours are of one length
+    keys = sorted(labels, key=lambda key: len(key))
     for start in range(0, len(keys), BATCH):
         batch = keys[start : start + BATCH]
         made = source.prototypes([labels[key].label for key in batch])

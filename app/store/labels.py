@@ -4,14 +4,18 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Engine
 
 from app.store.background import BackgroundEmbedding
+from app.store.changes import MOST_EMBEDDED_IN_PASSING
 from app.store.database import alone, migrate, open_engine, reading, writing
 from app.store.embedding import Progress, Reembedding, Report, embed_labels
 from app.store.examples import copy_examples, examples_of, put_examples, remove_examples
+from app.store.following import Following
+from app.store.index_cache import IndexCache
 from app.store.reads import count_without_vectors, list_sets, one_label, page_of_labels, set_row
 from app.store.records import (
     ALWAYS,
@@ -35,7 +39,7 @@ from app.store.records import (
     Written,
 )
 from app.store.rows import set_state
-from app.store.snapshots import MOST_EMBEDDED_IN_PASSING, Snapshots
+from app.store.snapshots import Snapshots
 from app.store.writes import (
     PrototypesNeeded,
     copy_labels,
@@ -63,11 +67,20 @@ class LabelStore:
     raise StoreUnavailable when the database does not answer.
     """
 
-    def __init__(self, engine: Engine, source: PrototypeSource, *, max_labels: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        source: PrototypeSource,
+        *,
+        max_labels: int,
+        cache_folder: Path | None = None,
+    ) -> None:
         self._engine = engine
         self._source = BackgroundEmbedding(source)
         self._max_labels = max_labels
-        self._snapshots = Snapshots(engine, self._source)
+        cache = None if cache_folder is None else IndexCache(cache_folder, self._source)
+        self._snapshots = Snapshots(engine, self._source, cache)
+        self._following = Following(engine, self._snapshots)
         self._reembedding = Reembedding(engine, self._source)
 
     @classmethod
@@ -79,16 +92,18 @@ class LabelStore:
         first_labels: Sequence[str] | None = None,
         max_labels: int = 1_000_000,
         complete_vectors: bool = True,
+        cache_folder: Path | None = None,
     ) -> Self:
         """Opens the database, makes or migrates its tables, and fills a new one.
 
         `first_labels` (our everyday actions unless given) become the default set when there is
         none yet. Labels without vectors in the source's text space get them: a few at once, many
-        in the background, none if not `complete_vectors`. Raises StoreMismatch when the URL or
+        in the background, none if not `complete_vectors`. The indexes of large sets are kept in
+        `cache_folder`, for a quick start. Raises StoreMismatch when the URL or
         the schema is not ours.
         """
         engine = open_engine(database_url)
-        store = cls(engine, source, max_labels=max_labels)
+        store = cls(engine, source, max_labels=max_labels, cache_folder=cache_folder)
         try:
             with alone(engine, "start"):
                 migrate(engine)
@@ -104,9 +119,15 @@ class LabelStore:
 
     def close(self) -> None:
         """Ends the background work and the connections."""
+        self._following.stop()
         self._reembedding.stop()
+        self._snapshots.close()
         self._source.close()
         self._engine.dispose()
+
+    def follow(self) -> None:
+        """Keeps the indexes in memory up to date before anybody asks, in a thread of its own."""
+        self._following.start()
 
     @property
     def engine(self) -> Engine:

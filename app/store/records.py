@@ -35,6 +35,11 @@ class PrototypeSource(Protocol):
         ...
 
     @property
+    def typical_videos(self) -> npt.NDArray[np.float32]:
+        """(N, dim) embeddings such as will be searched for; there may be none."""
+        ...
+
+    @property
     def video_space(self) -> str:
         """Stamp of the space that embeddings of videos belong to."""
         ...

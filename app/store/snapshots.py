@@ -5,43 +5,68 @@ one is built beside it. Who has seen a newer revision in the database waits unti
 that a label is found by the first request after its PUT, in every process.
 """
 
+import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row
 
+from app.store.background import lower_priority
+from app.store.changes import Changes
 from app.store.database import reading, writing
-from app.store.examples import changed_examples
-from app.store.reads import fits, set_row
-from app.store.records import LabelSnapshot, LabelsNotReady, PrototypeSource, SetNotFound
-from app.store.rows import label_of, stored_prototypes
-from app.store.tables import LabelRow, PrototypeRow, RemovalRow
+from app.store.index_cache import LEAST_SAVED, IndexCache, count_enabled
+from app.store.reads import set_row
+from app.store.records import LabelSnapshot, PrototypeSource, SetNotFound
+from app.store.rows import label_of
 from app.store.writes import keep_vectors
-from model import LabelIndex, Prototypes
+from model import KinolexError, LabelBlock, LabelIndex, Prototypes
 
 # Sets whose index stays in memory; the least recently asked one makes room.
 _CACHED_SETS = 64
-# More labels than this without vectors are not worth a request's wait: seconds of text model.
-MOST_EMBEDDED_IN_PASSING = 1_000
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    set_id: int
+    """A snapshot, its set's row at that revision, and the block of its index that is on file."""
+
+    row: Row[Any]
     snapshot: LabelSnapshot
+    on_file: LabelBlock | None = None
 
 
 class Snapshots:
-    """One process's snapshots of all sets; safe to call from any thread."""
+    """One process's snapshots of all sets; safe to call from any thread.
 
-    def __init__(self, engine: Engine, source: PrototypeSource) -> None:
+    Without a `cache` every start reads whole sets.
+    """
+
+    def __init__(
+        self, engine: Engine, source: PrototypeSource, cache: IndexCache | None = None
+    ) -> None:
         self._engine = engine
         self._source = source
+        self._cache = cache
         self._cached: OrderedDict[str, _Cached] = OrderedDict()
         self._guard = threading.Lock()
         self._building: dict[str, threading.Lock] = {}
+        self._tended: set[str] = set()
+        self._tending = ThreadPoolExecutor(1, "index", initializer=lower_priority)
+
+    def close(self) -> None:
+        """Ends the background work after the index at hand."""
+        self._tending.shutdown(cancel_futures=True)
+
+    @property
+    def names(self) -> list[str]:
+        """The sets whose index is in memory."""
+        with self._guard:
+            return list(self._cached)
 
     def get(self, set_name: str) -> LabelSnapshot:
         """The set at its newest revision, which one small query asks for.
@@ -65,12 +90,9 @@ class Snapshots:
             with self._guard:
                 cached = self._recall(set_name)
             built = self._build(set_name, cached)
-            with self._guard:
-                self._cached[set_name] = built
-                self._cached.move_to_end(set_name)
-                if len(self._cached) > _CACHED_SETS:
-                    forgotten, _ = self._cached.popitem(last=False)
-                    self._building.pop(forgotten, None)
+            self._keep(set_name, built)
+        if self._wants_tending(built):
+            self._tend_soon(set_name)
         return built.snapshot
 
     def _recall(self, set_name: str) -> _Cached | None:
@@ -78,46 +100,60 @@ class Snapshots:
             self._cached.move_to_end(set_name)
         return self._cached.get(set_name)
 
+    def _keep(self, set_name: str, built: _Cached) -> None:
+        with self._guard:
+            self._cached[set_name] = built
+            self._cached.move_to_end(set_name)
+            if len(self._cached) > _CACHED_SETS:
+                forgotten, _ = self._cached.popitem(last=False)
+                self._building.pop(forgotten, None)
+
     def _build(self, set_name: str, cached: _Cached | None) -> _Cached:
-        space, dim = self._source.text_space, self._source.text.dim
         with reading(self._engine) as connection:
             row = set_row(connection, set_name)
             if cached is not None and _is_at(cached, row):
                 return cached
-            base = cached.snapshot if cached is not None and _leads_to(cached, row) else None
-            since = -1 if base is None else base.revision
-            changes = _read_changes(connection, row.id, space, since)
-            examples = changed_examples(connection, row.id, self._source.video_space, since)
-        vectors = self._embed(changes.without_vectors)
-        shown = [
-            (name, self._source.teach(made, examples[name]) if name in examples else made)
-            for name, made in (*changes.shown, *vectors)
-        ]
-        if base is None:
-            return _Cached(
-                row.id,
-                LabelSnapshot(
-                    set_name, row.revision, LabelIndex.build(shown, dim), changes.thresholds
-                ),
-            )
-        index = base.index.remove(changes.hidden.values()) if changes.hidden else base.index
-        thresholds = {
-            key: threshold
-            for key, threshold in base.thresholds.items()
-            if key not in changes.hidden and key not in changes.keys
-        }
-        return _Cached(
-            row.id,
-            LabelSnapshot(
-                set_name,
-                row.revision,
-                index.upsert(shown) if shown else index,
-                thresholds | changes.thresholds,
-            ),
-        )
+            if cached is not None and _leads_to(cached, row):
+                snapshot, changes = self._read(connection, row, cached.snapshot)
+                on_file = cached.on_file
+            elif (found := self._read_from_file(connection, row)) is not None:
+                snapshot, changes = found
+                on_file = snapshot.index.base
+            else:
+                snapshot, changes = self._read(connection, row, None)
+                on_file = None
+        vectors = self._embed(changes)
+        if vectors:
+            snapshot = replace(snapshot, index=snapshot.index.upsert(vectors))
+        return _Cached(row, snapshot, on_file)
 
-    def _embed(self, rows: list[Row[Any]]) -> list[tuple[str, Prototypes]]:
+    def _read(
+        self, connection: Connection, row: Row[Any], base: LabelSnapshot | None
+    ) -> tuple[LabelSnapshot, Changes]:
+        changes = Changes(self._source, row.id, -1 if base is None else base.revision)
+        shown = changes.shown(connection)
+        if base is None:
+            index = LabelIndex.build(shown, self._source.text.dim)
+            return LabelSnapshot(row.name, row.revision, index, changes.thresholds), changes
+        index = base.index.upsert(shown).remove(changes.hidden.values())
+        thresholds = _changed(base.thresholds, changes)
+        return LabelSnapshot(row.name, row.revision, index, thresholds), changes
+
+    def _read_from_file(
+        self, connection: Connection, row: Row[Any]
+    ) -> tuple[LabelSnapshot, Changes] | None:
+        base = self._cache.load(connection, row) if self._cache is not None else None
+        if base is None:
+            return None
+        snapshot, changes = self._read(connection, row, base)
+        if len(snapshot.index) + len(changes.without_vectors) == count_enabled(connection, row.id):
+            return snapshot, changes
+        _log.warning("the kept index of %r is not what the database holds", row.name)
+        return None
+
+    def _embed(self, changes: Changes) -> list[tuple[str, Prototypes]]:
         """Vectors for labels that another checkpoint's replica wrote; kept for the next reader."""
+        rows = changes.without_vectors
         if not rows:
             return []
         prototypes = self._source.prototypes([label_of(row) for row in rows])
@@ -127,81 +163,59 @@ class Snapshots:
                 self._source.text_space,
                 [(row.id, row.text_hash, made) for row, made in zip(rows, prototypes, strict=True)],
             )
-        return [(row.name, made) for row, made in zip(rows, prototypes, strict=True)]
+        return [
+            (row.name, changes.taught(row.name, made))
+            for row, made in zip(rows, prototypes, strict=True)
+        ]
 
+    def _wants_tending(self, cached: _Cached) -> bool:
+        index = cached.snapshot.index
+        is_worth_a_file = self._cache is not None and len(index) >= LEAST_SAVED
+        return index.is_due or (is_worth_a_file and cached.on_file is not index.base)
 
-@dataclass(slots=True)
-class _Changes:
-    """What a set's readers must do to come from one revision to the next."""
+    def _tend_soon(self, set_name: str) -> None:
+        with self._guard:
+            if set_name not in self._tended:
+                self._tended.add(set_name)
+                self._tending.submit(self._tend, set_name)
 
-    shown: list[tuple[str, Prototypes]] = field(default_factory=list)
-    thresholds: dict[str, float] = field(default_factory=dict)
-    hidden: dict[str, str] = field(default_factory=dict)
-    keys: set[str] = field(default_factory=set)
-    without_vectors: list[Row[Any]] = field(default_factory=list)
+    def _tend(self, set_name: str) -> None:
+        """Merges a set's index and saves it; readers go on with what there was."""
+        with self._guard:
+            self._tended.discard(set_name)
+            cached = self._cached.get(set_name)
+            building = self._building.setdefault(set_name, threading.Lock())
+        if cached is None or not self._wants_tending(cached):
+            return
+        try:
+            index = cached.snapshot.index.merged(self._source.typical_videos)
+            snapshot = replace(cached.snapshot, index=index)
+            with building:
+                # what was written meanwhile is read once more, on top of the merged index
+                merged = _Cached(cached.row, snapshot, index.base)
+                self._keep(set_name, self._build(set_name, merged))
+            if self._cache is not None:
+                self._cache.save(cached.row, snapshot)
+        except KinolexError:
+            # a set that is gone, a database that is away: whoever asks next begins again
+            _log.info("the index of %r stays as it is", set_name, exc_info=True)
 
 
 def _is_at(cached: _Cached, row: Row[Any]) -> bool:
-    return (cached.set_id, cached.snapshot.revision) == (row.id, row.revision)
+    return (cached.row.id, cached.snapshot.revision) == (row.id, row.revision)
 
 
 def _leads_to(cached: _Cached, row: Row[Any]) -> bool:
     # a revision ahead of the database's means that an older copy of it was put back
     revision = cached.snapshot.revision
-    return bool(cached.set_id == row.id and row.complete_since <= revision <= row.revision)
+    return bool(cached.row.id == row.id and row.complete_since <= revision <= row.revision)
 
 
-def _read_changes(connection: Connection, set_id: int, text_space: str, since: int) -> _Changes:
-    changes = _Changes()
-    # closed also when it is left half read: PostgreSQL holds a cursor for it
-    with _rows_after(connection, set_id, text_space, since) as rows:
-        for row in rows:
-            _take_row(row, changes)
-    if since >= 0:
-        removals = select(RemovalRow.key, RemovalRow.name).where(
-            RemovalRow.set_id == set_id, RemovalRow.revision > since
-        )
-        changes.hidden.update((row.key, row.name) for row in connection.execute(removals))
-    return changes
-
-
-def _take_row(row: Row[Any], changes: _Changes) -> None:
-    changes.keys.add(row.key)
-    if not row.enabled:
-        changes.hidden[row.key] = row.name
-        return
-    if row.threshold is not None:
-        changes.thresholds[row.key] = row.threshold
-    if row.vectors is not None:
-        made = stored_prototypes(row.vector_texts, row.vectors, row.background)
-        changes.shown.append((row.name, made))
-        return
-    changes.without_vectors.append(row)
-    if len(changes.without_vectors) > MOST_EMBEDDED_IN_PASSING:
-        raise LabelsNotReady("the labels are being embedded for a new text model")
-
-
-def _rows_after(
-    connection: Connection, set_id: int, text_space: str, since: int
-) -> CursorResult[Any]:
-    statement = (
-        select(
-            LabelRow.id,
-            LabelRow.key,
-            LabelRow.name,
-            LabelRow.prompts,
-            LabelRow.aliases,
-            LabelRow.description,
-            LabelRow.threshold,
-            LabelRow.enabled,
-            LabelRow.text_hash,
-            PrototypeRow.texts.label("vector_texts"),
-            PrototypeRow.vectors,
-            PrototypeRow.background,
-        )
-        .outerjoin(PrototypeRow, fits(text_space))
-        .where(LabelRow.set_id == set_id, LabelRow.revision > since)
-        .order_by(LabelRow.id)
-        .execution_options(yield_per=1_000)
-    )
-    return connection.execute(statement)
+def _changed(thresholds: Mapping[str, float], changes: Changes) -> Mapping[str, float]:
+    outdated = thresholds.keys() & (changes.hidden.keys() | changes.keys)
+    if not outdated and not changes.thresholds:
+        return thresholds
+    kept = {**thresholds, **changes.thresholds}
+    for key in outdated - changes.thresholds.keys():
+        del kept[key]
+    return kept

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Table, delete, insert, literal, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store.reads import set_row
@@ -31,6 +31,8 @@ from model import LabelError, Prototypes
 
 # Readers that are further behind read the whole set anew; the list of removals stays short.
 REVISIONS_OF_REMOVALS = 10_000
+# where PostgreSQL tells other processes the names of sets that were written
+CHANNEL = "kinolex_labels"
 # keys in one IN list; SQLite allows 32,766 variables in a statement
 _KEYS_AT_ONCE = 5_000
 
@@ -129,6 +131,9 @@ def finish(locked: LockedSet, size_change: int, *, read_anew: bool = False) -> S
         .values(size=locked.size + size_change, complete_since=complete_since)
         .returning(*SETS.columns)
     ).one()
+    if connection.dialect.name == "postgresql":
+        # sent when the transaction is committed
+        connection.execute(select(func.pg_notify(CHANNEL, locked.name)))
     return set_state(row)
 
 
