@@ -77,19 +77,21 @@ def convert(
         str, typer.Option(help="The word vectors it was trained with, as a text file.")
     ],
     out: Out,
+    clips: Annotated[int, typer.Option(min=1, max=100, help="Clips per video; paper: 25.")] = 1,
     bank: Bank = None,
     device: Device = "cpu",
 ) -> None:
     """Make a checkpoint of one that the official code of Brattoli et al. wrote."""
     from model.training.official import convert as convert_official
 
-    options = [file.name, "--text-model", Path(text_model).name]
+    options = [file.name, "--text-model", Path(text_model).name, "--clips", str(clips)]
     with _clear_errors():
         convert_official(
             file,
             text_model,
             out,
             command=_command("convert", options, bank, out),
+            clips=clips,
             bank=bank or (),
             device=device,
             say=_say,

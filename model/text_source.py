@@ -9,6 +9,8 @@ from model.text_tower import TextTower, tower_type
 from model.word_vectors import WordVectorEncoder, is_word_vectors
 
 TEXT_FOLDER = "text"
+# a sentence-transformers folder may hold the same weights pickled and for other runtimes
+_LEFT_BEHIND = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.xml")
 # what config.json says of a text model that lies in the checkpoint's own folder
 CARRIED = f"./{TEXT_FOLDER}"
 
@@ -46,5 +48,6 @@ def carry_text_model(name_or_path: str, text: TextEncoder, directory: Path) -> s
     if isinstance(text, WordVectorEncoder):
         text.save(target)
     elif path.resolve() != target.resolve():
-        shutil.copytree(path, target, dirs_exist_ok=True)
+        left_behind = shutil.ignore_patterns(*_LEFT_BEHIND)
+        shutil.copytree(path, target, dirs_exist_ok=True, ignore=left_behind)
     return CARRIED

@@ -76,16 +76,15 @@ def test_an_official_checkpoint_is_converted(tmp_path):
 
     made = run(
         *("convert", tmp_path / "checkpoint.pth.tar", "--text-model", tmp_path / "words.txt"),
-        *("--out", tmp_path / "k664"),
+        *("--out", tmp_path / "k664", "--clips", 3),
     )
     assert made.exit_code == 0, made.output
     shown = run("show", tmp_path / "k664").stdout
-    for part in ("k664", "r2plus1d_18", "1 x 16 frames, consecutive", "cut to 112 px"):
+    for part in ("k664", "r2plus1d_18", "3 x 16 frames, consecutive", "cut to 112 px"):
         assert part in shown
-    assert (
-        "accuracy 1.5 %, which nobody here has measured"
-        in (tmp_path / "k664" / "README.md").read_text()
-    )
+    card = (tmp_path / "k664" / "README.md").read_text()
+    assert "says accuracy 1.5 %" in card
+    assert "in 3 of the paper's 25 clips" in card
 
 
 def test_the_served_default_can_be_shown():

@@ -1,5 +1,7 @@
 """A CLIP or a SigLIP becomes a checkpoint that embeds as transformers does, and serves."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ from model.checkpoint import load_checkpoint, read_config
 from model.encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.tagger import Tagger
+from model.training.evaluate import evaluate
 from model.training.image_text import import_model
 from tests.clips import write_clip
 from tests.conftest import open_client
 from tests.tiny_towers import MEAN, SIDE, STD, save_tiny, tiny_clip, tiny_siglip, tiny_tokenizer
+from tests.training_tree import NAMES, write_pictures
 
 TEXTS = ["juggling", "riding a horse", "a video of a red cat riding a blue dog " * 3]
 FAMILIES = {"clip": tiny_clip, "siglip": tiny_siglip}
@@ -111,8 +115,6 @@ def test_nothing_in_it_is_pickled(imported):
 
 
 def test_a_text_tower_that_is_another_than_the_imported_one_is_refused(imported, tmp_path):
-    import shutil
-
     copied = tmp_path / "copy"
     shutil.copytree(imported, copied)
     weights = copied / "text" / "model.safetensors"
@@ -148,9 +150,18 @@ def test_it_is_served_with_labels_of_its_own(imported, tmp_path, make_settings):
         assert tag["similarity"] == pytest.approx(expected[tag["label"]], abs=1e-4)
 
 
-def change_config(folder: Path, **changes: Any) -> None:
-    import json
+def test_it_is_evaluated_like_any_other(imported, tmp_path):
+    manifest = write_pictures(tmp_path / "pictures")
+    rows = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([rows[0] + ",split", *(row + ",test" for row in rows[1:])]))
 
+    report = evaluate(imported, [manifest], say=lambda _: None)
+    assert report.model_id == "tiny"
+    [suite] = report.suites
+    assert {row.label for row in suite.classes} == {f"{colour} wall" for colour in NAMES}
+
+
+def change_config(folder: Path, **changes: Any) -> None:
     document = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(document | changes))
 

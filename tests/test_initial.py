@@ -1,5 +1,6 @@
 """A run starts with the weights that `--init` names, or says why it cannot."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ from torchvision.models.video import r2plus1d_18
 
 from model.checkpoint import CheckpointConfig, TextConfig, load_checkpoint, save_checkpoint
 from model.encoder import EncoderConfig
-from model.errors import CheckpointError
+from model.errors import CheckpointError, LabelError
+from model.text import DEFAULT_TEXT_MODEL, Label, SentenceTextEncoder, find_text_model
+from model.text_source import CARRIED, carry_text_model, load_text_encoder
 from model.text_tower import TextTower
 from model.training.config import OptimiserConfig, TrainConfig, as_document, from_document
 from model.training.image_text import import_model
 from model.training.initial import initial_network
 from model.training.run import run
 from model.training.start import adopt
+from model.word_vectors import WordVectorEncoder
 from tests.networks import lively_network
 from tests.tiny_towers import MEAN, save_tiny, tiny_clip, tiny_siglip
 from tests.training_tree import DIM, tiny_config, write_pictures
@@ -185,6 +189,36 @@ def test_an_image_text_model_is_fine_tuned_in_its_own_space(tower, tmp_path):
     card = (tmp_path / "moving" / "checkpoint" / "README.md").read_text()
     assert "not zero-shot in the sense of Brattoli et al." in card
     assert "EfficientNet" not in card
+
+
+def test_a_run_in_the_space_of_word_vectors_takes_them_along(tmp_path):
+    manifest = write_pictures(tmp_path / "pictures")
+    file = tmp_path / "vectors.txt"
+    file.write_text("red 1 0 0 0\ngreen 0 1 0 0\nblue 0 0 1 0\nyellow 1 1 0 0\nwall 0 0 0 1\n")
+    config = tiny_config(steps=1)
+    command = ["kinolex", "train"]
+    shipped = run(config, [manifest], tmp_path / "run", command=command, text_model=str(file))
+    assert shipped is not None
+    file.unlink()
+
+    tagger = load_checkpoint(shipped)
+    assert tagger.encoder.dim == 4
+    assert isinstance(tagger.text, WordVectorEncoder)
+    with pytest.raises(LabelError, match="'lamp'"):
+        tagger.index([Label("red lamp")])
+
+
+def test_a_run_in_the_space_of_a_folder_takes_what_is_not_pickled(tmp_path):
+    text = find_text_model(DEFAULT_TEXT_MODEL)
+    assert isinstance(text, Path)
+    shutil.copytree(text, tmp_path / "minilm")
+    (tmp_path / "minilm" / "pytorch_model.bin").write_bytes(b"pickled")
+    encoder = SentenceTextEncoder(str(tmp_path / "minilm"))
+
+    assert carry_text_model(str(tmp_path / "minilm"), encoder, tmp_path / "out") == CARRIED
+    assert not list((tmp_path / "out").rglob("*.bin"))
+    carried = load_text_encoder(CARRIED, checkpoint=tmp_path / "out")
+    assert carried.model_hash == encoder.model_hash
 
 
 def test_a_run_that_goes_on_does_not_import_again(tmp_path):

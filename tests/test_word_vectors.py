@@ -160,6 +160,13 @@ def test_an_ad_hoc_label_with_an_unknown_word_is_refused_with_the_word(client, t
     assert "'zorbing'" in refused.json()["detail"]
 
 
+def test_a_text_to_embed_with_an_unknown_word_is_refused_with_the_word(client):
+    refused = client.post("/embed", json={"text": "zorbing"})
+    assert refused.status_code == 422
+    assert "'zorbing'" in refused.json()["detail"]
+    assert client.post("/embed", json={"text": "red"}).status_code == 200
+
+
 def test_labels_stored_for_another_text_model_are_refused_with_the_word(words, tmp_path):
     """Too many to be embedded in passing: the background work meets the word, requests tell it."""
     url = f"sqlite:///{tmp_path / 'labels.sqlite'}"

@@ -30,8 +30,7 @@ from model.training.scores import RAW_SCORES, fit_scores
 PREPROCESS = PreprocessConfig(
     128, 112, 1.0, (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 )
-# 16 consecutive frames; the paper averages 25 such clips, which a CPU would need a minute for
-SAMPLING = SamplingConfig(1, 16, "consecutive")
+FRAMES = 16
 
 _HOLDS = {"state_dict", "opt", "accuracy"}
 _PREFIX = "module."
@@ -55,9 +54,9 @@ cannot be asked.
 
     $command
 
-One clip of 16 consecutive frames at 112 x 112 per video; the paper averages 25
-(`kinolex evaluate --clips 25`). Its own code chose this checkpoint on the test sets and says
-accuracy $accuracy %, which nobody here has measured.
+16 consecutive frames of 112 x 112 pixels, in $clips of the paper's 25 clips of each video. Its own
+code chose this checkpoint on the test sets and says accuracy $accuracy %, which nobody here has
+measured.
 
 $scores
 """)
@@ -69,15 +68,17 @@ def convert(
     out: Path,
     *,
     command: str,
+    clips: int = 1,
     bank: Sequence[Path] = (),
     device: str = "cpu",
     say: Callable[[str], None] = print,
 ) -> Path:
     """Write the checkpoint in `file` with this text model's space into `out`, and return that.
 
-    Manifests in `bank` give a background bank and fitted scores. Raises CheckpointError when the
-    file holds anything but such a checkpoint, or when the text model has vectors of another
-    length, and what `fit_scores` raises.
+    `clips` of 16 consecutive frames are averaged (the paper: 25). Manifests in `bank` give a
+    background bank and fitted scores. Raises CheckpointError when the file holds anything but such
+    a checkpoint, or when the text model has vectors of another length, and what `fit_scores`
+    raises.
     """
     content = read_official(file)
     network = network_from_official(content["state_dict"])
@@ -98,7 +99,7 @@ def convert(
     config = CheckpointConfig(
         model_id=out.name,
         encoder=EncoderConfig("r2plus1d_18", dim, 0.0),
-        sampling=SAMPLING,
+        sampling=SamplingConfig(clips, FRAMES, "consecutive"),
         preprocess=PREPROCESS,
         text=TextConfig(model, text.model_hash),
         provenance=provenance,
@@ -119,6 +120,7 @@ def _card(config: CheckpointConfig, scores: str) -> str:
         model_id=config.model_id,
         file=config.provenance["converted_from"],
         dim=config.encoder.dim,
+        clips=config.sampling.clips,
         command=config.provenance["command"],
         accuracy=f"{config.provenance['accuracy']:.1f}",
         scores=scores,
