@@ -10,6 +10,8 @@ TORCH_INDEX_URL ?=
 # PYTEST="-n 0" runs everything in one process, which a debugger needs.
 TEST ?=
 PYTEST ?=
+# Options of a benchmark, as in `make bench-training BENCH="--threads 1"`.
+BENCH ?=
 # Options of docker/build-with-buildah.sh, as in `make image IMAGE=--debootstrap`.
 IMAGE ?=
 # Options of `python -m benchmarks`, as in `make bench BENCH=--quick`.
@@ -53,6 +55,10 @@ bench: $(VENV)/.benches ## measure against the bound and against rivals, about 2
 .PHONY: constraints
 constraints: ## write constraints.txt anew from a clean environment with the newest versions
 	.ci/constraints $(PYTHON)
+
+.PHONY: bench-training
+bench-training: $(VENV)/.tests ## measure whether training waits for its data; BENCH="--rounds 1" passes options
+	$(BIN)/python -m benchmarks.training_throughput $(BENCH)
 
 .PHONY: image
 image: ## build the cpu image with buildah and wait until it is ready (as root, no Docker needed)

@@ -1,12 +1,15 @@
 """The presets are what they are named after."""
 
 import csv
-from dataclasses import replace
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from model.checkpoint import read_config
 from model.encoder import build_network
 from model.preprocess import PreprocessConfig
 from model.sampling import SamplingConfig
@@ -14,10 +17,9 @@ from model.training.batches import StepBatches
 from model.training.config import PRESETS, read_preset
 from model.training.layouts import import_layout
 from model.training.schedule import rate_factor
-from model.training.train import term_names, train
+from model.training.train import term_names
 from tests.clips import write_clip
-from tests.training_tree import DIM, NAMES
-from tests.word_vectors import WordVectors
+from tests.training_tree import NAMES
 
 
 def test_the_paper_preset_is_the_papers_protocol() -> None:
@@ -137,18 +139,35 @@ def kinetics_like(root: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_paper_runs_on_a_tree_like_kinetics(tmp_path: Path) -> None:
-    samples = import_layout("kinetics", kinetics_like(tmp_path / "k700")).samples
-    paper = read_preset("paper", steps=2, dim=DIM)
-    # fewer clips a step, for the clock's sake: 22 are looked at below
-    paper = replace(paper, batch=replace(paper.batch, videos=3))
-    lines: list[str] = []
+def test_the_paper_runs_on_a_tree_like_kinetics_from_the_command_line(tmp_path: Path) -> None:
+    from app.data_cli import cli as data_cli
+    from app.training_cli import cli as training_cli
 
-    trained = train(paper, samples, WordVectors(DIM), tmp_path / "out", say=lines.append)
+    manifest, out = tmp_path / "manifest.csv", tmp_path / "out"
+    # fewer clips and samples, for the clock's sake: the tests beside this one count them
+    preset = (PRESETS / "paper.toml").read_text()
+    for whole, less in (("videos = 22", "videos = 2"), ("clips = 25", "clips = 1")):
+        assert whole in preset
+        preset = preset.replace(whole, less)
+    (tmp_path / "paper.toml").write_text(preset)
+    tree = str(kinetics_like(tmp_path / "k700"))
+    made = CliRunner().invoke(data_cli, ["manifest", "kinetics", tree, "--out", str(manifest)])
+    assert made.exit_code == 0, made.output
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:3]))
 
-    assert trained.steps == 2
-    assert "mse" in lines[-1]
-    assert all(bool(torch.isfinite(w).all()) for w in trained.network.parameters())
+    asked = ["train", "--preset", str(tmp_path / "paper.toml"), "--steps", "1"]
+    asked += ["--data", str(manifest), "--out", str(out), "--workers", "0"]
+    outcome = CliRunner().invoke(training_cli, asked)
+
+    assert outcome.exit_code == 0, outcome.output
+    (entry,) = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    # a squared distance of unit vectors, 2 on average for directions at random, over 384 numbers
+    assert entry["mse"] == pytest.approx(2 / 384, rel=0.5)
+    config = read_config(out / "checkpoint")
+    assert config.encoder.network == "r2plus1d_18"
+    assert config.sampling == SamplingConfig(1, 16, "consecutive")
+    tensors = load_file(out / "checkpoint" / "model.safetensors")
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
 
 
 def test_the_papers_batches_are_22_clips_of_16_frames_of_112_pixels(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """`kinolex train`, `train compare` and `data`, from the words that are typed."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
+from app.data_cli import cli as data_cli
 from app.training_cli import cli
 from model.training.manifest import write_manifest
 from tests.colour_world import colour_samples
-from tests.test_cli import words
+from tests.test_cli import ROOT, words
 
 PRESET = """
 model_id = "tiny"
@@ -116,3 +119,34 @@ def test_every_command_has_help() -> None:
         outcome = CliRunner().invoke(cli, [command, "--help"])
         assert outcome.exit_code == 0
         assert "--data" in words(outcome.stdout)
+
+
+def documented_commands() -> list[str]:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    found = [re.search(r"(?:^kinolex|-m app) (.*)", line) for line in lines]
+    return [match[1] for match in found if match]
+
+
+@pytest.mark.parametrize("command", documented_commands())
+def test_the_pages_commands_have_options_that_exist(command: str) -> None:
+    names, arguments = [], shlex.split(command, comments=True)
+    while arguments[0].isidentifier() and len(names) < 2:
+        names.append(arguments.pop(0))
+        if names[0] in ("train", "evaluate") and arguments[0] != "compare":
+            break
+    program = data_cli if names[0] == "data" else cli
+    group = typer.main.get_command(program)
+    assert isinstance(group, typer.core.TyperGroup)
+    known = {name for parameter in group.commands[names[-1]].params for name in parameter.opts}
+
+    used = {argument for argument in arguments if argument.startswith("--")}
+    assert used <= known, f"there is no {used - known}"
+
+
+def test_the_page_shows_every_kind_of_command() -> None:
+    shown = {" ".join(command.split()[:2]) for command in documented_commands()}
+
+    assert {"data manifest", "data validate", "data shard", "data overlap"} <= shown
+    assert {"train --preset", "train compare", "evaluate runs/k700/checkpoint"} <= shown

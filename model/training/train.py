@@ -106,6 +106,9 @@ def train(
     network = initial_network(config, text, bank.mean).to(device)
     if isinstance(network, FrameNetwork):
         network = network.to(memory_format=torch.channels_last)
+    elif device.startswith("cuda"):
+        # on a CPU it is slower: 10.3 s instead of 8.9 s for two clips forward and backward
+        network = network.to(memory_format=torch.channels_last_3d)
     config = settle_precision(config, network, out, device, place, say)
     teacher = copy.deepcopy(network).requires_grad_(False).eval()
     freeze(network, config.optimiser)
