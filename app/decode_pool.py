@@ -159,7 +159,7 @@ class DecodePool:
         limits: VideoLimits,
         max_memory_bytes: int = 2 << 30,
         cpu_seconds: int = 60,
-        jobs_per_worker: int = 200,
+        jobs_per_worker: int = 1000,
     ) -> None:
         self._size = workers
         self._arguments = json.dumps(

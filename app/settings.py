@@ -178,7 +178,7 @@ class Settings(BaseSettings):
         default=60, ge=1, description="Processor time that a decode process may use on one video."
     )
     decode_jobs_per_worker: int = Field(
-        default=200, ge=1, description="Videos after which a decode process is replaced."
+        default=1000, ge=1, description="Videos after which a decode process is replaced."
     )
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")

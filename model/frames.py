@@ -250,12 +250,13 @@ class FrameReader:
         if place == len(self._wanted):
             return False
         start, end = packet.pts, self._wanted[place]
-        if any(start < pts <= end for pts in self._sent):
-            return False
-        return not any(
+        # The packets ahead are asked first: far from a wanted time the next one already answers.
+        if any(
             other.pts is not None and start < other.pts <= end and not other.is_discard
             for other in self._ahead
-        )
+        ):
+            return False
+        return not any(start < pts <= end for pts in self._sent)
 
     def _time(self, frame: VideoFrame) -> int | None:
         pts = frame.pts if frame.pts is not None else frame.dts
