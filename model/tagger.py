@@ -18,7 +18,7 @@ import torch
 
 from model.calibration import Calibration
 from model.encoder import Encoder
-from model.examples import blend
+from model.examples import blend, example_weight
 from model.index import Hit, LabelIndex
 from model.label_block import Prototypes
 from model.preprocess import PreprocessConfig, preprocess
@@ -144,10 +144,11 @@ class Tagger:
         return answer
 
     def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
-        """A label's vectors moved towards (N, dim) embeddings of videos that show it."""
+        """A label's vectors moved towards (N, dim) embeddings of videos that show it, N >= 1."""
         bank = self.calibration.bank
         centre = bank.mean(axis=0) if len(bank) else np.zeros(self.encoder.dim, np.float32)
-        vectors = blend(prototypes.vectors, examples, centre)
+        weight = example_weight(len(examples))
+        vectors = blend(prototypes.vectors, examples, centre, weight)
         return Prototypes(prototypes.texts, vectors, self.calibration.background_of(vectors))
 
     def index(self, labels: Sequence[Label]) -> LabelIndex:

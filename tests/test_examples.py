@@ -10,12 +10,6 @@ from tests.fakes import colour_tagger
 X, Y, Z = np.eye(3, dtype=np.float32)
 
 
-def test_no_example_leaves_the_words_alone() -> None:
-    words = np.stack([X, Y])
-
-    assert blend(words, np.empty((0, 3), np.float32), Z) is words
-
-
 def test_more_examples_weigh_more_and_never_all() -> None:
     weights = [example_weight(count) for count in (0, 1, 2, 5, 10, 100)]
 
@@ -25,9 +19,9 @@ def test_more_examples_weigh_more_and_never_all() -> None:
 
 
 def test_every_text_moves_towards_the_mean_of_the_examples() -> None:
-    taught = blend(np.stack([X, Z]), np.stack([Y, Y]), np.zeros(3, np.float32))
+    weight = 0.25
+    taught = blend(np.stack([X, Z]), np.stack([Y, Y]), np.zeros(3, np.float32), weight)
 
-    weight = example_weight(2)
     length = np.hypot(weight, 1 - weight)
     assert taught[0] == pytest.approx(np.array([1 - weight, weight, 0]) / length)
     assert taught[1] == pytest.approx(np.array([0, weight, 1 - weight]) / length)
@@ -35,7 +29,7 @@ def test_every_text_moves_towards_the_mean_of_the_examples() -> None:
 
 def test_what_all_videos_share_teaches_nothing() -> None:
     shared = 10 * Z
-    taught = blend(X[np.newaxis], np.stack([Y + shared, Y + shared]), shared)
+    taught = blend(X[np.newaxis], np.stack([Y + shared, Y + shared]), shared, 0.5)
 
     assert taught[0, 2] == pytest.approx(0, abs=1e-6)
     assert taught[0, 1] > 0.1

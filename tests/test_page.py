@@ -1,28 +1,22 @@
 """The page, as a person uses it: a real browser on a real server, a tagger that knows colours."""
 
 import base64
-import math
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from app.main import create_app
-from model import Calibration, CalibrationConfig, Tagger
+from model import Tagger
 from tests.clips import write_clip
 from tests.conftest import running_server
-from tests.fakes import ColourEncoder, colour_tagger
+from tests.fakes import PatientEncoder, colour_tagger, sure_tagger
 
 if TYPE_CHECKING:
-    import torch
     from playwright.sync_api import Browser, Page, ViewportSize
 
     from app.settings import Settings
@@ -66,29 +60,6 @@ def browser() -> "Iterator[Browser]":
         )
         yield chromium
         chromium.close()
-
-
-class PatientEncoder(ColourEncoder):
-    """Knows colours; waits with each answer for a sign, and after some windows for another."""
-
-    def __init__(self) -> None:
-        self.sign = threading.Event()
-        self.more = threading.Event()
-        self.stop_after: float = math.inf
-        self._seen = 0
-
-    def encode(self, pixels: "torch.Tensor") -> npt.NDArray[np.float32]:
-        self.sign.wait()
-        self._seen += len(pixels)
-        if self._seen > self.stop_after:
-            self.more.wait()
-        return super().encode(pixels)
-
-
-def sure_tagger(encoder: ColourEncoder | None = None) -> Tagger:
-    """A tagger of colours that never says "none of these", which the fakes' own always does."""
-    config = CalibrationConfig(score_slope=10.0, score_bias=-5.0, unknown_limit=1.0)
-    return replace(colour_tagger(encoder=encoder), calibration=Calibration(config))
 
 
 @pytest.fixture
@@ -237,6 +208,20 @@ def test_a_removed_label_is_not_asked_and_can_be_taken_back(
     page.get_by_text("“red / crimson” is back.").wait_for()
     stored = page.evaluate("fetch('/labels/red%20%2F%20crimson').then((answer) => answer.json())")
     assert stored["prompts"] == ["all is red"]
+
+
+@pytest.mark.browser
+def test_a_label_is_taught_by_a_video_that_shows_it(
+    open_page: "Callable[..., Page]", red: Path
+) -> None:
+    page = open_page()
+    add_label(page, "warm")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Teach warm by example").click()
+    chooser.value.set_files(red)
+    page.get_by_text("“warm” now has 1 example").wait_for()
+    stored = page.evaluate("fetch('/labels/warm/examples').then((answer) => answer.json())")
+    assert len(stored["items"]) == 1
 
 
 @pytest.mark.browser

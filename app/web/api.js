@@ -183,6 +183,17 @@ export function putLabels(labels) {
   });
 }
 
+/**
+ * Teaches a label of the default set by videos that show it; only their embeddings are kept.
+ * @param {string} name
+ * @param {File[]} files
+ */
+export function teachLabel(name, files) {
+  const form = new FormData();
+  for (const file of files) form.append("file", file, file.name);
+  return call(`/labels/${encodeURIComponent(name)}/examples`, { method: "POST", body: form });
+}
+
 /** Removes a label of the default set. */
 export function deleteLabel(name) {
   return call(`/labels/${encodeURIComponent(name)}`, { method: "DELETE" });

@@ -1,6 +1,6 @@
 // The default label set: listed, searched, extended and cut.
 
-import { Refusal, deleteLabel, putLabels, readLabels } from "./api.js";
+import { Refusal, deleteLabel, putLabels, readLabels, teachLabel } from "./api.js";
 import { drawRefusal } from "./draw.js";
 
 const MOST_SHOWN = 600;
@@ -37,6 +37,7 @@ export function createLabels(onChange) {
   const list = at("labels-list");
   const box = list.parentElement;
   const undo = at("undo");
+  const examples = at("examples");
   let items = [];
   let size = 0;
   // False when the set is too large to be held here: then the service searches it.
@@ -44,6 +45,7 @@ export function createLabels(onChange) {
   let asked = 0;
   let loaded = false;
   let removed = null;
+  let pupil = null;
   let fresh = "";
 
   function stored(key) {
@@ -58,10 +60,18 @@ export function createLabels(onChange) {
     const made = at("label-row").content.cloneNode(true);
     const entry = made.querySelector("li");
     entry.querySelector("span").textContent = item.name;
-    const button = entry.querySelector("button");
+    const button = entry.querySelector(".remove");
     button.setAttribute("aria-label", `Remove ${item.name}`);
     button.title = "Remove";
     button.addEventListener("click", () => remove(item));
+    const show = entry.querySelector(".teach");
+    show.setAttribute("aria-label", `Teach ${item.name} by example`);
+    show.title = "Teach by example";
+    show.addEventListener("click", () => {
+      pupil = item;
+      examples.value = "";
+      examples.click();
+    });
     entry.classList.toggle("fresh", keyOf(item.name) === fresh);
     return made;
   }
@@ -144,8 +154,19 @@ export function createLabels(onChange) {
     undo.hidden = false;
     // The removed row held the focus: its neighbour takes it, for those who use the keyboard.
     const next = list.children[Math.min(place, list.children.length - 1)];
-    if (place >= 0) (next?.querySelector("button") ?? name).focus();
+    if (place >= 0) (next?.querySelector(".remove") ?? name).focus();
     onChange();
+  }
+
+  async function teach(item, files) {
+    say(files.length === 1 ? "Looking at the video …" : `Looking at ${files.length} videos …`);
+    await attempt(async () => {
+      const answer = await teachLabel(item.name, files);
+      const count = `${answer.examples} ${answer.examples === 1 ? "example" : "examples"}`;
+      const share = Math.round(100 * answer.weight);
+      say(`“${item.name}” now has ${count}: ${share} % of what it is searched by.`);
+      onChange();
+    });
   }
 
   let pause = 0;
@@ -165,6 +186,9 @@ export function createLabels(onChange) {
     const label = known ? record(known) : { name: shown };
     if (lines.length) label.prompts = lines;
     put(label, known ? `Changed “${label.name}”.` : `Added “${shown}”.`);
+  });
+  examples.addEventListener("change", () => {
+    if (examples.files.length) teach(pupil, [...examples.files]);
   });
   at("labels-retry").addEventListener("click", load);
   undo.addEventListener("click", () => {

@@ -1,0 +1,196 @@
+"""What examples add to a label's words: accuracy with and without, on real clips and pictures.
+
+    python -m benchmarks.teach_by_example [--data ../shared/data]
+
+Every class of a suite is taught by k samples drawn at random, and all its other samples are asked
+for; the labels are the suite's. The index is built and searched as the service does. Repeated with
+other examples, and with other weights than the served one; `untaught` says what happens to the
+other half of the labels when only one half is taught.
+
+The suites of clips (gestures, exercises, fights) are real clips that the default checkpoint was
+trained with, under these names: there examples can add little that is new. Those of pictures are
+the classes that its training never saw. Neighbours among the fights share scenes: their examples
+come from the first half of the clips, the questions from the second. The last line is JSON.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from model import Label, LabelIndex, Prototypes, Tagger, load_checkpoint
+from model.checkpoint import DEFAULT_CHECKPOINT, read_config
+from model.examples import WORDS_COUNT, blend
+from model.training.embedding import embed_readable
+from model.training.intervals import paired_difference
+from model.training.manifest import Sample, read_manifest
+from model.training.texts import read_held_out
+
+_COUNTS = (1, 2, 5, 10)
+_WORDS_COUNTS = (1.0, 2.0, 4.0, 8.0)
+_MOST_ASKED = 20  # of a class in a trial: 300 clips of two classes must not take all the time
+_SCENES = "fights"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """(N, dim) embeddings, the class of each, and the vectors of the classes' words."""
+
+    name: str
+    vectors: npt.NDArray[np.float32]
+    classes: tuple[str, ...]
+    words: Mapping[str, Prototypes]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Rows of the examples of each taught class, and rows that are asked."""
+
+    examples: Mapping[str, npt.NDArray[np.int64]]
+    asked: npt.NDArray[np.int64]
+
+
+def read_suites(data: Path, tagger: Tagger, pictures: int) -> Iterator[Suite]:
+    """The suites of ../shared/data, at most `pictures` pictures of a class."""
+    clips = [s for s in read_manifest(data / "videos" / "manifest.csv") if s.split == "train"]
+    by_suite = {
+        "gestures": [s for s in clips if s.dataset == "smarthome_gesture"],
+        "exercises": [s for s in clips if s.dataset.startswith("ex_")],
+        _SCENES: [s for s in clips if s.dataset == "fight_surv"],
+    }
+    run = read_config(DEFAULT_CHECKPOINT).provenance["run"]
+    held_out = read_held_out(run["held_out"])
+    by_class: dict[str, list[Sample]] = defaultdict(list)
+    for sample in read_manifest(data / "pictures" / "manifest.csv"):
+        by_class[sample.label].append(sample)
+    for name, classes in (("validation", held_out.validation), ("test", held_out.test)):
+        by_suite[f"unseen pictures, {name}"] = [
+            sample for each in classes for sample in by_class[each][:pictures]
+        ]
+    for name, samples in by_suite.items():
+        embedded = embed_readable(tagger, sorted(samples, key=lambda s: (str(s.path), s.member)))
+        classes = tuple(sample.label for sample in embedded.samples)
+        names = sorted(set(classes))
+        made = tagger.prototypes([Label(each) for each in names])
+        yield Suite(name, embedded.vectors, classes, dict(zip(names, made, strict=True)))
+
+
+def draw(suite: Suite, count: int, seed: int, share: float = 1.0) -> Trial:
+    """`count` examples of a `share` of the classes that have more samples than that."""
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, name in enumerate(suite.classes):
+        rows[name].append(row)
+    enough = [name for name, found in rows.items() if len(found) > count]
+    taught = rng.permutation(sorted(enough))[: round(share * len(enough))]
+    examples: dict[str, npt.NDArray[np.int64]] = {}
+    asked: list[int] = []
+    for name in sorted(enough):
+        found = rows[name]
+        if suite.name == _SCENES:
+            order, rest = (rng.permutation(half) for half in np.array_split(found, 2))
+        else:
+            order = rng.permutation(found)
+            rest = order[count:]
+        if name in taught:
+            examples[name] = order[:count]
+        asked += rest[:_MOST_ASKED]
+    return Trial(examples, np.array(asked))
+
+
+def right(
+    suite: Suite, trial: Trial, tagger: Tagger, words_count: float | None
+) -> npt.NDArray[np.bool_]:
+    """Which of the asked rows are named right; with None by words alone."""
+    labels = dict(suite.words)
+    centre = tagger.calibration.bank.mean(axis=0)
+    for name, rows in trial.examples.items() if words_count is not None else ():
+        found = suite.words[name]
+        weight = len(rows) / (len(rows) + words_count)
+        vectors = blend(found.vectors, suite.vectors[rows], centre, weight)
+        background = tagger.calibration.background_of(vectors)
+        labels[name] = Prototypes(found.texts, vectors, background)
+    index = LabelIndex.build(labels.items(), tagger.encoder.dim)
+    hits = index.search(suite.vectors[trial.asked], 1)
+    return np.array(
+        [found.name == suite.classes[row] for row, [found] in zip(trial.asked, hits, strict=True)]
+    )
+
+
+def measure(suite: Suite, count: int, tagger: Tagger, trials: int) -> dict[str, object] | None:
+    """Mean accuracies over the classes, in per cent, and the served gain's 95 % interval."""
+    drawn = [draw(suite, count, seed) for seed in range(trials)]
+    if len(drawn[0].examples) < 2:
+        return None
+    names = np.concatenate([[suite.classes[row] for row in trial.asked] for trial in drawn])
+    _, targets = np.unique(names, return_inverse=True)
+    outcomes = {
+        each: np.concatenate([right(suite, trial, tagger, each) for trial in drawn])
+        for each in (None, *_WORDS_COUNTS)
+    }
+    gain = paired_difference(outcomes[WORDS_COUNT], outcomes[None], targets).interval
+    halves = [draw(suite, count, seed, share=0.5) for seed in range(trials)]
+    untaught = [untaught_accuracy(suite, trial, tagger) for trial in halves]
+    return {
+        "suite": suite.name,
+        "classes": int(targets.max()) + 1,
+        "labels": len(suite.words),
+        "examples": count,
+        "words": _per_cent(class_mean(outcomes[None], targets)),
+        "taught": {each: _per_cent(class_mean(outcomes[each], targets)) for each in _WORDS_COUNTS},
+        "gain": [_per_cent(each) for each in (gain.value, gain.low, gain.high)],
+        "untaught": [_per_cent(each) for each in np.mean(untaught, axis=0)],
+    }
+
+
+def untaught_accuracy(suite: Suite, trial: Trial, tagger: Tagger) -> tuple[float, float]:
+    """Of the classes that are not taught, before and after the others are."""
+    kept = np.array([suite.classes[row] not in trial.examples for row in trial.asked])
+    before, after = (right(suite, trial, tagger, each) for each in (None, WORDS_COUNT))
+    return float(before[kept].mean()), float(after[kept].mean())
+
+
+def class_mean(values: npt.NDArray[np.bool_], targets: npt.NDArray[np.int64]) -> float:
+    """The mean over classes of each class's mean."""
+    return float(np.mean(np.bincount(targets, values) / np.bincount(targets)))
+
+
+def _per_cent(value: float) -> float:
+    return round(100 * float(value), 1)
+
+
+def _row(row: Mapping[str, object]) -> str:
+    low, high = row["gain"][1:]  # type: ignore[index]  # a list of three, see `measure`
+    served = row["taught"][WORDS_COUNT]  # type: ignore[index]  # by weight, see `measure`
+    return (
+        f"{row['suite']!s:28} k={row['examples']!s:3} {row['classes']!s:>4} of {row['labels']!s:3} "
+        f"words {row['words']:5} taught {served:5} gain [{low}, {high}]  "
+        f"by words count {row['taught']}  untaught {row['untaught']}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--pictures", type=int, default=60, help="most of a class")
+    options = parser.parse_args(arguments)
+    tagger = load_checkpoint()
+    rows = []
+    for suite in read_suites(options.data, tagger, options.pictures):
+        for count in _COUNTS:
+            row = measure(suite, count, tagger, options.trials)
+            if row is not None:
+                rows.append(row)
+                print(_row(row), flush=True)
+    print(json.dumps({"model": tagger.model_id, "revision": tagger.revision, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
