@@ -99,7 +99,7 @@ def draw(suite: Suite, count: int, seed: int, share: float = 1.0) -> Trial:
             rest = order[count:]
         if name in taught:
             examples[name] = order[:count]
-        asked += rest[:_MOST_ASKED]
+        asked.extend(rest[:_MOST_ASKED])
     return Trial(examples, np.array(asked))
 
 

@@ -292,6 +292,14 @@ def test_a_label_that_means_the_same_as_another_is_stored_and_told(client: TestC
     assert "'riding a horse'" in answer.json()["warnings"][0]["detail"]
 
 
+def test_a_replaced_set_is_advised_on_too(client: TestClient) -> None:
+    answer = client.put(
+        "/label-sets/default", json={"labels": ["a ball", "ball a"]}, headers={"If-Match": "*"}
+    )
+
+    assert warnings(answer) == [("#/labels/1", "near_duplicate")]
+
+
 def test_nobody_is_told_twice_about_the_same_label(client: TestClient) -> None:
     client.put("/labels", json={"labels": ["horse riding a"]})
 

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Request, Response
 
 from app.dependencies import SettingsDep, StoreDep, TaggerDep
 from app.etags import etag, is_known, read_condition, require_condition, unchanged
-from app.label_advice import advise_on_size
+from app.label_advice import advise, advise_on_size
 from app.label_fields import PutSet, body_schema, new_labels, read_body
-from app.label_schemas import OneSetAnswer, SetAnswer, SetsAnswer, WriteAnswer
+from app.label_schemas import OneSetAnswer, SetAnswer, SetsAnswer, Warned, WriteAnswer
 from app.routes.addressing import PageSize, PageToken, SetName, read_token, write_token
 from app.routes.writing import answer_write, json_body
 from app.schemas import ModelAnswer
 from app.store import Condition, LabelStore, Written
+from model import TextEncoder
 
 router = APIRouter(tags=["label sets"])
 
@@ -69,16 +70,21 @@ async def put_set(
     """
     condition = require_condition(request)
     body = await json_body(request)
-    written = await to_thread.run_sync(_put, store, label_set, body, condition)
-    warnings = advise_on_size(written.state, settings.many_labels)
+    put = partial(_put, store, label_set, body, condition, tagger.text)
+    written, advice = await to_thread.run_sync(put)
+    warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
     return answer_write(response, written, tagger, warnings)
 
 
-def _put(store: LabelStore, label_set: str, body: bytes, condition: Condition) -> Written:
+def _put(
+    store: LabelStore, label_set: str, body: bytes, condition: Condition, text: TextEncoder
+) -> tuple[Written, list[Warned]]:
     content = read_body(PutSet, body)
     if content.copy_of is not None:
-        return store.copy_set(content.copy_of, label_set, condition=condition)
-    return store.replace(label_set, new_labels(content.labels or []), condition=condition)
+        return store.copy_set(content.copy_of, label_set, condition=condition), []
+    labels = new_labels(content.labels or [])
+    written = store.replace(label_set, labels, condition=condition)
+    return written, advise(store, label_set, labels, written, text)
 
 
 @router.delete("/label-sets/{label_set}", summary="Delete a label set")
