@@ -52,6 +52,14 @@ format: $(VENV)/.tests ## rewrite the code in the house's format
 bench: $(VENV)/.benches ## measure against the bound and against rivals, about 20 minutes
 	$(BIN)/python -m benchmarks $(BENCH)
 
+.PHONY: soak
+soak: $(VENV)/.benches ## four times more requests than can be answered, for two minutes
+	$(BIN)/python -m benchmarks.soak $(BENCH)
+
+.PHONY: bench-segments
+bench-segments: $(VENV)/.benches ## find actions in films joined from real clips; needs ../shared
+	$(BIN)/python -m benchmarks.segments ../shared/data/videos $(BENCH)
+
 .PHONY: constraints
 constraints: ## write constraints.txt anew from a clean environment with the newest versions
 	.ci/constraints $(PYTHON)

@@ -6,8 +6,17 @@ from dataclasses import dataclass, replace
 
 from model import Span, Tag, Window, duration_ratio, label_key, merge_windows
 
-# A span goes on while its label keeps this share of the score that opened it.
-_KEPT_SHARE = 0.5
+
+@dataclass(frozen=True, slots=True)
+class Hysteresis:
+    """When a label's span begins and goes on.
+
+    It opens at `open_share` of the best score in the whole video, and goes on while the label
+    keeps `keep_share` of that. Measured by `benchmarks/segments.py`.
+    """
+
+    open_share: float = 0.5
+    keep_share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +48,21 @@ def draw_timeline(
     min_score: float,
     thresholds: Mapping[str, float],
     duration_seconds: float,
+    hysteresis: Hysteresis = Hysteresis(),
 ) -> Timeline:
     """Segments from each window's tags, which are in order of rank and more than `top_k`.
 
-    A label opens a segment where it is among the `top_k` of a window with at least half the best
-    score of the whole video, `min_score` and its own threshold (by label key).
+    A label opens a segment where it is among the `top_k` of a window with at least a share of the
+    best score of the whole video, `min_score` and its own threshold (by label key).
     """
     best = max((tags[0].score for tags in window_tags if tags), default=0.0)
-    open_score = max(min_score, best / 2)
+    open_score = max(min_score, best * hysteresis.open_share)
     leading = {tag.label for tags in window_tags for tag in tags[:top_k]}
     scores = [{t.label: t.score for t in tags if t.label in leading} for tags in window_tags]
     spans = [
         span
         for span in merge_windows(
-            windows, scores, open_score=open_score, keep_score=open_score * _KEPT_SHARE
+            windows, scores, open_score=open_score, keep_score=open_score * hysteresis.keep_share
         )
         if span.peak_score >= thresholds.get(label_key(span.label), 0.0)
     ]
