@@ -21,9 +21,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.video import r2plus1d_18
 
 from model.efficientnet import EfficientNetLite
+from model.precision import lower_precision
 from model.vision_tower import TowerConfig, VisionTower
 
 NetworkName = Literal["efficientnet_lite0", "efficientnet_lite2", "r2plus1d_18", "vision_tower"]
+RuntimeName = Literal["eager", "compile", "openvino"]
+ClipShape = tuple[int, int, int, int, int]  # N clips, T frames, 3, H, W: one video's pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,31 @@ class EncoderConfig:
             raise ValueError(f"{self.network} with the tower {self.tower}")
 
 
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What runs a network: a program and the type that its convolutions and products use.
+
+    `precision` is torch's name of the type: float32, bfloat16 or float16.
+    """
+
+    name: RuntimeName
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.precision}"
+
+
 class Encoder(Protocol):
     """Anything that maps videos' clips to unit vectors."""
 
     @property
     def dim(self) -> int:
         """Length of an embedding."""
+        ...
+
+    @property
+    def runtime(self) -> Runtime:
+        """What computes the embeddings."""
         ...
 
     def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
@@ -153,7 +175,8 @@ class ClipNetwork(nn.Module):
 
     def features(self, clips: Tensor) -> Tensor:
         """(M, T, 3, H, W) clips to (M, 512) features."""
-        return self.backbone(clips.transpose(1, 2))  # type: ignore[no-any-return]  # nn.Module call
+        volumes = clips.transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)
+        return self.backbone(volumes)  # type: ignore[no-any-return]  # nn.Module call
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, N, T, 3, H, W) to (B, dim) unit."""
@@ -187,6 +210,16 @@ def fold_batch_norm(network: Network) -> Network:
     return folded
 
 
+def served_embeddings(network: Network, pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, N, T, 3, H, W) float32 pixels to (B, dim) unit float32, as every runtime computes them.
+
+    The features are computed in `dtype`, the head in fp32: it is small, and a norm taken in bf16
+    would be off by up to 1 %.
+    """
+    features = video_features(network, pixels.to(dtype)).float()
+    return functional.normalize(network.head(features), dim=-1)
+
+
 class TorchEncoder:
     """A network's copy for inference on one device, behind the `Encoder` protocol."""
 
@@ -197,6 +230,7 @@ class TorchEncoder:
         self._device = torch.device(device)
         self._dtype = dtype
         self._dim = dim
+        lower_precision(self._network, dtype)
 
     @property
     def dim(self) -> int:
@@ -204,16 +238,24 @@ class TorchEncoder:
         return self._dim
 
     @property
+    def runtime(self) -> Runtime:
+        """Torch as it is, in the precision asked for."""
+        return Runtime("eager", str(self._dtype).removeprefix("torch."))
+
+    @property
     def network(self) -> Network:
         """The folded copy, for export; it is not meant to be trained."""
         return self._network
 
+    def is_prepared(self, clips: ClipShape) -> bool:
+        """Always: torch takes every shape as it comes."""
+        return True
+
+    def prepare(self, clips: ClipShape) -> None:
+        """Nothing to prepare."""
+
     def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
         """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32."""
-        autocast = torch.autocast(
-            self._device.type, dtype=self._dtype, enabled=self._dtype != torch.float32
-        )
-        with torch.inference_mode(), autocast:
-            embeddings = self._network(pixels.to(self._device, non_blocking=True)).float()
-            # bf16 leaves norms off by up to 1 %; unit length is this method's promise
-            return functional.normalize(embeddings, dim=-1).cpu().numpy()
+        with torch.inference_mode():
+            on_device = pixels.to(self._device, non_blocking=True)
+            return served_embeddings(self._network, on_device, self._dtype).cpu().numpy()
