@@ -84,7 +84,7 @@ $(VENV)/bin/python:
 # The stamps: while neither file changes, a second `make serve` starts at once.
 $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(if $(TORCH_INDEX_URL),$(INSTALL) --no-deps --index-url $(TORCH_INDEX_URL) torch torchvision)
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.[openvino]'
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.serves

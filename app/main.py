@@ -1,8 +1,10 @@
 """Wiring: the parts of the service are made here, handed to each other, and closed again."""
 
+import os
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -14,19 +16,34 @@ from starlette.middleware.cors import CORSMiddleware
 from structlog.typing import FilteringBoundLogger
 
 from app.admission import Admission
+from app.batcher import Batcher
 from app.body_limits import BodyLimit, EarlyAnswer
 from app.decode_pool import DecodePool
 from app.dependencies import State
 from app.metrics import Metrics
 from app.problems import PROBLEM_RESPONSE, install_problems
 from app.routes import classify, embed, examples, labels, system
+from app.runtime_switch import switch_runtime
 from app.security import OriginGuard
 from app.service import TaggingService
 from app.settings import Settings, metrics_folder, unknown_variables
 from app.store import LabelStore
 from app.telemetry import RequestLog, make_logger
 from app.tracing import Tracing
-from model import CheckpointError, KinolexError, Tagger, VideoLimits, load_checkpoint
+from model import (
+    CheckpointError,
+    KinolexError,
+    RuntimeEncoder,
+    Tagger,
+    TorchEncoder,
+    VideoLimits,
+    load_checkpoint,
+    use_one_core,
+)
+
+# A GPU runs so many videos in hardly more time than one; frames of so many are in its memory.
+_MOST_ON_GPU = 16
+_LINGER_ON_GPU_SECONDS = 0.003
 
 
 def create_app(
@@ -99,10 +116,12 @@ async def open_service(
         stack.callback(metrics.close)
         if tagger is None:
             tagger = await to_thread.run_sync(_load_tagger, settings, log)
+        if isinstance(tagger.encoder, TorchEncoder):
+            tagger = replace(tagger, encoder=RuntimeEncoder(tagger.encoder))
         open_store = partial(
             LabelStore.open,
             max_labels=settings.max_labels,
-            cache_folder=settings.data_dir / "cache",
+            cache_folder=settings.cache_dir,
         )
         store = await to_thread.run_sync(open_store, settings.store_url, tagger)
         stack.callback(store.close)
@@ -128,8 +147,14 @@ async def open_service(
             longest_wait_seconds=settings.request_timeout_seconds,
             on_change=metrics.note_load,
         )
+        batcher = await stack.enter_async_context(_batcher(tagger))
         service = TaggingService(
-            settings=settings, tagger=tagger, store=store, pool=pool, admission=admission
+            settings=settings,
+            tagger=tagger,
+            store=store,
+            pool=pool,
+            admission=admission,
+            batcher=batcher,
         )
         yield State(
             settings=settings,
@@ -171,7 +196,10 @@ def _lifespan(
 
 @asynccontextmanager
 async def _warming(state: State, log: FilteringBoundLogger) -> AsyncGenerator[None]:
-    """Runs a first inference beside the block; readiness does not hold up the process."""
+    """Runs a first inference beside the block, and then changes to a faster runtime.
+
+    Readiness does not hold up the process, and no measuring or compiling holds up readiness.
+    """
 
     async def warm_up() -> None:
         try:
@@ -181,13 +209,27 @@ async def _warming(state: State, log: FilteringBoundLogger) -> AsyncGenerator[No
         ):  # whatever it was, the process stays up, not ready, with the reason logged
             log.exception("warm_up_failed")
         else:
+            tagger = state["tagger"]
             state["warm"].set()
-            log.info("ready", model=state["tagger"].model_id, device=state["tagger"].device)
+            log.info("ready", model=tagger.model_id, device=tagger.device)
+            if isinstance(tagger.encoder, RuntimeEncoder):
+                await switch_runtime(tagger.encoder, tagger, state["settings"], log)
 
     async with anyio.create_task_group() as group:
         group.start_soon(warm_up)
         yield
         group.cancel_scope.cancel()
+
+
+def _batcher(tagger: Tagger) -> Batcher:
+    if tagger.device == "cuda":
+        return Batcher(
+            tagger.embed_frames,
+            threads=1,
+            most_together=_MOST_ON_GPU,
+            linger_seconds=_LINGER_ON_GPU_SECONDS,
+        )
+    return Batcher(tagger.embed_frames, threads=len(os.sched_getaffinity(0)), prepare=use_one_core)
 
 
 def _load_tagger(settings: Settings, log: FilteringBoundLogger) -> Tagger:

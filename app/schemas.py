@@ -320,6 +320,8 @@ class RunningModel(ModelAnswer):
 
     dim: int = Field(description="Length of an embedding.")
     device: str
+    runtime: str = Field(description="What runs the encoder now: eager, compile or openvino.")
+    precision: str = Field(description="Type of its numbers: float32, bfloat16 or float16.")
     sampling: SamplingAnswer
     text_space: str = Field(description="Digest that changes when label vectors must be made anew.")
 
@@ -331,6 +333,8 @@ class RunningModel(ModelAnswer):
             revision=tagger.revision,
             dim=tagger.encoder.dim,
             device=tagger.device,
+            runtime=tagger.encoder.runtime.name,
+            precision=tagger.encoder.runtime.precision,
             sampling=SamplingAnswer.model_validate(tagger.sampling, from_attributes=True),
             text_space=tagger.text_space,
         )

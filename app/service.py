@@ -1,5 +1,6 @@
 """One question about one video, from the sealed file to the answer. No HTTP in here."""
 
+import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -12,6 +13,7 @@ from anyio import to_thread
 
 from app.ad_hoc import AdHocLabels
 from app.admission import Admission
+from app.batcher import Batcher
 from app.decode_pool import DecodePool, DecodeTimeout
 from app.errors import DeadlineExceeded
 from app.question import (
@@ -46,8 +48,6 @@ from model import (
 
 # Windows decoded and encoded in one turn: the frames of so many are in memory at once.
 _WINDOWS_PER_TURN = 8
-# Windows encoded at once: more saved no time on a CPU, and took 30 MB of memory each.
-_WINDOWS_PER_ENCODING = 2
 # Labels kept of a window besides those asked for: a span outlives a dip below the first ranks.
 _HYSTERESIS_DEPTH = 20
 # Ranks of a window that can open a segment: a thousand windows of a million labels each would not
@@ -69,6 +69,7 @@ class TaggingService:
         store: LabelStore,
         pool: DecodePool,
         admission: Admission,
+        batcher: Batcher,
     ) -> None:
         self._settings = settings
         self._tagger = tagger
@@ -76,8 +77,7 @@ class TaggingService:
         self._pool = pool
         self._admission = admission
         self._ad_hoc = AdHocLabels(tagger)
-        # the encoder uses every core by itself; two at once would only take turns
-        self._encoding = anyio.CapacityLimiter(1)
+        self._batcher = batcher
 
     async def classify(
         self,
@@ -271,15 +271,7 @@ class TaggingService:
         self, batches: Sequence[FrameBatch], watch: Stopwatch
     ) -> npt.NDArray[np.float32]:
         with watch.stage("encode"):
-            parts = [
-                await to_thread.run_sync(
-                    self._tagger.embed_frames,
-                    batches[start : start + _WINDOWS_PER_ENCODING],
-                    limiter=self._encoding,
-                )
-                for start in range(0, len(batches), _WINDOWS_PER_ENCODING)
-            ]
-        return np.concatenate(parts)
+            return np.stack(await asyncio.gather(*map(self._batcher.embed, batches)))
 
     async def _search(
         self,

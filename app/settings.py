@@ -45,7 +45,10 @@ class Settings(BaseSettings):
         description="Origins of foreign web pages that may use the service, such as "
         "`https://app.example.org`, separated by commas. Its own page always may.",
     )
-    data_dir: Path = Field(default=Path("data"), description="Folder of the label database.")
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="Folder of the label database, and of `cache`, which may be deleted.",
+    )
     database_url: str = Field(
         default="",
         repr=False,
@@ -70,6 +73,14 @@ class Settings(BaseSettings):
         default="auto",
         description="Where the encoder runs. `auto` takes the GPU if there is one and says so in "
         "the log; `cuda` refuses to start without one.",
+    )
+    runtime: Literal["auto", "eager", "compile", "openvino"] = Field(
+        default="auto",
+        description="What runs the encoder. `eager` is plain PyTorch in fp32. `auto` starts with "
+        "it, measures every runtime that is installed here, once, in a process of low priority, "
+        "and changes to the fastest whose embeddings stay within cosine 0.999 of it; `compile` "
+        "and `openvino` measure only that one. On a GPU all but `eager` mean 16 bits if they stay "
+        "as close.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severity that is logged."
@@ -198,6 +209,11 @@ class Settings(BaseSettings):
     def metrics_dir(self) -> Path:
         """Where several server processes keep their numbers for `/metrics`."""
         return self.data_dir / "metrics"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where what can be made again is kept; written by the service alone."""
+        return self.data_dir / "cache"
 
     @property
     def store_url(self) -> str:

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from model.calibration import Calibration, CalibrationConfig
-    from model.checkpoint import load_checkpoint, save_checkpoint
-    from model.encoder import Encoder, EncoderConfig, TorchEncoder, build_network
+    from model.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint, save_checkpoint
+    from model.encoder import (
+        Encoder,
+        EncoderConfig,
+        Runtime,
+        RuntimeName,
+        TorchEncoder,
+        build_network,
+        use_one_core,
+    )
     from model.errors import (
         CheckpointError,
         CorruptVideo,
@@ -31,6 +39,14 @@ if TYPE_CHECKING:
     from model.index_file import load_index, save_index
     from model.label_block import LabelBlock, Prototypes
     from model.preprocess import PreprocessConfig
+    from model.runtime import (
+        Measured,
+        RuntimeEncoder,
+        fastest_on_gpu,
+        installed_runtimes,
+        make_encoder,
+    )
+    from model.runtime_trial import cached_choice, trial_command, usual_clips
     from model.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
     from model.segments import Span, duration_ratio, merge_windows
     from model.tagger import Tag, Tagged, Tagger, Unknown
@@ -46,8 +62,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "calibration": ("Calibration", "CalibrationConfig"),
-    "checkpoint": ("load_checkpoint", "save_checkpoint"),
-    "encoder": ("Encoder", "EncoderConfig", "TorchEncoder", "build_network"),
+    "checkpoint": ("DEFAULT_CHECKPOINT", "load_checkpoint", "save_checkpoint"),
+    "encoder": (
+        "Encoder",
+        "EncoderConfig",
+        "Runtime",
+        "RuntimeName",
+        "TorchEncoder",
+        "build_network",
+        "use_one_core",
+    ),
     "errors": (
         "CheckpointError",
         "CorruptVideo",
@@ -68,6 +92,14 @@ _HOMES = {
     "index_file": ("load_index", "save_index"),
     "label_block": ("LabelBlock", "Prototypes"),
     "preprocess": ("PreprocessConfig",),
+    "runtime": (
+        "Measured",
+        "RuntimeEncoder",
+        "fastest_on_gpu",
+        "installed_runtimes",
+        "make_encoder",
+    ),
+    "runtime_trial": ("cached_choice", "trial_command", "usual_clips"),
     "sampling": ("SamplingConfig", "Window", "clip_timestamps", "plan_windows"),
     "segments": ("Span", "duration_ratio", "merge_windows"),
     "tagger": ("Tag", "Tagged", "Tagger", "Unknown"),
@@ -84,6 +116,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DEFAULT_CHECKPOINT",
     "Calibration",
     "CalibrationConfig",
     "CheckpointError",
@@ -99,12 +132,16 @@ __all__ = [
     "LabelBlock",
     "LabelError",
     "LabelIndex",
+    "Measured",
     "NoFrames",
     "NoVideoStream",
     "NotAVideo",
     "PictureTooLarge",
     "PreprocessConfig",
     "Prototypes",
+    "Runtime",
+    "RuntimeEncoder",
+    "RuntimeName",
     "SamplingConfig",
     "SentenceTextEncoder",
     "Span",
@@ -122,19 +159,26 @@ __all__ = [
     "VideoTooLong",
     "Window",
     "build_network",
+    "cached_choice",
     "clean_name",
     "clip_timestamps",
     "decode",
     "duration_ratio",
     "example_weight",
+    "fastest_on_gpu",
+    "installed_runtimes",
     "label_key",
     "load_checkpoint",
     "load_index",
+    "make_encoder",
     "merge_windows",
     "plan_windows",
     "probe",
     "save_checkpoint",
     "save_index",
+    "trial_command",
+    "use_one_core",
+    "usual_clips",
 ]
 
 

@@ -3,8 +3,9 @@
 import copy
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,11 @@ from model.precision import lower_precision
 
 # "freezing" lets Inductor lay the weights out for the machine once; one thread per call, because
 # parallel calls keep the cores busier than parallel loops do.
-_OPTIONS: dict[str, str | int | bool] = {"freezing": True, "cpp.threads": 1, "compile_threads": 1}
+_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
+    "freezing": True,
+    "cpp.threads": 1,
+    "compile_threads": 1,
+}
 
 
 def can_compile() -> bool:
@@ -45,7 +50,9 @@ class CompiledEncoder:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "inductor")
         served = copy.deepcopy(network)
         lower_precision(served, dtype)
-        self._compiled = torch.compile(_Served(served, dtype).eval(), dynamic=False, options=_OPTIONS)
+        self._compiled = torch.compile(
+            _Served(served, dtype).eval(), dynamic=False, options=_OPTIONS
+        )
         self._prepared: set[ClipShape] = set()
 
     @property
@@ -72,7 +79,7 @@ class CompiledEncoder:
         """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32, one after the other."""
         # freezing asks for no_grad; under inference_mode Inductor compiles without it
         with torch.no_grad():
-            rows = [cast(Tensor, self._compiled(video)).numpy() for video in pixels.split(1)]
+            rows = [cast(Tensor, self._compiled(video)).numpy() for video in torch.split(pixels, 1)]
         return np.concatenate(rows)
 
 

@@ -70,9 +70,14 @@ def preprocess(
         )
     crop_height, crop_width = crop_size(height, width, config)
     top, left = (height - crop_height) // 2, (width - crop_width) // 2
-    middle = pixels[..., top : top + crop_height, left : left + crop_width].float()
-    mean, std = (
-        torch.tensor(values, device=middle.device).mul(255.0).view(3, 1, 1)
-        for values in (config.mean, config.std)
+    middle = pixels[..., top : top + crop_height, left : left + crop_width].permute(0, 2, 3, 1)
+    # one copy, from bytes or resized floats to the float32 that the network reads; then in place
+    rows = middle.to(torch.float32, copy=True, memory_format=torch.contiguous_format).flatten(2)
+    mean, std = (torch.tensor(values, dtype=torch.float64) for values in (config.mean, config.std))
+    # a row long: three numbers would be spread over the pixels one by one, six times slower
+    row_scale, row_shift = (
+        values.to(rows.device, torch.float32).repeat(crop_width)
+        for values in (1 / (255.0 * std), mean / std)
     )
-    return ((middle - mean) / std).contiguous(memory_format=torch.channels_last)
+    rows.mul_(row_scale).sub_(row_shift)
+    return rows.view(-1, crop_height, crop_width, 3).permute(0, 3, 1, 2)

@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast, get_args
 
+import torch
 from filelock import FileLock
 
 from model.checkpoint import load_checkpoint
@@ -96,6 +97,7 @@ def main(arguments: Sequence[str]) -> None:
     checkpoint, folder, *wanted = arguments
     names = [cast(RuntimeName, name) for name in wanted if name in get_args(RuntimeName)]
     os.nice(19)
+    torch.set_num_threads(1)
     cache = Path(folder)
     cache.mkdir(parents=True, exist_ok=True)
     tagger = load_checkpoint(checkpoint)

@@ -117,7 +117,7 @@ class Tagger:
             rows_of_size.setdefault(of_window.shape, []).append(row)
         embeddings = np.empty((len(batches), self.encoder.dim), np.float32)
         for rows in rows_of_size.values():
-            embeddings[rows] = self.encoder.encode(torch.stack([pixels[row] for row in rows]))
+            embeddings[rows] = self.encoder.encode(_stacked([pixels[row] for row in rows]))
         return embeddings
 
     def _pixels(self, batch: FrameBatch) -> torch.Tensor:
@@ -193,3 +193,10 @@ class Tagger:
         digest.update(np.ascontiguousarray(self.calibration.bank, np.float32).tobytes())
         digest.update(repr(self.calibration.config.nearest_share).encode())
         return digest.hexdigest()
+
+
+def _stacked(pixels: Sequence[torch.Tensor]) -> torch.Tensor:
+    """(N, T, 3, H, W) each to (B, N, T, 3, H, W), channels last as `preprocess` gives them."""
+    if len(pixels) == 1:
+        return pixels[0][None]
+    return torch.stack([each.movedim(-3, -1) for each in pixels]).movedim(-1, -3)

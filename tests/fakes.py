@@ -13,6 +13,7 @@ from model import (
     Calibration,
     CalibrationConfig,
     PreprocessConfig,
+    Runtime,
     SamplingConfig,
     Tagger,
 )
@@ -24,6 +25,7 @@ class ColourEncoder:
     """Embeds a video as its mean red, green and blue, scaled to unit length."""
 
     dim = 3
+    runtime = Runtime("eager", "float32")
 
     def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         means = pixels.mean(dim=(1, 2, 4, 5))

@@ -70,6 +70,8 @@ def test_the_model_says_what_it_is(client: TestClient) -> None:
         "revision": "0",
         "dim": 3,
         "device": "cpu",
+        "runtime": "eager",
+        "precision": "float32",
         "sampling": {"clips": 1, "frames_per_clip": 4, "spacing": "spread"},
     }
 
