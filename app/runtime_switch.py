@@ -10,9 +10,8 @@ import anyio
 from anyio import to_thread
 from structlog.typing import FilteringBoundLogger
 
-from app.settings import Settings
+from app.settings import Settings, keep_compilations
 from model import (
-    DEFAULT_CHECKPOINT,
     Measured,
     RuntimeEncoder,
     RuntimeName,
@@ -37,6 +36,7 @@ async def switch_runtime(
     """
     if settings.runtime == "eager":
         return
+    keep_compilations(settings.cache_dir / "inductor")
     try:
         if tagger.device == "cuda":
             fast = await to_thread.run_sync(
@@ -71,9 +71,8 @@ async def _measured(
     if chosen := cached_choice(cache, tagger, names):
         return chosen
     log.info("measuring_runtimes", runtimes=list(names))
-    checkpoint = settings.checkpoint or str(DEFAULT_CHECKPOINT)
     outcome = await anyio.run_process(
-        trial_command(checkpoint, cache.resolve(), names),
+        trial_command(settings.checkpoint, cache.resolve(), names),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         check=False,

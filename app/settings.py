@@ -232,6 +232,14 @@ def metrics_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
+def keep_compilations(folder: Path) -> None:
+    """Have torch.compile, here and in child processes, keep its results in `folder`.
+
+    Its own default is a folder under /tmp whose name others can guess, and it trusts what it finds.
+    """
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.resolve())
+
+
 def unknown_variables() -> list[str]:
     """A sentence for each `KINOLEX_` variable that no setting has: a misspelling says nothing."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from model.calibration import Calibration, CalibrationConfig
-    from model.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint, save_checkpoint
+    from model.checkpoint import load_checkpoint, save_checkpoint
     from model.encoder import (
         Encoder,
         EncoderConfig,
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "calibration": ("Calibration", "CalibrationConfig"),
-    "checkpoint": ("DEFAULT_CHECKPOINT", "load_checkpoint", "save_checkpoint"),
+    "checkpoint": ("load_checkpoint", "save_checkpoint"),
     "encoder": (
         "Encoder",
         "EncoderConfig",
@@ -116,7 +116,6 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "DEFAULT_CHECKPOINT",
     "Calibration",
     "CalibrationConfig",
     "CheckpointError",

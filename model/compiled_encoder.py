@@ -1,10 +1,8 @@
 """The network through torch.compile: one compilation per shape of a clip."""
 
 import copy
-import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -25,15 +23,12 @@ _OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
 
 
 def can_compile() -> bool:
-    """Whether this computer has the C++ compiler that Inductor calls."""
-    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++"))
+    """Whether this computer has the C++ compiler that Inductor calls where nothing else is said."""
+    return shutil.which("g++") is not None
 
 
 class CompiledEncoder:
-    """A folded network behind the `Encoder` protocol; a shape must be prepared before it is used.
-
-    Inductor keeps what it compiled in `cache`, which must be written by nobody else.
-    """
+    """A folded network behind the `Encoder` protocol; a shape must be prepared before its use."""
 
     def __init__(
         self,
@@ -41,13 +36,9 @@ class CompiledEncoder:
         dim: int,
         *,
         dtype: torch.dtype = torch.float32,
-        cache: Path | None = None,
     ) -> None:
         self._dim = dim
         self._dtype = dtype
-        if cache is not None:
-            # Inductor's own default is a folder under /tmp whose name others can guess
-            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "inductor")
         served = copy.deepcopy(network)
         lower_precision(served, dtype)
         self._compiled = torch.compile(

@@ -139,7 +139,7 @@ def make_encoder(
             network, dim, dtype=dtype, threads=threads, cache=cache, revision=revision
         )
     if runtime.name == "compile":
-        return CompiledEncoder(network, dim, dtype=dtype, cache=cache)
+        return CompiledEncoder(network, dim, dtype=dtype)
     return reference if dtype == torch.float32 else TorchEncoder(network, dim, dtype=dtype)
 
 

@@ -22,7 +22,7 @@ from typing import cast, get_args
 import torch
 from filelock import FileLock
 
-from model.checkpoint import load_checkpoint
+from model.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
 from model.encoder import ClipShape, Runtime, RuntimeName, TorchEncoder
 from model.preprocess import crop_size
 from model.runtime import Measured, fastest, make_encoder, measure_runtimes
@@ -32,8 +32,12 @@ _FORMAT = 1  # of the file, and of how it is measured
 
 
 def trial_command(checkpoint: str, cache: Path, names: Sequence[RuntimeName]) -> list[str]:
-    """The command that measures these runtimes and writes `cached_choice`'s file."""
-    return [sys.executable, "-P", "-m", __name__, checkpoint, str(cache), *names]
+    """The command that measures these runtimes and writes `cached_choice`'s file.
+
+    `checkpoint` is a folder or a Hub id; empty: the one that ships with Kinolex.
+    """
+    folder = checkpoint or str(DEFAULT_CHECKPOINT)
+    return [sys.executable, "-P", "-m", __name__, folder, str(cache), *names]
 
 
 def usual_clips(tagger: Tagger) -> ClipShape:

@@ -127,15 +127,18 @@ def test_openvino_answers_many_threads_at_once() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
-def test_torch_compile_gives_what_torch_gives(tmp_path: Path) -> None:
+def test_torch_compile_gives_what_torch_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     reference = small_reference()
-    encoder = CompiledEncoder(reference.network, 8, cache=tmp_path)
+    encoder = CompiledEncoder(reference.network, 8)
     encoder.prepare(CLIPS)
     pixels = probe_pixels(CLIPS)
 
     assert encoder.is_prepared(CLIPS)
     assert cosines(encoder.encode(pixels), reference.encode(pixels)).min() > 0.99999
-    assert (tmp_path / "inductor").is_dir()
+    assert any(tmp_path.iterdir())
 
 
 def test_filters_that_cancel_still_cancel_in_16_bits() -> None:
