@@ -60,11 +60,8 @@ class TextTower:
         self._device = device
         # SigLIP was trained on texts padded to its full length, and without a mask
         self._padding = "max_length" if kind == "siglip_text_model" else "longest"
-        self._dim = int(
-            model.config.projection_dim
-            if kind == "clip_text_model"
-            else model.config.projection_size
-        )
+        # the first use sets the tokenizer's padding, which threads must not do at once
+        self._dim = self._encode(["a"]).shape[1]
 
     @property
     def dim(self) -> int:

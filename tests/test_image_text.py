@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
+from transformers import AutoImageProcessor, CLIPProcessor
 
 from model.checkpoint import load_checkpoint, read_config
 from model.encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.tagger import Tagger
+from model.text import without_progress_bars
 from model.training.evaluate import evaluate
 from model.training.image_text import import_model
 from tests.clips import write_clip
@@ -202,6 +205,44 @@ def test_what_cannot_be_imported_is_said_so(tmp_path, spoil: Callable[[Path], An
 def test_a_folder_that_is_not_there_is_said_so(tmp_path, missing):
     with pytest.raises(CheckpointError, match="is not a directory"):
         import_model(missing, tmp_path, command="")
+
+
+def test_a_model_that_sentence_transformers_saved_embeds_as_there(tmp_path):
+    source = save_tiny(tiny_clip(), tmp_path / "tiny")
+    pictures = AutoImageProcessor.from_pretrained(source)
+    CLIPProcessor(pictures, tiny_tokenizer()).save_pretrained(source)
+    with without_progress_bars():
+        theirs = SentenceTransformer(str(source), device="cpu", local_files_only=True)
+        theirs.save(str(tmp_path / "saved"))
+
+    out = import_model(str(tmp_path / "saved"), tmp_path / "out", command="")
+    np.testing.assert_allclose(
+        load_checkpoint(out).text.encode(TEXTS),
+        theirs.encode(TEXTS, normalize_embeddings=True),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_hidden_layers": 10**9}, "1..65536"),
+        ({"num_hidden_layers": 300}, "at most 256 layers"),
+        ({"num_attention_heads": 5}, "heads that divide"),
+        ({"hidden_size": 48}, "weights do not fit vision_tower"),
+        ({"patch_size": 64}, "patches of 64 in pictures of 32"),
+        ({"family": "bert"}, "family"),
+        ({"hidden_act": "relu"}, "hidden_act"),
+        ({"auto_map": "evil.Code"}, "auto_map"),
+    ],
+)
+def test_a_tower_of_impossible_sizes_is_refused(imported, tmp_path, changes, said):
+    copied = shutil.copytree(imported, tmp_path / "copy")
+    document = json.loads((copied / "config.json").read_text())
+    document["encoder"]["tower"] |= changes
+    (copied / "config.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=said):
+        load_checkpoint(copied)
 
 
 def test_the_layout_of_sentence_transformers_is_found(tmp_path):
