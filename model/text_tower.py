@@ -61,7 +61,7 @@ class TextTower:
         # SigLIP was trained on texts padded to its full length, and without a mask
         self._padding = "max_length" if kind == "siglip_text_model" else "longest"
         # the first use sets the tokenizer's padding, which threads must not do at once
-        self._dim = self._encode(["a"]).shape[1]
+        self._dim = int(self._encode(["a"]).shape[1])
 
     @property
     def dim(self) -> int:
