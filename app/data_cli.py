@@ -18,7 +18,7 @@ Samples = Annotated[
 @cli.command()
 def manifest(
     layout: Annotated[
-        str, typer.Argument(help="kinetics, ucf101, hmdb51, activitynet or folders.")
+        str, typer.Argument(help="kinetics, ucf101, hmdb51, activitynet, webdataset, folders.")
     ],
     root: Annotated[Path, typer.Argument(help="Folder of the data set as it was published.")],
     out: Annotated[Path, typer.Option(help="Manifest to write, .csv or .parquet.")],

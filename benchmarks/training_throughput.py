@@ -2,13 +2,13 @@
 
     python -m benchmarks.training_throughput [--preset small] [--data MANIFEST.csv ...]
 
-Each round trains for some steps with `model.training.train`, as `kinolex train` does (reading,
-decoding, augmenting, optimiser, averaging, log), then runs forward and backward of the same network
-and loss on the very batches of these steps, which are in memory by then. Rounds take turns, so
-that other work on the machine hits both alike. The last line is JSON; `ratio` is the median over
+Trains with `model.training.train`, as `kinolex train` does (reading, decoding, augmenting,
+optimiser, averaging, log). After every ten steps the run is halted and forward and backward of the
+same network and loss are timed on the very batches of these steps, which are in memory: by turns,
+so that other work on the machine hits both alike. The last line is JSON; `ratio` is the median over
 rounds of clips/s of the trainer over clips/s of the bare network, to be at least 0.9. `cpu_ratio`
 compares processor time per clip instead, that of the reading processes and of the trainer
-together: what `ratio` would be on a machine without an idle core, and steady on a busy one.
+together: what `ratio` would be on a machine without an idle core, and steadier on a busy one.
 
 The run is the preset's without its head-only steps, and without distillation: a second network is
 part of the objective, not of the data path (`--with-teacher` leaves it on, for the trainer alone).
@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from model.encoder import FrameNetwork
 from model.training.batches import Batch, StepBatches
 from model.training.config import TrainConfig, read_preset
 from model.training.initial import initial_network
@@ -42,8 +43,28 @@ from model.training.train import Task, train
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 GOAL = 0.9
-WARM_UP = 10  # steps: the trainer's first progress line comes after so many
+ROUND = 10  # steps from one of the trainer's progress lines to the next; the first are a warm-up
 PICTURES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds on the clock and of this process, for some clips."""
+
+    clock: float
+    cpu: float
+    clips: int
+
+    @classmethod
+    def since(cls, start: tuple[float, float], clips: int) -> "Spent":
+        """From `start`, which is what `now` said, to now."""
+        clock, cpu = now()
+        return cls(clock - start[0], cpu - start[1], clips)
+
+
+def now() -> tuple[float, float]:
+    """The clock and this process's processor time, in seconds."""
+    return time.perf_counter(), time.process_time()
 
 
 def main() -> None:
@@ -53,69 +74,51 @@ def main() -> None:
         torch.set_num_threads(asked.threads)
     with tempfile.TemporaryDirectory() as folder:
         samples = _samples(asked.data, Path(folder))
-        config = _config(asked.preset, WARM_UP + asked.steps)
-        trained = config
+        config = _config(asked.preset, ROUND * (1 + asked.rounds))
+        bare = Bare(config, samples, Path(folder))
         if asked.with_teacher:
             weight = read_preset(asked.preset).objective.distillation
-            trained = replace(config, objective=replace(config.objective, distillation=weight))
-        bare = _Bare(config, samples, Path(folder))
-        trainers: list[Speed] = []
-        bares: list[Speed] = []
-        for number in range(asked.rounds):
-            out = Path(folder) / f"run{number}"
-            trainers.append(_trainer(trained, samples, out, asked.workers, bare))
-            bares.append(bare.speed())
-            print(f"trainer {trainers[-1]}, bare {bares[-1]}", flush=True)
-    pairs = list(zip(trainers, bares, strict=True))
-    ratio = statistics.median(
-        trainer.clips_per_second / bare.clips_per_second for trainer, bare in pairs
-    )
-    cpu_ratio = statistics.median(
-        bare.cpu_seconds_per_clip / trainer.cpu_seconds_per_clip for trainer, bare in pairs
-    )
-    print(
-        json.dumps(
-            {
-                "benchmark": "training_throughput",
-                "preset": asked.preset,
-                "with_teacher": asked.with_teacher,
-                "samples": len(samples),
-                "steps": asked.steps,
-                "threads": torch.get_num_threads(),
-                "workers": asked.workers,
-                "trainer_clips_per_second": _median_speed(trainers),
-                "bare_clips_per_second": _median_speed(bares),
-                "ratio": round(ratio, 3),
-                "cpu_ratio": round(cpu_ratio, 3),
-                "goal": GOAL,
-                "met": ratio >= GOAL,
-            }
+            config = replace(config, objective=replace(config.objective, distillation=weight))
+        turns = Turns(bare)
+        before = _children_cpu()
+        train(
+            config,
+            samples,
+            ArbitraryWords(config.dim),
+            Path(folder) / "run",
+            workers=asked.workers,
+            say=turns.after_a_round,
         )
-    )
+        reading = (_children_cpu() - before) / bare.clips_of(range(config.steps))
+    pairs = list(zip(turns.trainer, turns.bare, strict=True))
+    ratio = statistics.median(b.clock / t.clock for t, b in pairs)
+    cpu_ratio = statistics.median(b.cpu / (t.cpu + reading * t.clips) for t, b in pairs)
+    result = {
+        "benchmark": "training_throughput",
+        "preset": asked.preset,
+        "with_teacher": asked.with_teacher,
+        "samples": len(samples),
+        "rounds": asked.rounds,
+        "threads": torch.get_num_threads(),
+        "workers": asked.workers,
+        "trainer_clips_per_second": _rate(turns.trainer),
+        "bare_clips_per_second": _rate(turns.bare),
+        "reading_cpu_ms_per_clip": round(1000 * reading, 2),
+        "ratio": round(ratio, 3),
+        "cpu_ratio": round(cpu_ratio, 3),
+        "goal": GOAL,
+        "met": ratio >= GOAL,
+    }
+    print(json.dumps(result))
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Clips per second on the clock, and processor seconds for each clip."""
-
-    clips_per_second: float
-    cpu_seconds_per_clip: float
-
-    def __str__(self) -> str:
-        return f"{self.clips_per_second:.2f} clips/s, {self.cpu_seconds_per_clip:.4f} CPU s/clip"
-
-
-def _median_speed(speeds: Sequence[Speed]) -> float:
-    return round(statistics.median(speed.clips_per_second for speed in speeds), 2)
-
-
-class _Bare:
-    """Forward and backward on the batches that the trainer takes after its warm-up."""
+class Bare:
+    """Forward and backward on the trainer's batches, and nothing else."""
 
     def __init__(self, config: TrainConfig, samples: Sequence[Sample], folder: Path) -> None:
         text = ArbitraryWords(config.dim)
         bank, rows = build_bank(samples, text, config.templates, folder)
-        batches = StepBatches(
+        self._batches = StepBatches(
             samples,
             rows,
             len(bank.texts),
@@ -126,24 +129,24 @@ class _Bare:
             seed=config.seed,
         )
         network = initial_network(config, text, bank.mean)
-        network = network.to(memory_format=torch.channels_last)
+        if isinstance(network, FrameNetwork):
+            network = network.to(memory_format=torch.channels_last)
         freeze(network, config.optimiser)
         self._task = Task(network, copy.deepcopy(network), bank.vectors, config)
         self._micro_batch = config.batch.micro_batch
-        self._batches = [batches[step] for step in range(WARM_UP, config.steps)]
-        self.clips = sum(len(batch.pixels) for batch in self._batches)
-        self.clips_read = self.clips + sum(
-            len(batches.plan(step).samples) for step in range(WARM_UP)
-        )
         self._pass(self._batches[0])
 
-    def speed(self) -> Speed:
-        """Once over all batches."""
-        start, cpu = time.perf_counter(), time.process_time()
-        for batch in self._batches:
+    def clips_of(self, steps: range) -> int:
+        """How many clips the trainer takes in these steps."""
+        return sum(len(self._batches.plan(step).samples) for step in steps)
+
+    def spend(self, steps: range) -> Spent:
+        """What these steps' batches cost, once they are in memory."""
+        batches = [self._batches[step] for step in steps]
+        start = now()
+        for batch in batches:
             self._pass(batch)
-        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-        return Speed(self.clips / seconds, cpu / self.clips)
+        return Spent.since(start, self.clips_of(steps))
 
     def _pass(self, batch: Batch) -> None:
         size = self._micro_batch or len(batch.pixels)
@@ -154,23 +157,28 @@ class _Bare:
         self._task.zero_grad(set_to_none=True)
 
 
-def _trainer(
-    config: TrainConfig, samples: Sequence[Sample], out: Path, workers: int, bare: _Bare
-) -> Speed:
-    """A run after its warm-up, the saving of its state at the end left out."""
-    lines: list[tuple[float, float]] = []
-    before = _children_cpu()
-    train(
-        config,
-        samples,
-        ArbitraryWords(config.dim),
-        out,
-        workers=workers,
-        say=lambda _: lines.append((time.perf_counter(), time.process_time())),
-    )
-    seconds, own_cpu = np.subtract(lines[-1], lines[0])
-    reading = (_children_cpu() - before) / bare.clips_read
-    return Speed(float(bare.clips / seconds), float(own_cpu / bare.clips) + reading)
+class Turns:
+    """Times the trainer from line to line and the bare network in between."""
+
+    def __init__(self, bare: Bare) -> None:
+        self.trainer: list[Spent] = []
+        self.bare: list[Spent] = []
+        self._bare = bare
+        self._start: tuple[float, float] | None = None
+
+    def after_a_round(self, _: str) -> None:
+        """The trainer has done ten more steps."""
+        if self._start is not None:
+            first = ROUND * (1 + len(self.trainer))
+            steps = range(first, first + ROUND)
+            self.trainer.append(Spent.since(self._start, self._bare.clips_of(steps)))
+            self.bare.append(self._bare.spend(steps))
+            print(f"trainer {self.trainer[-1]}, bare {self.bare[-1]}", flush=True)
+        self._start = now()
+
+
+def _rate(spent: Sequence[Spent]) -> float:
+    return round(statistics.median(part.clips / part.clock for part in spent), 2)
 
 
 def _children_cpu() -> float:
@@ -212,8 +220,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_AsWritten)
     parser.add_argument("--preset", default="small")
     parser.add_argument("--data", type=Path, action="append", default=[], help="manifest")
-    parser.add_argument("--steps", type=int, default=14, help="measured, in each round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="of ten steps")
     parser.add_argument("--workers", type=int, default=1, help="processes that read ahead")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 leaves it to torch")
     parser.add_argument("--with-teacher", action="store_true")

@@ -7,6 +7,7 @@ kinetics     400, 600, 700, 700-2020: annotation CSVs beside clips named ID_STAR
 ucf101       UCF-101/CLASS/v_CLASS_gNN_cNN.avi and ucfTrainTestlist/{train,test}listNN.txt
 hmdb51       CLASS/*.avi and CLASS_test_splitN.txt (1 train, 2 test, 0 neither)
 activitynet  activity_net.v1-N.min.json and v_ID.mp4 anywhere below; a row for each segment
+webdataset   *.tar with KEY.mp4 or KEY.jpg and its words in KEY.json or KEY.txt
 """
 
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from model.training.manifest import PICTURE_SUFFIXES, Sample
 from model.training.tables import TableError, column_names, rows_of
+from model.training.webdataset import samples_in
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg"})
 _SPLITS = {
@@ -174,6 +176,15 @@ def _activitynet(root: Path, fold: int) -> Imported:
     return Imported(samples, missing, unlabelled)
 
 
+def _webdataset(root: Path, fold: int) -> Imported:
+    try:
+        found = list(samples_in(root, VIDEO_SUFFIXES | PICTURE_SUFFIXES))
+    except ValueError as error:
+        raise LayoutError(str(error)) from error
+    samples = [sample for sample in found if sample]
+    return Imported(samples, unlabelled=len(found) - len(samples))
+
+
 def _database(path: Path) -> list[tuple[str, str, list[tuple[str, float, float]]]]:
     """Of each video its name, split, and labels with start and end in seconds."""
     try:
@@ -196,6 +207,7 @@ LAYOUTS: Mapping[str, Callable[[Path, int], Imported]] = {
     "hmdb51": _hmdb51,
     "kinetics": _kinetics,
     "ucf101": _ucf101,
+    "webdataset": _webdataset,
 }
 
 
