@@ -183,9 +183,11 @@ class LabelStore:
         try:
             snapshot = self._snapshots.get(set_name)
         except LabelsNotReady:
+            # of the work before this one, which may end with another answer at any time
+            refused = self._reembedding.refused
             self._reembedding.start()
-            if self._reembedding.refused is not None:
-                raise LabelError(self._reembedding.refused) from None
+            if refused is not None:
+                raise LabelError(refused) from None
             raise
         if snapshot.revision < min_revision:
             raise RevisionNotReached(
