@@ -56,6 +56,10 @@ bench: $(VENV)/.benches ## measure against the bound and against rivals, about 2
 soak: $(VENV)/.benches ## four times more requests than can be answered, for two minutes
 	$(BIN)/python -m benchmarks.soak $(BENCH)
 
+.PHONY: bench-examples
+bench-examples: $(VENV)/.tests ## measure what examples add to a label's words; needs ../shared
+	$(BIN)/python -m benchmarks.teach_by_example $(BENCH)
+
 .PHONY: bench-segments
 bench-segments: $(VENV)/.benches ## find actions in films joined from real clips; needs ../shared
 	$(BIN)/python -m benchmarks.segments ../shared/data/videos $(BENCH)
