@@ -64,6 +64,14 @@ bench-examples: $(VENV)/.tests ## measure what examples add to a label's words; 
 bench-segments: $(VENV)/.benches ## find actions in films joined from real clips; needs ../shared
 	$(BIN)/python -m benchmarks.segments ../shared/data/videos $(BENCH)
 
+.PHONY: bench-labels
+bench-labels: $(VENV)/.tests $(VENV)/.benches ## measure the labels: a million of them, 5 kills; half an hour
+	$(BIN)/python -m benchmarks.labels $(BENCH)
+
+.PHONY: chaos
+chaos: $(VENV)/.tests $(VENV)/.benches ## kill the server 100 times while labels are written
+	$(BIN)/python -m benchmarks.labels --only kills --kills 100
+
 .PHONY: constraints
 constraints: ## write constraints.txt anew from a clean environment with the newest versions
 	.ci/constraints $(PYTHON)

@@ -1,0 +1,49 @@
+"""What calibration is worth on classes that it was not fitted on."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+_MANIFESTS = ("pictures/manifest.csv", "videos/manifest.csv")
+
+
+def measure(say: Callable[[str], None]) -> dict[str, Any]:
+    """The mean over data sets of harmonic means, AUROC of unknown and calibration error.
+
+    All None, with the reason, where the real clips are not beside the checkout.
+    """
+    manifests = [DATA / name for name in _MANIFESTS if (DATA / name).is_file()]
+    if not manifests:
+        return _nothing("no ../shared/data beside the checkout")
+    try:
+        from model.training.evaluate import evaluate
+        from model.training.figures import RAW, SERVED
+    except ModuleNotFoundError as error:
+        return _nothing(f"{error}; install the extra `train`")
+    report = evaluate(_default_checkpoint(), manifests, say=say)
+    suites = [suite for suite in report.suites if suite.together]
+    return {
+        "hmean_raw": _mean([suite.together[RAW].before[2] for suite in suites]),
+        "hmean_calibrated": _mean([suite.together[SERVED].before[2] for suite in suites]),
+        "unknown_auroc": _mean([mean(suite.figures[SERVED].rejection) for suite in report.suites]),
+        "unknown_auroc_of_most_similar": _mean(
+            [mean(suite.figures[RAW].rejection) for suite in report.suites]
+        ),
+        "ece": _mean([suite.reliability.error for suite in report.suites]),
+        "accuracy_on": [suite.name for suite in report.suites],
+    }
+
+
+def _default_checkpoint() -> Path:
+    return Path(__file__).resolve().parents[2] / "model" / "default_checkpoint"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return mean(values) if values else None
+
+
+def _nothing(reason: str) -> dict[str, Any]:
+    names = ("hmean_raw", "hmean_calibrated", "unknown_auroc", "ece")
+    return {**dict.fromkeys(names), "no_accuracy_because": reason}

@@ -1,0 +1,120 @@
+"""A real server over a data folder: started, asked, killed."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+_START_SECONDS = 900.0
+_REQUEST_SECONDS = 1800.0
+
+
+class Service:
+    """A server process and its address."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+        self.process = process
+        self._port = port
+        self._log = log
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, media_type: str = ""
+    ) -> tuple[int, bytes]:
+        """Status and body of one request on a connection of its own. Raises OSError when killed."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_REQUEST_SECONDS)
+        headers = {"Content-Type": media_type} if media_type else {}
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            connection.close()
+
+    def put(self, names: Sequence[str], path: str = "/labels") -> Mapping[str, Any]:
+        """PUTs labels; raises OSError when killed, RuntimeError for a refusal."""
+        body = json.dumps({"labels": list(names)}).encode()
+        return self._json(*self.ask("PUT", path, body, "application/json"))
+
+    def classify(self, video: bytes, **options: object) -> Mapping[str, Any]:
+        """POSTs a raw video. Raises like `put`."""
+        query = "&".join(f"{name}={value}" for name, value in options.items())
+        return self._json(*self.ask("POST", f"/classify?{query}", video, "video/mp4"))
+
+    def _json(self, status: int, body: bytes) -> Mapping[str, Any]:
+        if status != 200:
+            raise RuntimeError(f"the server answered {status}: {body[:300]!r}")
+        answer: Mapping[str, Any] = json.loads(body)
+        return answer
+
+    def memory_bytes(self) -> tuple[int, int]:
+        """Resident memory of the server process, and the part of it that is no file's."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if " kB" in line}
+        return sizes["VmRSS"], sizes["RssAnon"]
+
+    def wait_until_ready(self) -> None:
+        """Returns when /readyz says so. Raises RuntimeError when the process ends first."""
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            with suppress(OSError):
+                if self.ask("GET", "/readyz")[0] == 200:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"the server did not start: {self._log.read_text()[-500:]}")
+
+    def stop(self) -> None:
+        """Ends in good order."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+
+def start(arguments: Sequence[str], folder: Path) -> Service:
+    """`python ARGUMENTS --port PORT` with its data in `folder`; not ready yet."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KINOLEX_")}
+    settings = {
+        "KINOLEX_DATA_DIR": str(folder),
+        "KINOLEX_LOG_LEVEL": "warning",
+        "KINOLEX_DECODE_WORKERS": "1",
+        "KINOLEX_MAX_LABELS": "2000000",
+    }
+    log = folder / "server.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, *arguments, "--port", str(port)],
+            cwd=ROOT,
+            env=kept | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+    return Service(process, port, log)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Service]:
+    """The service as a user starts it, ready, with its data in `folder`."""
+    service = start(["-m", "app", "serve"], folder)
+    try:
+        service.wait_until_ready()
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.stop()

@@ -1,0 +1,21 @@
+"""The real service over a checkpoint that names colours, which starts in a second or two."""
+
+import argparse
+
+import uvicorn
+
+from app.main import create_app
+from app.settings import Settings
+from tests.fakes import colour_tagger
+
+
+def main() -> None:
+    """`python -m benchmarks.labels.toy_server --port PORT`, configured by the environment."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    app = create_app(Settings(), tagger=colour_tagger())
+    uvicorn.run(app, port=parser.parse_args().port, log_config=None, access_log=False)
+
+
+if __name__ == "__main__":
+    main()
