@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -33,15 +34,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=_HERE, help="folder of latest.json and .md")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    results = measure(given.cache, quick=given.quick)
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(given.cache, Path(folder), quick=given.quick)
     text = json.dumps(results, indent=1)
     (given.out / "latest.json").write_text(f"{text}\n", encoding="utf-8")
     (given.out / "latest.md").write_text(report.page(results), encoding="utf-8")
     print(report.page(results))
 
 
-def measure(cache: Path, *, quick: bool) -> dict[str, Any]:
-    """Every figure, in the shape of latest.json."""
+def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
+    """Every figure, in the shape of latest.json; the service keeps its things in `folder`."""
     began = time.monotonic()
     machine = _machine()
     small, second = clips.encoded(clips.SMALL, cache), clips.encoded(clips.SECOND, cache)
@@ -68,7 +70,7 @@ def measure(cache: Path, *, quick: bool) -> dict[str, Any]:
         for network in (("shipped",) if quick else ("shipped", "r2plus1d_18"))
     }
     say("serving")
-    serve, runtime, missing = _serving(paths, encode, quick=quick, say=say)
+    serve, runtime, missing = _serving(paths, encode, folder, quick=quick, say=say)
     say("growth")
     lengths = {
         name: clips.repeated(small, times, cache) if times > 1 else (small if times else second)
@@ -79,8 +81,8 @@ def measure(cache: Path, *, quick: bool) -> dict[str, Any]:
     for name, path in list(paths.items())[1:]:
         sizes[name.replace("60 s ", "")] = clips.shortened(path, 10, cache)
     grown = {
-        "duration": growth.measure_videos(lengths, ("video", "segments")),
-        "resolution": growth.measure_videos(sizes, ("video",)),
+        "duration": growth.measure_videos(lengths, ("video", "segments"), folder),
+        "resolution": growth.measure_videos(sizes, ("video",), folder),
         "labels": growth.measure_labels(
             [10, 1_000] if quick else [10, 1_000, 10_000, 100_000, 1_000_000]
         ),
@@ -100,12 +102,17 @@ def measure(cache: Path, *, quick: bool) -> dict[str, Any]:
 
 
 def _serving(
-    paths: dict[str, Path], encode: dict[str, Any], *, quick: bool, say: Callable[[str], None]
+    paths: dict[str, Path],
+    encode: dict[str, Any],
+    folder: Path,
+    *,
+    quick: bool,
+    say: Callable[[str], None],
 ) -> tuple[dict[str, Any], str | None, dict[str, str]]:
     best = libraries.best_runtime(encode["shipped"]["runtimes"]).split()
     serve: dict[str, Any] = {}
     with ExitStack() as stack:
-        servers = Servers(stack, () if quick else tuple(RIVALS))
+        servers = Servers(stack, () if quick else tuple(RIVALS), folder)
         for place, (name, path) in enumerate(paths.items()):
             say(f"serving {name}")
             plan = Round(

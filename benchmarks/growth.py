@@ -19,7 +19,9 @@ _DIM = 384
 _WARM_UPS = 4
 
 
-def measure_videos(paths: Mapping[str, Path], granularities: Sequence[str]) -> dict[str, Any]:
+def measure_videos(
+    paths: Mapping[str, Path], granularities: Sequence[str], folder: Path
+) -> dict[str, Any]:
     """One request after another, alone, per video and granularity, in the order given.
 
     Memory is the peak of all the service's processes together, `memory_before_mib` the sum of
@@ -27,7 +29,8 @@ def measure_videos(paths: Mapping[str, Path], granularities: Sequence[str]) -> d
     """
     found: dict[str, Any] = {}
     with ExitStack() as stack:
-        server = stack.enter_context(running(*SERVICE))
+        server = stack.enter_context(running(*SERVICE, folder))
+        server.settle()
         first = next(iter(paths.values()))
         for granularity in granularities:
             for _ in range(_WARM_UPS):

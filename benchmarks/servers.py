@@ -18,6 +18,9 @@ import psutil
 from benchmarks.crew import ROOT, Unavailable
 
 _START_SECONDS = 240.0
+# A service that is up measures encoder runtimes beside; it is settled when it does nothing more.
+_SETTLE_SECONDS = 300.0
+_QUIET_SECONDS = 2.0
 _MIB = 1024 * 1024
 _LOOK_SECONDS = 0.1
 
@@ -56,6 +59,18 @@ class Server:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
 
+    def settle(self) -> None:
+        """Waits until it does no more work of its own, a few minutes at most."""
+        end = time.monotonic() + _SETTLE_SECONDS
+        before = self.cpu_seconds()
+        while time.monotonic() < end:
+            time.sleep(_QUIET_SECONDS)
+            now = self.cpu_seconds()
+            # less than a tenth of one core; ended children are counted when they are reaped
+            if len(self.tree()) and now - before < 0.1 * _QUIET_SECONDS:
+                return
+            before = now
+
     @contextmanager
     def asked(self) -> Iterator[None]:
         """Runs for the length of the block, else paused."""
@@ -67,11 +82,14 @@ class Server:
 
 
 @contextmanager
-def running(arguments: list[str], ready_path: str) -> Iterator[Server]:
-    """`python ARGUMENTS PORT`, ready when `ready_path` answers 200. Raises Unavailable."""
+def running(arguments: list[str], ready_path: str, folder: Path) -> Iterator[Server]:
+    """`python ARGUMENTS PORT`, ready when `ready_path` answers 200. Raises Unavailable.
+
+    `folder` is where the service keeps its labels and what it learned of the computer.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [sys.executable, *arguments, str(port)],
             cwd=ROOT,
@@ -95,10 +113,10 @@ def running(arguments: list[str], ready_path: str) -> Iterator[Server]:
             process.wait()
 
 
-def _environment(folder: str) -> Mapping[str, str]:
+def _environment(folder: Path) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KINOLEX_")}
     # a label database of its own, and no trace in the user's folders
-    return {**kept, "KINOLEX_DATA_DIR": folder, "KINOLEX_LOG_LEVEL": "warning"}
+    return {**kept, "KINOLEX_DATA_DIR": str(folder), "KINOLEX_LOG_LEVEL": "warning"}
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, path: str, *, log_file: int) -> None:

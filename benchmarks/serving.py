@@ -38,16 +38,17 @@ class Round:
 class Servers:
     """The service and its rivals, all started, all but the one that is asked paused."""
 
-    def __init__(self, stack: ExitStack, rivals: Sequence[str]) -> None:
+    def __init__(self, stack: ExitStack, rivals: Sequence[str], folder: Path) -> None:
         self.running: dict[str, Server] = {}
         self.missing: dict[str, str] = {}
         for name in (KINOLEX, *rivals):
             arguments, ready_path = SERVICE if name == KINOLEX else RIVALS[name]
             try:
-                self.running[name] = stack.enter_context(running(arguments, ready_path))
+                self.running[name] = stack.enter_context(running(arguments, ready_path, folder))
             except Unavailable as error:
                 self.missing[name] = str(error)
             else:
+                self.running[name].settle()
                 self.running[name].pause()
 
 
@@ -155,10 +156,10 @@ def _best(by_clients: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[float]:
 
 
 def served_runtime(servers: Servers) -> str | None:
-    """What the service says that its encoder runs in, None if it does not say."""
+    """What the service says that its encoder runs in, None where it did not start."""
     server = servers.running.get(KINOLEX)
     if server is None:
         return None
     with server.asked():
-        told = fetch(server.port, "/model").get("runtime")
-    return str(told) if told else None
+        told = fetch(server.port, "/model")
+    return f"{told['runtime']} {told['precision']}"

@@ -223,13 +223,16 @@ def test_the_last_results_have_every_figure_that_is_judged() -> None:
     assert page(told) == path.with_suffix(".md").read_text(encoding="utf-8")
 
 
-def test_servers_are_started_without_the_users_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_are_started_without_the_users_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     psutil = pytest.importorskip("psutil", reason="needs the extra `bench`")
     from benchmarks.servers import MemoryWatch, running
 
     monkeypatch.setenv("KINOLEX_TOP_K", "3")
     assert Settings().top_k == 3
-    with running(["-m", "http.server", "--bind", "127.0.0.1"], "/") as server:
+    with running(["-m", "http.server", "--bind", "127.0.0.1"], "/", tmp_path) as server:
+        server.settle()
         assert "KINOLEX_TOP_K" not in server.process.environ()
         with server.asked(), MemoryWatch(server) as memory:
             pass
