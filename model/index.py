@@ -78,6 +78,7 @@ class LabelIndex:
     @classmethod
     def of(cls, base: LabelBlock, shortlist: Shortlist | None) -> Self:
         """An index of one block."""
+        base.prepare()
         next_order = int(base.orders[-1]) + 1 if len(base) else 0
         return cls(
             base, LabelBlock.empty(base.dim), np.zeros(len(base), np.bool_), next_order, shortlist

@@ -120,6 +120,10 @@ class LabelBlock:
         positions = np.argsort(self.key_hashes, kind="stable")
         return self.key_hashes[positions], positions
 
+    def prepare(self) -> None:
+        """Computes now what the first write or search would have to wait for."""
+        _ = self._by_hash, self.label_of_row, self.most_rows
+
     def find(self, keys: Sequence[str]) -> Integers:
         """The position of each key's label, -1 where there is none."""
         hashes, positions = self._by_hash
