@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
+from model.checkpoint import CheckpointConfig, TextConfig, save_checkpoint
 from model.training.baselines import ARMS, compare
 from model.training.comparison import Growth, Question, run_comparison
 from model.training.contest import Answers, contest
@@ -89,12 +89,17 @@ def test_answers_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
 @pytest.fixture
 def start(tmp_path: Path) -> Path:
     """A checkpoint's weights to start from whose features tell colours apart."""
-    network = awake_network()
-    tensors = {f"network.{k}": v.clone() for k, v in network.state_dict().items()}
-    folder = tmp_path / "start"
-    folder.mkdir()
-    save_file(tensors, folder / "model.safetensors")
-    return folder
+    plain = tiny_config()
+    config = CheckpointConfig(
+        model_id="start",
+        encoder=plain.encoder,
+        sampling=plain.sampling,
+        preprocess=plain.preprocess,
+        text=TextConfig("colours"),
+    )
+    parts = {"text_mean": torch.zeros(plain.dim), "bank": torch.empty(0, plain.dim)}
+    save_checkpoint(tmp_path / "start", config, awake_network(), **parts, card="")
+    return tmp_path / "start"
 
 
 @pytest.mark.slow

@@ -126,8 +126,8 @@ def test_a_quiet_stream_is_kept_alive_and_events_come_when_they_happen(
     answer = connection.getresponse()
 
     comments = [answer.readline() for _ in range(6)]
-    # four calls of two windows each: the first turn, and no more
-    encoder.go.release(4)
+    # eight calls of a window each: the first turn, and no more
+    encoder.go.release(8)
     lines = iter(answer.readline, b"")
     told = next(line for line in lines if line.startswith(b"data"))
 
