@@ -55,7 +55,13 @@ def test_overload_is_refused_quickly_and_leaves_nothing_behind(
         before = footprint(uploads)
         # ten in a second are possible at most for each processor
         outcomes = asyncio.run(
-            overload(port, VIDEO, "/classify?labels=red", per_second=40 * len(os.sched_getaffinity(0)), seconds=3)
+            overload(
+                port,
+                VIDEO,
+                "/classify?labels=red",
+                per_second=40 * len(os.sched_getaffinity(0)),
+                seconds=3,
+            )
         )
         told = summary(outcomes, TIMEOUT_SECONDS)
         patience = time.monotonic() + 20
