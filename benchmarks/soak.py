@@ -25,7 +25,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.clips import SMALL, encoded
+from benchmarks.servers import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 _HUNG_UP = "hung up"
@@ -85,9 +88,15 @@ def _count(folder: Path) -> int:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The least value that this share of all do not exceed; NaN of none."""
+    """The least value that this share of all do not exceed; 0 of none."""
     ordered = sorted(values)
-    return ordered[max(0, math.ceil(len(ordered) * share) - 1)] if ordered else math.nan
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)] if ordered else 0.0
+
+
+def leaked(before: Footprint, after: Footprint) -> bool:
+    """Whether there is more of anything than there was."""
+    pairs = zip(asdict(before).values(), asdict(after).values(), strict=True)
+    return any(later > earlier for earlier, later in pairs)
 
 
 async def ask(port: int, video: bytes, path: str, patience_seconds: float = 120.0) -> Outcome:
@@ -173,7 +182,9 @@ def broken_promises(measured: dict[str, Any]) -> list[str]:
         "a refusal came without Retry-After": 0 not in measured["retry_after_s"],
         f"something else was answered: {sorted(others)}": not others,
         "nobody was refused": measured["refused"] > 0,
-        "something leaked": measured["before"] == measured["after"],
+        "something leaked": not leaked(
+            Footprint(**measured["before"]), Footprint(**measured["after"])
+        ),
     }
     return [sentence for sentence, kept in checks.items() if not kept]
 
@@ -241,11 +252,11 @@ async def soak(
 
 
 async def _calm(pid: int, folder: Path, wanted: Footprint | None) -> Footprint:
-    """The footprint once it is the wanted one, or when there was time enough to become it."""
+    """The footprint once it is no more than wanted, or when there was time enough for that."""
     end = time.monotonic() + (_CALM_SECONDS if wanted else 3.0)
     while True:
         seen = Footprint.of(pid, folder / "uploads")
-        if seen == wanted or time.monotonic() > end:
+        if (wanted and not leaked(wanted, seen)) or time.monotonic() > end:
             return seen
         await asyncio.sleep(0.2)
 
@@ -261,6 +272,8 @@ def main() -> int:
         tempfile.TemporaryDirectory() as name,
         serving(Path(name), given.timeout) as (server, port),
     ):
+        # it looks for the fastest runtime beside its first answers
+        Server(port, psutil.Process(server.pid)).settle()
         figures = asyncio.run(
             soak(
                 server.pid,
