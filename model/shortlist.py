@@ -12,6 +12,7 @@ from typing import Self
 import faiss
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from model.label_block import Floats, Integers
 
@@ -91,7 +92,9 @@ class Shortlist:
             hidden |= gone[found]
         if np.count_nonzero(hidden, axis=1).max(initial=0) > compared // 2:
             return None
-        values = np.stack([rows[at] @ query for at, query in zip(found, queries, strict=True)])
+        values = np.stack(
+            [_product(rows[at], query) for at, query in zip(found, queries, strict=True)]
+        )
         values[hidden] = -np.inf
         best = np.argsort(-values, axis=1, kind="stable")[:, :depth]
         values = np.take_along_axis(values, best, 1)
@@ -107,14 +110,26 @@ def _untrained(directions: int) -> faiss.IndexPQFastScan:
 
 def _directions_of(vectors: Floats) -> Floats:
     """(E, D): the orthonormal directions that hold most of the vectors' squares."""
-    squares = vectors.T.astype(np.float64) @ vectors
-    _, directions = np.linalg.eigh(squares)
+    exact = torch.from_numpy(np.array(vectors, np.float64))
+    _, directions = torch.linalg.eigh(exact.T @ exact)
     # eigh's order is ascending
-    return np.ascontiguousarray(directions[:, ::-1].T[:_DIRECTIONS], np.float32)
+    return np.ascontiguousarray(directions.numpy()[:, ::-1].T[:_DIRECTIONS], np.float32)
 
 
 def _projected(rows: Floats, directions: Floats) -> Floats:
-    return np.ascontiguousarray(rows @ directions.T)
+    return _product(rows, directions.T)
+
+
+def _product(left: Floats, right: Floats) -> Floats:
+    """`left @ right` by torch.
+
+    NumPy's BLAS ends its threads whenever the process forks, and a product that another thread
+    is computing then never returns, nor does the fork: uvloop's subprocesses hang with it.
+    """
+    # a copy of what is mapped from a file: torch takes no array that cannot be written
+    first, second = (torch.from_numpy(np.require(each, requirements="W")) for each in (left, right))
+    product: Floats = (first @ second).numpy()
+    return product
 
 
 def _codes_of(index: faiss.IndexPQFastScan) -> npt.NDArray[np.uint8]:
