@@ -128,7 +128,11 @@ def _ratios(
     bounds: Sequence[Mapping[str, float]],
     turns: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]],
 ) -> dict[str, Any]:
-    """What is judged, of one clip: each a median over the rounds."""
+    """What is judged, of one clip: each a median over the rounds.
+
+    The ratios whose names begin with `cpu_` compare processor time instead of videos per second:
+    neighbours on the computer hardly change them.
+    """
     ours = turns[KINOLEX]
     best = _best(ours)
     bound = [each["per_second"] for each in bounds]
@@ -142,11 +146,25 @@ def _ratios(
             result[f"times_{name}"] = statistics.median(
                 mine / theirs for mine, theirs in zip(best, _best(by_clients), strict=True)
             )
+    result["cpu_served_over_bound"] = statistics.median(
+        each["decode_cpu_seconds"] + each["encode_cpu_seconds"] for each in bounds
+    ) / _least_cpu(ours)
+    for name, by_clients in turns.items():
+        if name != KINOLEX:
+            result[f"cpu_times_{name}"] = _least_cpu(by_clients) / _least_cpu(ours)
     four = _medians(ours[4 if 4 in ours else max(ours)])
     result["p99_over_p50"] = four["p99_seconds"] / four["p50_seconds"]
     # the issue's rule: at most twice what four requests take when they share the cores
     result["p99_over_fair_share"] = four["p99_seconds"] / (4 * four["cpu_seconds"] / CORES)
     return result
+
+
+def _least_cpu(by_clients: Mapping[int, Sequence[Mapping[str, Any]]]) -> float:
+    """Processor seconds for one video, with the number of clients for which it is the least."""
+    return min(
+        statistics.median(turn["cpu_seconds"] for turn in of_load)
+        for of_load in by_clients.values()
+    )
 
 
 def _best(by_clients: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[float]:
