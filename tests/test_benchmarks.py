@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -236,6 +237,10 @@ def test_servers_are_started_without_the_users_settings(
         assert "KINOLEX_TOP_K" not in server.process.environ()
         with server.asked(), MemoryWatch(server) as memory:
             pass
+        # a signal takes effect when the process is next scheduled
+        end = time.monotonic() + 10
+        while server.process.status() != psutil.STATUS_STOPPED and time.monotonic() < end:
+            time.sleep(0.01)
         assert server.process.status() == psutil.STATUS_STOPPED
         assert 1 < memory.peak_mib < 200
         assert 0 < server.cpu_seconds() < 10
