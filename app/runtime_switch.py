@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,17 +72,33 @@ async def _measured(
     if chosen := cached_choice(cache, tagger, names):
         return chosen
     log.info("measuring_runtimes", runtimes=list(names))
-    outcome = await anyio.run_process(
-        trial_command(settings.checkpoint, cache.resolve(), names),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        check=False,
-        start_new_session=True,
-    )
+    complaint = await _run(trial_command(settings.checkpoint, cache.resolve(), names))
     chosen = cached_choice(cache, tagger, names)
     if chosen is None:
-        log.warning("runtime_failed", detail=outcome.stderr.decode(errors="replace")[-500:])
+        log.warning("runtime_failed", detail=complaint[-500:])
     return chosen
+
+
+async def _run(command: Sequence[str]) -> str:
+    """What a process said on stderr; it is ended when nobody waits any more."""
+    with tempfile.TemporaryFile() as said:
+        # not the event loop's subprocesses: uvloop forks, and a fork waits for OpenBLAS's locks,
+        # for ever when another thread is multiplying; Popen starts processes by vfork
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            while process.poll() is None:
+                await anyio.sleep(_LOOK_AGAIN_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        return said.read().decode(errors="replace")
 
 
 async def _change(
