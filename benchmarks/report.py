@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.judged import GOALS, is_met, judged
+from benchmarks.judged import GOALS, is_disturbed, is_met, judged
 
 Figures = Mapping[str, Any]
 
@@ -58,6 +58,12 @@ def _judged(results: Figures) -> str:
         f"before the run {machine['load_before']:.2f}; the run took {results['minutes']:.1f} "
         "minutes.\n\n"
     )
+    if is_disturbed(results):
+        made_on += (
+            "**Neighbours disturbed this run**: the service beat the bound. Videos per second and "
+            "waiting times below tell nothing about one server against another, and are not "
+            "judged; processor time is.\n\n"
+        )
     return _section("What is judged", made_on + table(("figure", "measured", "goal", "met"), rows))
 
 
