@@ -243,6 +243,8 @@ def test_the_librarys_tests_do_not_need_the_service(tmp_path: Path) -> None:
         if path.name.startswith("test_")
         and path.stem not in HOUSE_TESTS
         and not imports_package(path, "app")
+        # a benchmark is about the service
+        and not imports_package(path, "benchmarks")
     ]
     covered = {path.stem for path in library}
     assert {"test_encoder", "test_index", "test_sampling", "test_video"} <= covered
