@@ -85,8 +85,33 @@ class Halting:
         return np.eye(1, 8, dtype=np.float32).repeat(len(pixels), axis=0)
 
 
-def test_openvino_gives_what_torch_gives(reference: TorchEncoder, tmp_path: Path) -> None:
+def in_a_process_of_its_own(check: str, folder: Path) -> None:
+    """Runs a function of this file; what a runtime leaves behind in a process ends with it."""
+    program = "import sys, pathlib, tests.test_runtime as file; "
+    program += "getattr(file, sys.argv[1])(pathlib.Path(sys.argv[2]))"
+    outcome = subprocess.run(
+        [sys.executable, "-c", program, check, str(folder)],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def test_openvino_gives_what_torch_gives(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra `openvino`")
+    in_a_process_of_its_own("compare_openvino", tmp_path)
+
+
+def test_openvino_answers_many_threads_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="needs the extra `openvino`")
+    in_a_process_of_its_own("ask_openvino_at_once", tmp_path)
+
+
+def compare_openvino(tmp_path: Path) -> None:
+    reference = TorchEncoder(lively_network(LITE), LITE.dim)
     pixels = probe_pixels(CLIPS)
     runtime = Runtime("openvino", "float32")
 
@@ -105,8 +130,7 @@ def test_openvino_gives_what_torch_gives(reference: TorchEncoder, tmp_path: Path
     np.testing.assert_allclose(again.encode(pixels), encoder.encode(pixels), atol=1e-6)
 
 
-def test_openvino_answers_many_threads_at_once() -> None:
-    pytest.importorskip("openvino", reason="needs the extra `openvino`")
+def ask_openvino_at_once(_: Path) -> None:
     reference = small_reference()
     encoder = make_encoder(Runtime("openvino", "float32"), reference, threads=2)
     encoder.prepare(CLIPS)
@@ -128,8 +152,7 @@ def test_openvino_answers_many_threads_at_once() -> None:
     assert wrong == []
 
 
-def compare_compiled() -> None:
-    """Runs in a process of its own, as every trial of a runtime does."""
+def compare_compiled(_: Path) -> None:
     reference = small_reference()
     encoder = CompiledEncoder(reference.network, 8)
     encoder.prepare(CLIPS)
@@ -142,19 +165,7 @@ def compare_compiled() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
 def test_torch_compile_gives_what_torch_gives(tmp_path: Path) -> None:
-    program = "from tests.test_runtime import compare_compiled; compare_compiled()"
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
-
-    outcome = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=Path(__file__).parent.parent,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert outcome.returncode == 0, outcome.stderr
+    in_a_process_of_its_own("compare_compiled", tmp_path)
     assert any(tmp_path.iterdir())
 
 
