@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from torch import Tensor, nn
 
 from model.calibration import CalibrationConfig
-from model.checkpoint import CheckpointConfig, TextConfig, save_checkpoint
+from model.checkpoint import CheckpointConfig, TextConfig
 from model.encoder import EncoderConfig, FrameNetwork, build_network
 from model.errors import CheckpointError
 from model.preprocess import PreprocessConfig
@@ -21,7 +21,7 @@ from model.sampling import SamplingConfig
 from model.text import without_progress_bars
 from model.text_source import CARRIED, TEXT_FOLDER
 from model.text_tower import TextTower
-from model.training.scores import RAW_SCORES, fit_scores
+from model.training.scores import save_with_scores
 from model.vision_tower import TowerConfig
 
 FAMILIES = ("clip", "siglip")
@@ -102,15 +102,7 @@ def import_model(
         calibration=_own_scale(found.model),
         provenance={"imported_from": found.source, "command": command},
     )
-    zero, none = torch.zeros(dim), torch.empty(0, dim)
-    card = _card(config, RAW_SCORES)
-    save_checkpoint(out, config, network, text_mean=zero, bank=none, card=card)
-    if bank:
-        scores = fit_scores(out, bank, device=device, say=say)
-        fitted = replace(config, calibration=scores.calibration)
-        card = _card(fitted, scores.sentence)
-        save_checkpoint(out, fitted, network, text_mean=zero, bank=scores.bank, card=card)
-    return out
+    return save_with_scores(out, config, network, _card, bank, device=device, say=say)
 
 
 def _card(config: CheckpointConfig, scores: str) -> str:

@@ -9,7 +9,6 @@ linear layer into the space of the word vectors, unit length. Dropout is off whe
 import argparse
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -18,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.checkpoint import CheckpointConfig, TextConfig, save_checkpoint
+from model.checkpoint import CheckpointConfig, TextConfig
 from model.encoder import ClipNetwork, EncoderConfig, build_network
 from model.errors import CheckpointError
 from model.preprocess import PreprocessConfig
 from model.sampling import SamplingConfig
 from model.text_source import carry_text_model, load_text_encoder
-from model.training.scores import RAW_SCORES, fit_scores
+from model.training.scores import save_with_scores
 
 # auxiliary/transforms.py of the official code: short side 128, the middle 112, these statistics
 PREPROCESS = PreprocessConfig(
@@ -104,15 +103,7 @@ def convert(
         text=TextConfig(model, text.model_hash),
         provenance=provenance,
     )
-    zero, none = torch.zeros(dim), torch.empty(0, dim)
-    card = _card(config, RAW_SCORES)
-    save_checkpoint(out, config, network, text_mean=zero, bank=none, card=card)
-    if bank:
-        scores = fit_scores(out, bank, device=device, say=say)
-        fitted = replace(config, calibration=scores.calibration)
-        card = _card(fitted, scores.sentence)
-        save_checkpoint(out, fitted, network, text_mean=zero, bank=scores.bank, card=card)
-    return out
+    return save_with_scores(out, config, network, _card, bank, device=device, say=say)
 
 
 def _card(config: CheckpointConfig, scores: str) -> str:

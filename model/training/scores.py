@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from model.calibration import Calibration, CalibrationConfig
-from model.checkpoint import load_checkpoint
+from model.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from model.encoder import Network
 from model.text import Label
 from model.training.calibrate import draw_bank, fit
 from model.training.embedding import embed_readable
@@ -31,6 +32,33 @@ class Scores:
     bank: Tensor
     calibration: CalibrationConfig
     sentence: str
+
+
+def save_with_scores(
+    out: Path,
+    config: CheckpointConfig,
+    network: Network,
+    card: Callable[[CheckpointConfig, str], str],
+    manifests: Sequence[Path] = (),
+    *,
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Write a checkpoint that is not centred, its scores fitted on `manifests` where there are any.
+
+    `card` makes the model card of what is written and a sentence about the scores. Returns `out`;
+    raises what `fit_scores` raises.
+    """
+    dim = config.encoder.dim
+    zero, none = torch.zeros(dim), torch.empty(0, dim)
+    # as it is, because scores are fitted on a checkpoint
+    save_checkpoint(out, config, network, text_mean=zero, bank=none, card=card(config, RAW_SCORES))
+    if manifests:
+        scores = fit_scores(out, manifests, device=device, say=say)
+        fitted = replace(config, calibration=scores.calibration)
+        text = card(fitted, scores.sentence)
+        save_checkpoint(out, fitted, network, text_mean=zero, bank=scores.bank, card=text)
+    return out
 
 
 def fit_scores(
