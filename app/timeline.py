@@ -15,7 +15,7 @@ class Hysteresis:
     keeps `keep_share` of that. Measured by `benchmarks/segments.py`.
     """
 
-    open_share: float = 0.5
+    open_share: float = 0.3
     keep_share: float = 0.5
 
 
@@ -87,10 +87,11 @@ def _peaks(
     """The best tag inside each span."""
     peaks: dict[Span, Tag] = {}
     for window, tags in zip(windows, window_tags, strict=True):
+        middle = (window.start_seconds + window.end_seconds) / 2
         for tag in tags:
             for span in by_label.get(tag.label, ()):
-                # of two overlapping windows the later one's span may begin where the first ends
-                inside = span.start_seconds < window.end_seconds <= span.end_seconds
+                # a window's edges may lie outside: the border is in the middle of an overlap
+                inside = span.start_seconds <= middle <= span.end_seconds
                 if inside and (span not in peaks or peaks[span].score < tag.score):
                     peaks[span] = tag
     return peaks

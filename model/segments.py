@@ -34,8 +34,9 @@ def merge_windows(
 
     `windows` are in order of start and of end; `scores` gives each window's scores by label, a
     label that is missing counts as 0. Neighbouring windows over `keep_score` belong to one span,
-    and so do spans of a label that overlap or touch because their windows do. Answered in order
-    of start, then of peak score.
+    and so do spans of a label that overlap or touch because their windows do. Where windows
+    overlap, a span's edge is the middle of the overlap with the neighbour that is not in it.
+    Answered in order of start, then of peak score.
     """
     labels = dict.fromkeys(
         label for window_scores in scores for label, s in window_scores.items() if s >= open_score
@@ -76,10 +77,27 @@ def _spans_of(
     return [
         Span(
             label,
-            windows[places[0]].start_seconds,
-            windows[places[-1]].end_seconds,
+            _start(windows, places[0]),
+            _end(windows, places[-1]),
             max(scores[place] for place in places),
             sum(scores[place] for place in places) / len(places),
         )
         for places in stretches
     ]
+
+
+def _start(windows: Sequence[Window], place: int) -> float:
+    """Where a span begins whose first window this is.
+
+    A window over a cut sees both sides, and mostly scores for the one that fills more of it: so
+    the middle of its overlap with the window before, where the two overlap.
+    """
+    start = windows[place].start_seconds
+    return (start + max(start, windows[place - 1].end_seconds)) / 2 if place else start
+
+
+def _end(windows: Sequence[Window], place: int) -> float:
+    """Where a span ends whose last window this is, in the same way."""
+    end = windows[place].end_seconds
+    is_last = place + 1 == len(windows)
+    return end if is_last else (end + min(end, windows[place + 1].start_seconds)) / 2

@@ -45,13 +45,19 @@ def test_hysteresis(scores, expected):
         ([0.9, 0.9], 4, 2, [(0, 6)]),
         ([0.9, 0.0, 0.9], 4, 1, [(0, 6)]),  # 0..4 and 2..6 overlap
         ([0.9, 0.0, 0.9], 4, 2, [(0, 8)]),  # 0..4 and 4..8 touch
-        ([0.9, 0.0, 0.0, 0.9], 4, 2, [(0, 4), (6, 10)]),
+        ([0.9, 0.0, 0.0, 0.9], 4, 2, [(0, 3), (7, 10)]),
         ([0.9, 0.0, 0.4, 0.0, 0.9], 4, 1, [(0, 8)]),
-        ([0.9, 0.0, 0.0, 0.0, 0.0, 0.9], 4, 1, [(0, 4), (5, 9)]),
+        ([0.9, 0.0, 0.0, 0.0, 0.0, 0.9], 4, 1, [(0, 2.5), (6.5, 9)]),
     ],
 )
 def test_spans_of_overlapping_windows_are_one_when_they_meet(scores, window, stride, expected):
     assert spans_of(scores, window=window, stride=stride) == expected
+
+
+def test_a_span_ends_in_the_middle_of_the_overlap_with_a_window_that_is_not_in_it():
+    assert spans_of([0.0, 0.9, 0.0], window=4, stride=2) == [(3, 5)]
+    assert spans_of([0.0, 0.9, 0.9, 0.0], window=4, stride=3) == [(3.5, 9.5)]
+    assert spans_of([0.9, 0.0], window=4, stride=4) == [(0, 4)]
 
 
 def test_windows_with_gaps_between_them_are_neighbours_all_the_same():

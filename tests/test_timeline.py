@@ -65,7 +65,7 @@ def test_labels_of_the_same_span_share_a_segment_best_first() -> None:
 
 
 def test_what_is_weak_beside_the_best_of_the_video_is_left_out() -> None:
-    assert spans(timeline([{"a": 0.9, "b": 0.4}, {"b": 0.2}])) == [(0, 1, {"a": 0.9})]
+    assert spans(timeline([{"a": 0.9, "b": 0.25}, {"b": 0.1}])) == [(0, 1, {"a": 0.9})]
 
 
 def test_a_video_without_a_strong_label_still_has_its_best_moments() -> None:
@@ -86,10 +86,10 @@ def test_only_labels_that_are_asked_for_somewhere_have_segments() -> None:
     assert spans(drawn) == [(0, 2, {"a": 0.9})]
 
 
-def test_overlapping_windows_give_a_segment_from_the_first_to_the_end_of_the_last() -> None:
-    drawn = timeline([{"a": 0.9}, {"a": 0.8}, {}, {}, {"a": 0.7}], stride=1, window=2)
+def test_segments_of_overlapping_windows_meet_in_the_middle_and_have_their_own_best_score() -> None:
+    drawn = timeline([{"a": 0.9}, {"a": 0.8}, {"b": 0.6}, {}, {"a": 0.7}], stride=1, window=2)
 
-    assert spans(drawn) == [(0, 3, {"a": 0.9}), (4, 6, {"a": 0.7})]
+    assert spans(drawn) == [(0, 2.5, {"a": 0.9}), (2.5, 3.5, {"b": 0.6}), (4.5, 6, {"a": 0.7})]
 
 
 @pytest.mark.parametrize("scores", [[], [{}], [{}, {}]])
