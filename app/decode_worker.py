@@ -100,6 +100,7 @@ def _work(request: Mapping[str, Any], fds: list[int], limits: VideoLimits) -> di
                 video.info.duration_seconds,
                 video.info.frames_per_second,
                 SamplingConfig(**request["sampling"]),
+                video.keyframe_before,
             ).ravel()
         else:
             times = np.frombuffer(os.pread(fds[1], request["count"] * 8, 0))

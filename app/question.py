@@ -10,13 +10,15 @@ import numpy.typing as npt
 from app.timeline import Segment
 from model import LabelIndex, Tag, Unknown, VideoInfo, label_key
 
+DecodeMode: TypeAlias = Literal["auto", "exact", "keyframes"]
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked: `labels` ad hoc, or all of `label_set`; times in seconds.
 
     `timeout_seconds` shortens the service's own deadline for this one request;
-    `keyframes_only` is the fast mode of decoding; `min_revision` is the least of the label set.
+    `decode` is how its frames are chosen; `min_revision` is the least of the label set.
     """
 
     label_set: str
@@ -27,7 +29,7 @@ class Question:
     window_seconds: float
     stride_seconds: float
     timeout_seconds: float | None = None
-    keyframes_only: bool = False
+    decode: DecodeMode = "auto"
     min_revision: int = 0
 
 

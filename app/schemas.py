@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InvalidParameter
-from app.question import Classified, Progress, Question
+from app.question import Classified, DecodeMode, Progress, Question
 from app.sealed_file import SealedFile
 from app.settings import Settings
 from app.store import DEFAULT_SET
@@ -22,10 +22,11 @@ class VideoOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    decode: Literal["exact", "keyframes"] = Field(
-        "exact",
-        description="`keyframes` decodes only pictures that need no other: faster, and less "
-        "exact in time.",
+    decode: DecodeMode = Field(
+        "auto",
+        description="Which frames: `auto` those that cost least to decode around the middles of "
+        "the checkpoint's equal parts of the video, `exact` those in the middle; `keyframes` only "
+        "pictures that need no other: fastest, and less exact in time.",
     )
     timeout_seconds: float | None = Field(
         None,
@@ -102,7 +103,7 @@ def read_question(
         window_seconds=window,
         stride_seconds=stride,
         timeout_seconds=options.timeout_seconds,
-        keyframes_only=options.decode == "keyframes",
+        decode=options.decode,
         min_revision=options.min_revision or 0,
     )
 

@@ -18,6 +18,7 @@ from app.decode_pool import DecodePool, DecodeTimeout
 from app.errors import DeadlineExceeded
 from app.question import (
     Classified,
+    DecodeMode,
     EmbeddedVideo,
     OnProgress,
     Progress,
@@ -107,7 +108,7 @@ class TaggingService:
         watch: Stopwatch,
         timeout_seconds: float | None = None,
         *,
-        keyframes_only: bool = False,
+        decode: DecodeMode = "auto",
     ) -> EmbeddedVideo:
         """A whole video as one vector, taken as `classify` takes it.
 
@@ -115,19 +116,22 @@ class TaggingService:
         VideoError, Overloaded or DeadlineExceeded.
         """
         limit = self._timeout(timeout_seconds)
+        sampling = self._tagger.sampling
+        if decode == "exact":
+            sampling = replace(sampling, leeway=0.0)
         with _deadline(limit) as deadline:
             async with self._admission.turn(watch, within_seconds=limit):
                 with watch.stage("decode"):
                     info, batch = await self._pool.sample(
                         file.fd,
-                        self._tagger.sampling,
+                        sampling,
                         self._tagger.preprocess.short_side,
                         deadline,
-                        keyframes_only=keyframes_only,
+                        keyframes_only=decode == "keyframes",
                         threads=self._decode_threads(),
                     )
                 embedding = await self._embed([batch], watch)
-        warnings = [*info.warnings, *_fast_mode(keyframes_only), *batch.warnings]
+        warnings = [*info.warnings, *_fast_mode(decode), *batch.warnings]
         return EmbeddedVideo(info, _once(warnings), embedding)
 
     async def warm_up(self) -> None:
@@ -164,7 +168,7 @@ class TaggingService:
         self, file: SealedFile, question: Question, vocabulary: Vocabulary, watch: Stopwatch
     ) -> Classified:
         embedded = await self.embed_video(
-            file, watch, question.timeout_seconds, keyframes_only=question.keyframes_only
+            file, watch, question.timeout_seconds, decode=question.decode
         )
         hits = await self._search(embedded.embedding, vocabulary, question, watch)
         return Classified(
@@ -195,7 +199,7 @@ class TaggingService:
                 with watch.stage("decode"):
                     info = await self._pool.probe(file.fd, deadline)
         windows, plan, odd = cut(info, question, self._settings.max_windows)
-        warnings = [*info.warnings, *odd, *_fast_mode(question.keyframes_only)]
+        warnings = [*info.warnings, *odd, *_fast_mode(question.decode)]
         embeddings = np.empty((len(windows), self._tagger.encoder.dim), np.float32)
         window_tags: list[list[Tag]] = []
         for start in range(0, len(windows), _WINDOWS_PER_TURN):
@@ -257,7 +261,7 @@ class TaggingService:
                         windows,
                         self._tagger,
                         deadline,
-                        keyframes_only=question.keyframes_only,
+                        keyframes_only=question.decode == "keyframes",
                         threads=self._decode_threads(),
                     )
                 into[:] = await self._embed(batches, watch)
@@ -306,8 +310,8 @@ def _reported(tags: Sequence[Tag], question: Question, vocabulary: Vocabulary) -
     )
 
 
-def _fast_mode(keyframes_only: bool) -> tuple[str, ...]:
-    if not keyframes_only:
+def _fast_mode(decode: DecodeMode) -> tuple[str, ...]:
+    if decode != "keyframes":
         return ()
     return ("decode=keyframes: keyframes stand for the frames after them, times are coarse",)
 

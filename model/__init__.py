@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         RuntimeName,
         TorchEncoder,
         build_network,
-        use_one_core,
     )
     from model.errors import (
         CheckpointError,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from model.index import Hit, LabelIndex
     from model.index_file import load_index, save_index
     from model.label_block import LabelBlock, Prototypes
+    from model.one_core import use_one_core
     from model.preprocess import PreprocessConfig
     from model.runtime import (
         Measured,
@@ -70,7 +70,6 @@ _HOMES = {
         "RuntimeName",
         "TorchEncoder",
         "build_network",
-        "use_one_core",
     ),
     "errors": (
         "CheckpointError",
@@ -91,6 +90,7 @@ _HOMES = {
     "index": ("Hit", "LabelIndex"),
     "index_file": ("load_index", "save_index"),
     "label_block": ("LabelBlock", "Prototypes"),
+    "one_core": ("use_one_core",),
     "preprocess": ("PreprocessConfig",),
     "runtime": (
         "Measured",

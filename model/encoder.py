@@ -7,7 +7,6 @@ before the head, as the paper does (section 4.2).
 """
 
 import copy
-import threading
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol, get_args
@@ -219,18 +218,6 @@ def served_embeddings(network: Network, pixels: Tensor, dtype: torch.dtype) -> T
     """
     features = video_features(network, pixels.to(dtype)).float()
     return functional.normalize(network.head(features), dim=-1)
-
-
-def use_one_core() -> None:
-    """Have torch use one thread for what the calling thread asks of it, and change no other's.
-
-    The number is a thread's own, but threads that come later begin with the one set last.
-    """
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    last = threading.Thread(target=torch.set_num_threads, args=(usual,))
-    last.start()
-    last.join()
 
 
 class TorchEncoder:

@@ -104,10 +104,15 @@ class FrameReader:
         """Tell which times (sorted ticks) will be looked at: other frames need not be made."""
         self._wanted = wanted
 
-    def next(self) -> Shown | None:
-        """The next frame on display, None after the last."""
+    def next(self, until: int | None = None) -> Shown | None:
+        """The next frame on display, None after the last.
+
+        With `until`, the last is the last one shown up to then: what only later frames need is not
+        decoded, and afterwards only `seek` goes on.
+        """
         while len(self._shown) <= self._sort_depth and not self._ended:
-            packet = self._take()
+            is_enough = until is not None and self._has_sent_all(until)
+            packet = None if is_enough else self._take()
             if packet is not None:
                 self._decode(packet)
             if packet is None or self.bad_packets > self._limits.max_bad_packets:
@@ -119,7 +124,7 @@ class FrameReader:
         self._released = max(shown.pts, self._released or shown.pts)
         return Shown(self._released, shown.frame)
 
-    def has_sent_all(self, until: int) -> bool:
+    def _has_sent_all(self, until: int) -> bool:
         """Whether every frame shown at or before `until` is already in the decoder."""
         self._fill()
         # Packets come sorted by decoding time, and none is shown before it is decoded.
@@ -127,14 +132,6 @@ class FrameReader:
         if not self._read_all and (last is None or last <= until):
             return False
         return all(packet.pts is not None and packet.pts > until for packet in self._ahead)
-
-    def drain(self) -> list[Shown]:
-        """The frames still inside the decoder; afterwards only `seek` goes on."""
-        if not self._ended:
-            self._ended = True
-            self._send(None)
-        shown, self._shown = self._shown, []
-        return shown
 
     def seek(self, target: int) -> None:
         """Go to the last keyframe shown at or before `target`, or raise UnreliableStreamError."""

@@ -4,11 +4,14 @@ All times are seconds from the first frame of the video.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+KeyframeBefore: TypeAlias = Callable[[float], float | None]
 
 # A window that would cover less than this share of a stride beyond the last one is float dust.
 _DUST = 1e-9
@@ -20,11 +23,16 @@ class SamplingConfig:
 
     `spread` takes the centres of equal parts (sparse, covers everything); `consecutive` takes
     neighbouring frames at the video's own rate (dense, as the paper trained).
+
+    `leeway` is the share of its part by which a `spread` frame may lie off the part's centre where
+    that spares decoding, 0 to under 0.5: one frame stands for all of its part (Wang et al., ECCV
+    2016, "Temporal Segment Networks").
     """
 
     clips: int
     frames_per_clip: int
     spacing: Literal["spread", "consecutive"] = "spread"
+    leeway: float = 0.0
 
     def __post_init__(self) -> None:
         if self.clips < 1 or self.frames_per_clip < 1:
@@ -34,6 +42,8 @@ class SamplingConfig:
             )
         if self.spacing not in ("spread", "consecutive"):
             raise ValueError(f"spacing must be 'spread' or 'consecutive', not {self.spacing!r}")
+        if not 0.0 <= self.leeway < 0.5:
+            raise ValueError(f"leeway must be at least 0 and under 0.5, not {self.leeway}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +55,19 @@ class Window:
 
 
 def clip_timestamps(
-    start_seconds: float, end_seconds: float, frames_per_second: float, config: SamplingConfig
+    start_seconds: float,
+    end_seconds: float,
+    frames_per_second: float,
+    config: SamplingConfig,
+    keyframe_before: KeyframeBefore | None = None,
 ) -> NDArray[np.float64]:
     """Times of the frames of each clip, float64 (clips, frames_per_clip), in seconds.
 
     Rows are sorted and every time lies in [start, end). A stretch with fewer frames than a
     consecutive clip needs is taken from its start and its last frame repeated.
+
+    `keyframe_before` gives the time of the last keyframe up to a time, None where that is not
+    known; without it no use is made of the leeway.
     """
     length = end_seconds - start_seconds
     if not (math.isfinite(length) and length > 0 and math.isfinite(start_seconds)):
@@ -58,11 +75,38 @@ def clip_timestamps(
     if config.spacing == "spread":
         count = config.clips * config.frames_per_clip
         times = start_seconds + (np.arange(count) + 0.5) * (length / count)
+        if config.leeway and keyframe_before is not None:
+            times = _spared(times, config.leeway * length / count, keyframe_before)
     else:
         times = start_seconds + _consecutive_offsets(length, frames_per_second, config)
     last = np.nextafter(end_seconds, start_seconds)
     inside: NDArray[np.float64] = np.clip(times, start_seconds, last)
     return inside.reshape(config.clips, config.frames_per_clip)
+
+
+def _spared(
+    times: NDArray[np.float64], reach: float, keyframe_before: KeyframeBefore
+) -> NDArray[np.float64]:
+    """Each time moved by at most `reach` seconds to where the least is decoded for it.
+
+    A keyframe needs no other frame. Where none is in reach, the frames up to a time are decoded
+    from the keyframe before it: of the times that share one only the last counts, and is taken as
+    early as it may be.
+    """
+    spared = times.copy()
+    next_key: float | None = None
+    for place in reversed(range(len(times))):
+        time = float(times[place])
+        key = keyframe_before(time)
+        nearest = key
+        if key is None or key < time - reach:
+            nearest = keyframe_before(time + reach)
+        if nearest is not None and nearest >= time - reach:
+            key = spared[place] = nearest
+        elif key is not None and key != next_key:
+            spared[place] = time - reach
+        next_key = key
+    return spared
 
 
 def _consecutive_offsets(

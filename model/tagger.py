@@ -24,7 +24,7 @@ from model.label_block import Prototypes
 from model.preprocess import PreprocessConfig, preprocess
 from model.sampling import SamplingConfig, clip_timestamps
 from model.text import Label, TextEncoder, prototypes_from, texts_of
-from model.video import FrameBatch, VideoInfo, VideoLimits, decode, probe
+from model.video import FrameBatch, VideoInfo, VideoLimits, open_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,16 @@ class Tagger:
         self, file: BinaryIO, limits: VideoLimits | None = None
     ) -> tuple[VideoInfo, npt.NDArray[np.float32]]:
         """The video's facts and its (dim,) float32 unit embedding. Raises a VideoError."""
-        limits = limits or VideoLimits()
-        info = probe(file, limits)
-        times = clip_timestamps(0.0, info.duration_seconds, info.frames_per_second, self.sampling)
-        batch = decode(file, times.ravel(), short_side=self.preprocess.short_side, limits=limits)
+        with open_video(file, limits) as video:
+            info = video.info
+            times = clip_timestamps(
+                0.0,
+                info.duration_seconds,
+                info.frames_per_second,
+                self.sampling,
+                video.keyframe_before,
+            )
+            batch = video.decode(times.ravel(), short_side=self.preprocess.short_side)
         return info, self.embed_frames([batch])[0]
 
     def embed_frames(self, batches: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:

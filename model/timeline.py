@@ -4,9 +4,10 @@ Headers lie: a duration is believed only where the file's own packets bear it ou
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from av.container import InputContainer
@@ -28,12 +29,15 @@ class Timeline:
     """Facts in the stream's ticks, taken from packets; `frames` is None where not counted.
 
     `skips(index, position, target)` is about how many frames would not be decoded when seeking
-    from the one to the other. A video that `restarts` its clock cannot be seeked by it.
+    from the one to the other; `keyframe(index, target)` is about when the last keyframe up to the
+    target is shown, None where that is not known. A video that `restarts` its clock cannot be
+    seeked by them.
     """
 
     end: int
     frames: int | None
     skips: Callable[[IndexEntries, int, int], int]
+    keyframe: Callable[[IndexEntries, int], int | None]
     restarts: bool = False
 
 
@@ -99,9 +103,13 @@ def _from_index(stream: VideoStream, size: int, start: int) -> Timeline | None:
         key = index.search_timestamp(target - lead)
         return int(key - index.search_timestamp(position - lead, any_frame=True))
 
+    def keyframe(index: IndexEntries, target: int) -> int | None:
+        place = index.search_timestamp(target - lead)
+        return index[place].timestamp + lead if place >= 0 else None
+
     # An edit list's hidden entries would be counted as frames.
     frames = None if first.is_discard else count
-    return Timeline(max(end, start + 1), frames, skips)
+    return Timeline(max(end, start + 1), frames, skips, keyframe)
 
 
 def _from_listing(reader: FrameReader, stream: VideoStream, start: int) -> Timeline:
@@ -134,7 +142,8 @@ def _from_listing(reader: FrameReader, stream: VideoStream, start: int) -> Timel
         place = bisect_right(keys, target) - 1
         return bisect_left(times, keys[place]) - bisect_right(times, position) if keys else 0
 
-    return Timeline(max(end, start + 1), count, skips, restarts=offset != 0)
+    keyframe = partial(_last_up_to, keys)
+    return Timeline(max(end, start + 1), count, skips, keyframe, restarts=offset != 0)
 
 
 def _from_tail(reader: FrameReader, stream: VideoStream, start: int) -> Timeline:
@@ -146,6 +155,8 @@ def _from_tail(reader: FrameReader, stream: VideoStream, start: int) -> Timeline
 
     # The index of a transport stream is where earlier seeks happened to look.
     has_index = stream.container.format.name != "mpegts"
+    entries = stream.index_entries if has_index else ()
+    keys = [entry.timestamp for entry in entries if entry.is_keyframe]
 
     def skips(index: IndexEntries, position: int, target: int) -> int:
         by_rate = int((target - position) // step) - _USUAL_GROUP
@@ -156,4 +167,9 @@ def _from_tail(reader: FrameReader, stream: VideoStream, start: int) -> Timeline
         by_index = int((index[place].timestamp - position) // step)
         return by_index if index[-1].timestamp >= target else max(by_index, by_rate)
 
-    return Timeline(end, None, skips)
+    return Timeline(end, None, skips, partial(_last_up_to, sorted(keys)))
+
+
+def _last_up_to(keys: Sequence[int], _: IndexEntries, target: int) -> int | None:
+    place = bisect_right(keys, target)
+    return keys[place - 1] if place else None

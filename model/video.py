@@ -208,6 +208,14 @@ class OpenVideo:
         width, height = max(1, round(frame.width * stretch)), frame.height
         return (height, width) if self.turn.transposed else (width, height)
 
+    def keyframe_before(self, seconds: float) -> float | None:
+        """About when the last keyframe up to a time is shown, None where the file does not say."""
+        if self._timeline.restarts or self._container.format.name not in _SEEKABLE:
+            return None
+        target = self._first.pts + int(seconds / self._seconds_per_tick + 1e-6)
+        key = self._timeline.keyframe(self._stream.index_entries, target)
+        return None if key is None else (key - self._first.pts) * self._seconds_per_tick
+
     def decode(
         self,
         timestamps_seconds: ArrayLike,
@@ -278,29 +286,27 @@ def _walk(
     def pays(position: int, place: int) -> bool:
         return skips is not None and skips(position, wanted[place]) > _SEEK_COST_FRAMES
 
-    held, following, ended = first, None, False
+    held: Shown | None = first
+    following: Shown | None = None
+    ended = False
     jump = pays(first.pts, 0)
     for place, target in enumerate(wanted):
         if jump:
             reader.seek(target)
-            landed = reader.next()
-            if landed is None or landed.pts > target:
-                raise UnreliableStreamError("the frame after a seek comes too late")
-            held, following, ended = landed, None, False
+            held, following, ended = None, None, False
         is_last = place + 1 == len(wanted)
         jump = not is_last and pays(target, place + 1)
         while not ended:
             if following is None:
-                if skips is not None and (is_last or jump) and reader.has_sent_all(target):
-                    for shown in reader.drain():
-                        held = shown if shown.pts <= target else held
-                    break
-                following = reader.next()
+                is_end = skips is not None and (is_last or jump)
+                following = reader.next(target if is_end else None)
                 ended = following is None
             if following is not None:
                 if following.pts > target:
                     break
                 held, following = following, None
+        if held is None:
+            raise UnreliableStreamError("the frame after a seek comes too late")
         yield held
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from starlette.testclient import TestClient
 
 from app.decode_pool import DecodePool
 from app.settings import Settings
+from model import SamplingConfig
 from tests.clips import clip_bytes
 from tests.conftest import open_client
+from tests.fakes import colour_tagger
 from tests.pools import descriptor, pool_of, soon, status_of, until
 
 # Keyframes at 0 and 8 s only: what happens between is not seen without decoding it.
@@ -41,6 +44,40 @@ def test_keyframes_only_is_a_mode_that_says_so(granularity: str, client: TestCli
     assert fast["tags"][0]["label"] == "red"
     [warning] = fast["video"]["warnings"]
     assert "keyframes" in warning
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("leeway", "expected"), [(0.0, [1.2, 3.7, 6.2, 8.7]), (0.25, [1.2, 3.7, 5.6, 8.1])]
+)
+async def test_leeway_spares_what_comes_after_the_last_frame_of_a_group(
+    leeway: float, expected: list[float]
+) -> None:
+    sampling = SamplingConfig(1, 4, "spread", leeway)
+    with descriptor(SPARSE) as fd:
+        async with pool_of(1) as pool:
+            _, batch = await pool.sample(fd, sampling, 32, soon())
+    assert batch.timestamps_seconds.tolist() == pytest.approx(expected)
+
+
+def test_the_checkpoints_leeway_is_used_unless_exact_frames_are_asked_for(
+    make_settings: Callable[..., Settings],
+) -> None:
+    # red and blue at the parts' middles (s 1, 3, 6, 8); seconds 5 and 8 are what is cheapest
+    clip = clip_bytes(
+        seconds_colours="red red blue blue blue red blue blue green green".split(),
+        gop=80,
+        codec_options={"x264-params": "scenecut=0"},
+    )
+    loose = replace(colour_tagger(), sampling=SamplingConfig(1, 4, "spread", 0.25))
+    with open_client(make_settings(), tagger=loose) as client:
+        best = {
+            mode: client.post(f"{TWO}{mode}", content=clip, headers=MP4).json()["tags"][0]["label"]
+            for mode in ("", "&decode=auto", "&decode=exact")
+        }
+
+    assert best == {"": "red", "&decode=auto": "red", "&decode=exact": "blue"}
 
 
 def test_a_segments_mean_score_is_that_of_its_windows(client: TestClient) -> None:

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from model.compiled_encoder import CompiledEncoder, can_compile
-from model.encoder import ClipShape, EncoderConfig, Runtime, TorchEncoder, use_one_core
+from model.encoder import ClipShape, EncoderConfig, Runtime, TorchEncoder
+from model.one_core import use_one_core
 from model.precision import round_filters
 from model.runtime import (
     PARITY,

@@ -51,6 +51,60 @@ def test_times_are_sorted_inside_and_as_many_as_asked(start, length, fps, clips,
     assert times.max() < start + length
 
 
+# Four parts of 2 s, a frame may move by half a second.
+LEEWAY = SamplingConfig(1, 4, SPREAD, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "expected"),
+    [
+        ([], [1, 3, 5, 7]),
+        ([0], [1, 3, 5, 6.5]),  # the last of a group decides what is decoded of it
+        ([0, 4], [1, 2.5, 5, 6.5]),
+        ([0, 3.2, 7], [0.5, 3.2, 4.5, 7]),  # a keyframe in reach is taken
+        ([0, 0.6, 1.4, 4.4], [0.6, 2.5, 5, 6.5]),  # the one before the middle if there is one
+        ([0, 1.2, 1.4], [1.4, 3, 5, 6.5]),
+        ([2, 4, 6], [1, 2.5, 4.5, 6.5]),  # of what is before the first nothing is known
+        ([0.4, 1.6], [0.5, 3, 5, 6.5]),  # just out of reach on either side
+    ],
+)
+def test_leeway_is_used_where_it_spares_decoding(keyframes, expected):
+    times = clip_timestamps(0, 8, 25, LEEWAY, last_of(keyframes))
+    np.testing.assert_allclose(times, [expected])
+
+
+def last_of(keyframes):
+    return lambda time: max((key for key in keyframes if key <= time), default=None)
+
+
+def test_without_leeway_or_keyframes_the_middles_stay():
+    middles = [[1, 3, 5, 7]]
+    np.testing.assert_allclose(clip_timestamps(0, 8, 25, LEEWAY), middles)
+    exact = SamplingConfig(1, 4, SPREAD)
+    np.testing.assert_allclose(clip_timestamps(0, 8, 25, exact, last_of([0, 3.2])), middles)
+
+
+@given(
+    keyframes=st.lists(st.floats(0, 100), max_size=30).map(lambda keys: [0.0, *sorted(keys)]),
+    frames=st.integers(1, 16),
+    leeway=st.floats(0, 0.49),
+)
+def test_leeway_never_costs_more_and_is_never_exceeded(keyframes, frames, leeway):
+    config = SamplingConfig(1, frames, SPREAD, leeway)
+    middles = clip_timestamps(0, 100, 25, config)[0]
+    times = clip_timestamps(0, 100, 25, config, last_of(keyframes))[0]
+
+    assert np.abs(times - middles).max() <= leeway * 100 / frames + 1e-9
+    assert (np.diff(times) > 0).all()
+    assert seconds_decoded(times, keyframes) <= seconds_decoded(middles, keyframes) + 1e-9
+
+
+def seconds_decoded(times, keyframes):
+    """What is decoded in all: of every group of pictures up to the last wanted time in it."""
+    ends = {last_of(keyframes)(time): time for time in times}
+    return sum(end - key for key, end in ends.items())
+
+
 @given(present=st.integers(8, 5000), fps=st.sampled_from([5, 24, 25, 30000 / 1001, 60, 240]))
 def test_consecutive_times_fall_on_neighbouring_frames(present, fps):
     times = clip_timestamps(0, present / fps, fps, SamplingConfig(3, 8, CONSECUTIVE))
@@ -68,7 +122,10 @@ def test_nonsense_is_refused(start, end, fps):
         clip_timestamps(start, end, fps, SamplingConfig(1, 2, CONSECUTIVE))
 
 
-@pytest.mark.parametrize("wrong", [{"clips": 0}, {"frames_per_clip": 0}, {"spacing": "dense"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"clips": 0}, {"frames_per_clip": 0}, {"spacing": "dense"}, {"leeway": 0.5}, {"leeway": -0.1}],
+)
 def test_config_refuses_what_cannot_be_sampled(wrong):
     with pytest.raises(ValueError, match="must be"):
         SamplingConfig(**{"clips": 1, "frames_per_clip": 8, "spacing": SPREAD} | wrong)

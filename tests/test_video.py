@@ -178,6 +178,40 @@ def test_keyframes_only_takes_the_last_keyframe():
     assert numbers_at(data, times) == [0, 11, 12, 59]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"b_frames": 3},
+        {"first_timestamp": 2.5},
+        {"first_timestamp": -0.2},
+        {"container": "matroska"},
+        {"container": "mpegts"},
+        {"container": "avi", "codec": "mpeg4"},
+    ],
+)
+def test_a_keyframes_time_costs_no_other_frame(options):
+    lossless = {} if "codec" in options else {"codec_options": {"sc_threshold": "0"}}
+    data = clip_bytes(
+        seconds_colours=["red"] * 6, numbered=True, gop=12, **{**lossless, **options}
+    )
+    with open_video(io.BytesIO(data)) as video:
+        key = video.keyframe_before(3.0)
+        assert key is not None
+        assert 1.2 < key <= 3.0
+        batch = video.decode([key], short_side=48)
+        # with the first frame, and what its decoder held back; a group is twelve
+        assert video.decoded_packets <= 6
+        np.testing.assert_allclose(batch.timestamps_seconds, [key])
+        assert video.keyframe_before(-1.0) is None
+
+
+def test_where_times_cannot_be_seeked_no_keyframe_is_named():
+    data = clip_bytes(container="mpeg", codec="mpeg1video", fps=25)
+    with open_video(io.BytesIO(data)) as video:
+        assert video.keyframe_before(2.0) is None
+
+
 def test_one_opening_serves_several_decodes():
     with open_video(io.BytesIO(clip_bytes(numbered=True))) as video:
         for times, expected in (([0.1, 2.0], [1, 20]), ([1.5], [15]), ([0.0], [0])):

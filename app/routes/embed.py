@@ -71,7 +71,7 @@ async def embed(
                 upload.video,
                 watch,
                 options.timeout_seconds,
-                keyframes_only=options.decode == "keyframes",
+                decode=options.decode,
             )
         video = VideoAnswer.of(embedded.video, embedded.warnings, upload.video.sha256)
     return EmbedAnswer.of(

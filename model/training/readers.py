@@ -71,7 +71,7 @@ def read_clips(
             raise NoFrames(f"{sample.path} ends at {duration:g} s, before {start:g} s")
         end = min(sample.end_seconds or duration, duration)
         if rng is None:
-            times = clip_timestamps(start, end, rate, sampling)
+            times = clip_timestamps(start, end, rate, sampling, video.keyframe_before)
         else:
             times = _random_times(start, end, rate, sampling, rng)
         return video.decode(times.ravel(), short_side=short_side).frames
