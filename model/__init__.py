@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from model.index import Hit, LabelIndex
     from model.index_file import load_index, save_index
     from model.label_block import LabelBlock, Prototypes
-    from model.one_core import use_one_core
     from model.preprocess import PreprocessConfig
     from model.runtime import (
         Measured,
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from model.runtime_trial import cached_choice, trial_command, usual_clips
     from model.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
     from model.segments import Span, duration_ratio, merge_windows
+    from model.single_thread import use_one_core
     from model.tagger import Tag, Tagged, Tagger, Unknown
     from model.text import (
         KnowsWords,
@@ -90,7 +90,6 @@ _HOMES = {
     "index": ("Hit", "LabelIndex"),
     "index_file": ("load_index", "save_index"),
     "label_block": ("LabelBlock", "Prototypes"),
-    "one_core": ("use_one_core",),
     "preprocess": ("PreprocessConfig",),
     "runtime": (
         "Measured",
@@ -102,6 +101,7 @@ _HOMES = {
     "runtime_trial": ("cached_choice", "trial_command", "usual_clips"),
     "sampling": ("SamplingConfig", "Window", "clip_timestamps", "plan_windows"),
     "segments": ("Span", "duration_ratio", "merge_windows"),
+    "single_thread": ("use_one_core",),
     "tagger": ("Tag", "Tagged", "Tagger", "Unknown"),
     "text": (
         "KnowsWords",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import CheckpointError, LabelError
-from model.one_core import use_one_core
+from model.single_thread import use_one_core
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

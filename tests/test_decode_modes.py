@@ -66,7 +66,18 @@ def test_the_checkpoints_leeway_is_used_unless_exact_frames_are_asked_for(
 ) -> None:
     # red and blue at the parts' middles (s 1, 3, 6, 8); seconds 5 and 8 are what is cheapest
     clip = clip_bytes(
-        seconds_colours="red red blue blue blue red blue blue green green".split(),
+        seconds_colours=[
+            "red",
+            "red",
+            "blue",
+            "blue",
+            "blue",
+            "red",
+            "blue",
+            "blue",
+            "green",
+            "green",
+        ],
         gop=80,
         codec_options={"x264-params": "scenecut=0"},
     )

@@ -14,7 +14,6 @@ import torch
 
 from model.compiled_encoder import CompiledEncoder, can_compile
 from model.encoder import ClipShape, EncoderConfig, Runtime, TorchEncoder
-from model.one_core import use_one_core
 from model.precision import round_filters
 from model.runtime import (
     PARITY,
@@ -28,6 +27,7 @@ from model.runtime import (
     probe_pixels,
 )
 from model.runtime_trial import cached_choice, trial_command, usual_clips
+from model.single_thread import use_one_core
 from tests.fakes import colour_tagger
 from tests.networks import LITE, lively_network
 

@@ -192,9 +192,7 @@ def test_keyframes_only_takes_the_last_keyframe():
 )
 def test_a_keyframes_time_costs_no_other_frame(options):
     lossless = {} if "codec" in options else {"codec_options": {"sc_threshold": "0"}}
-    data = clip_bytes(
-        seconds_colours=["red"] * 6, numbered=True, gop=12, **{**lossless, **options}
-    )
+    data = clip_bytes(seconds_colours=["red"] * 6, numbered=True, gop=12, **{**lossless, **options})
     with open_video(io.BytesIO(data)) as video:
         key = video.keyframe_before(3.0)
         assert key is not None
