@@ -74,7 +74,7 @@ def clip_timestamps(
         raise ValueError(f"not a stretch of time: [{start_seconds}, {end_seconds})")
     if config.spacing == "spread":
         count = config.clips * config.frames_per_clip
-        times = start_seconds + (np.arange(count) + 0.5) * (length / count)
+        times = (start_seconds + (np.arange(count) + 0.5) * (length / count)).astype(np.float64)
         if config.leeway and keyframe_before is not None:
             times = _spared(times, config.leeway * length / count, keyframe_before)
     else:
