@@ -1,6 +1,7 @@
 """Frames as decoded to pixels as the network wants them; the numbers travel in the checkpoint."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,17 +51,15 @@ def crop_size(height: int, width: int, config: PreprocessConfig) -> tuple[int, i
 
 
 def preprocess(
-    frames: npt.NDArray[np.uint8], config: PreprocessConfig, *, device: str = "cpu"
+    videos: Sequence[npt.NDArray[np.uint8]], config: PreprocessConfig, *, device: str = "cpu"
 ) -> Tensor:
-    """(T, H, W, 3) uint8 RGB frames to (T, 3, h, w) float32 pixels on `device`.
+    """(T, H, W, 3) uint8 RGB frames of each video to (sum of T, 3, h, w) float32 on `device`.
 
     (h, w) is `crop_size` of the frame. Frames whose short side differs from `config.short_side`
-    (a picture read elsewhere) are resized first. Bytes travel to the device as uint8; the
-    arithmetic happens there.
+    (a picture read elsewhere) are resized first. Bytes travel to the device as uint8, those of
+    all videos in one copy; the arithmetic happens there. Raises ValueError where H or W differ.
     """
-    # torch warns about memory that it may not write to, such as a file's that is mapped
-    writable = np.require(frames, requirements=["C_CONTIGUOUS", "WRITEABLE"])
-    pixels = torch.from_numpy(writable).to(device, non_blocking=True).permute(0, 3, 1, 2)
+    pixels = _sent(videos, device).permute(0, 3, 1, 2)
     height, width = pixels.shape[-2:]
     if min(height, width) != config.short_side:
         scale = config.short_side / min(height, width)
@@ -75,9 +74,24 @@ def preprocess(
     rows = middle.to(torch.float32, copy=True, memory_format=torch.contiguous_format).flatten(2)
     mean, std = (torch.tensor(values, dtype=torch.float64) for values in (config.mean, config.std))
     # a row long: three numbers would be spread over the pixels one by one, six times slower
-    row_scale, row_shift = (
-        values.to(rows.device, torch.float32).repeat(crop_width)
-        for values in (1 / (255.0 * std), mean / std)
-    )
+    factors = torch.stack([1 / (255.0 * std), mean / std]).float().repeat(1, crop_width)
+    if rows.is_cuda:
+        factors = factors.pin_memory()  # or sending them would wait for the frames
+    row_scale, row_shift = factors.to(device, non_blocking=True)
     rows.mul_(row_scale).sub_(row_shift)
     return rows.view(-1, crop_height, crop_width, 3).permute(0, 3, 1, 2)
+
+
+def _sent(videos: Sequence[npt.NDArray[np.uint8]], device: str) -> Tensor:
+    """The frames of all videos in a row, uint8 (T, H, W, 3) on `device`."""
+    to_gpu = torch.device(device).type == "cuda"
+    if len(videos) == 1 and not to_gpu:
+        # torch warns about memory that it may not write to, such as a file's that is mapped
+        writable = np.require(videos[0], requirements=["C_CONTIGUOUS", "WRITEABLE"])
+        return torch.from_numpy(writable).to(device)
+    # A GPU reads pinned memory by itself while this thread goes on. Torch hands the memory out
+    # again only after the copy: see "CachingHostAllocator" in its sources.
+    shape = (sum(map(len, videos)), *videos[0].shape[1:])
+    row = torch.empty(shape, dtype=torch.uint8, pin_memory=to_gpu)
+    np.concatenate(videos, out=row.numpy())
+    return row.to(device, non_blocking=True)

@@ -117,21 +117,26 @@ class Tagger:
         Each batch holds clips * frames_per_clip frames in that order; the answer is (B, dim)
         float32 unit. Windows of one size are encoded together.
         """
-        pixels = [self._pixels(batch) for batch in batches]
-        rows_of_size: dict[torch.Size, list[int]] = {}
-        for row, of_window in enumerate(pixels):
-            rows_of_size.setdefault(of_window.shape, []).append(row)
+        rows_of_frames: dict[tuple[int, ...], list[int]] = {}
+        for row, batch in enumerate(batches):
+            rows_of_frames.setdefault(batch.frames.shape, []).append(row)
+        # frames of several sizes may be cut to pixels of one
+        parts_of_size: dict[torch.Size, list[tuple[list[int], torch.Tensor]]] = {}
+        for rows in rows_of_frames.values():
+            pixels = self._pixels([batches[row].frames for row in rows])
+            parts_of_size.setdefault(pixels.shape[1:], []).append((rows, pixels))
         embeddings = np.empty((len(batches), self.encoder.dim), np.float32)
-        for rows in rows_of_size.values():
-            embeddings[rows] = self.encoder.encode(_stacked([pixels[row] for row in rows]))
+        for parts in parts_of_size.values():
+            together = [row for rows, _ in parts for row in rows]
+            embeddings[together] = self.encoder.encode(_joined([pixels for _, pixels in parts]))
         return embeddings
 
-    def _pixels(self, batch: FrameBatch) -> torch.Tensor:
+    def _pixels(self, windows: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
         clips, frames = self.sampling.clips, self.sampling.frames_per_clip
-        if len(batch.frames) != clips * frames:
-            raise ValueError(f"{len(batch.frames)} frames, expected {clips} x {frames}")
-        pixels = preprocess(batch.frames, self.preprocess, device=self.device)
-        return pixels.reshape(clips, frames, *pixels.shape[1:])
+        if len(windows[0]) != clips * frames:
+            raise ValueError(f"{len(windows[0])} frames, expected {clips} x {frames}")
+        pixels = preprocess(windows, self.preprocess, device=self.device)
+        return pixels.reshape(len(windows), clips, frames, *pixels.shape[1:])
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
         """Each label's vectors. Costs a run of the text model: keep the answer."""
@@ -201,8 +206,8 @@ class Tagger:
         return digest.hexdigest()
 
 
-def _stacked(pixels: Sequence[torch.Tensor]) -> torch.Tensor:
-    """(N, T, 3, H, W) each to (B, N, T, 3, H, W), channels last as `preprocess` gives them."""
-    if len(pixels) == 1:
-        return pixels[0][None]
-    return torch.stack([each.movedim(-3, -1) for each in pixels]).movedim(-1, -3)
+def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """(B, N, T, 3, H, W) each to their rows in one, channels last as `preprocess` gives them."""
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([each.movedim(-3, -1) for each in parts]).movedim(-1, -3)

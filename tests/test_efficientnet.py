@@ -172,7 +172,7 @@ def test_imagenet_weights_fit_and_see_a_palace(variant):
     network = EfficientNetLite(variant, shift_fraction=0.125)
     network.load_state_dict(weights, strict=True)
     config = PreprocessConfig(256, 224, 1.0, IMAGENET_MEAN, IMAGENET_STD)
-    picture = preprocess(load_sample_image("china.jpg")[np.newaxis], config)
+    picture = preprocess([load_sample_image("china.jpg")[np.newaxis]], config)
 
     with torch.inference_mode():
         features = network.eval()(picture, 1)

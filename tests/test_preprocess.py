@@ -27,7 +27,7 @@ def test_bytes_become_hand_computed_values_in_rgb_order():
     frames = np.zeros((1, 32, 32, 3), np.uint8)
     frames[..., 0], frames[..., 1], frames[..., 2] = 255, 51, 0
 
-    pixels = preprocess(frames, config(mean=(0.5, 0.1, 0.25), std=(0.5, 0.2, 0.5)))
+    pixels = preprocess([frames], config(mean=(0.5, 0.1, 0.25), std=(0.5, 0.2, 0.5)))
 
     # (1 - 0.5) / 0.5, (0.2 - 0.1) / 0.2, (0 - 0.25) / 0.5
     assert pixels.dtype == torch.float32
@@ -51,7 +51,7 @@ def test_bytes_become_hand_computed_values_in_rgb_order():
 def test_the_middle_that_is_kept(height, width, aspect, expected):
     cropping = config(160, 160, aspect)
     assert crop_size(height, width, cropping) == expected
-    assert preprocess(noise(2, height, width, 3), cropping).shape == (2, 3, *expected)
+    assert preprocess([noise(2, height, width, 3)], cropping).shape == (2, 3, *expected)
 
 
 def test_a_square_crop_need_not_be_in_steps():
@@ -62,7 +62,7 @@ def test_a_square_crop_need_not_be_in_steps():
 def test_the_crop_is_the_middle(height, width, top, left):
     frames = noise(1, height, width, 3)
 
-    pixels = preprocess(frames, config(min(height, width), 32))
+    pixels = preprocess([frames], config(min(height, width), 32))
 
     expected = frames[0, top : top + 32, left : left + 32].transpose(2, 0, 1) / np.float32(255)
     np.testing.assert_allclose(pixels[0].numpy(), expected, atol=1e-6)
@@ -73,7 +73,7 @@ def test_a_picture_of_another_size_is_resized_before_it_is_cropped(size):
     cropping = config(max_aspect_ratio=2.0)
     frames = np.full((1, *size, 3), 51, np.uint8)
 
-    pixels = preprocess(frames, cropping)
+    pixels = preprocess([frames], cropping)
 
     height, width = pixels.shape[-2:]
     assert min(height, width) == 32
@@ -86,7 +86,7 @@ def test_resizing_averages_what_it_leaves_out():
     stripes = np.zeros((1, 64, 64, 3), np.uint8)
     stripes[:, :, ::2] = 200
 
-    pixels = preprocess(stripes, config())
+    pixels = preprocess([stripes], config())
 
     np.testing.assert_allclose(pixels[..., 1:-1].numpy() * 255, 100, atol=4)
 
@@ -99,7 +99,7 @@ def test_resizing_averages_what_it_leaves_out():
 )
 def test_every_size_ends_within_the_promised_one(height, width, aspect, sides):
     crop_side, short_side = sides
-    pixels = preprocess(noise(1, height, width, 3), config(short_side, crop_side, aspect))
+    pixels = preprocess([noise(1, height, width, 3)], config(short_side, crop_side, aspect))
 
     short, long = sorted(pixels.shape[-2:])
     assert short == crop_side
@@ -109,20 +109,37 @@ def test_every_size_ends_within_the_promised_one(height, width, aspect, sides):
 
 
 def test_pixels_lie_as_convolution_wants_them():
-    pixels = preprocess(noise(2, 40, 72, 3), config(40, 32, 2.0))
+    pixels = preprocess([noise(2, 40, 72, 3)], config(40, 32, 2.0))
     assert pixels.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_frames_that_may_not_be_written_to_are_read():
     frames = noise(2, 32, 48, 3)
     frames.flags.writeable = False
-    assert preprocess(frames, config()).shape == (2, 3, 32, 32)
+    assert preprocess([frames], config()).shape == (2, 3, 32, 32)
+
+
+def test_videos_in_one_copy_become_what_each_becomes_alone():
+    videos = [noise(count, 40, 72, 3) for count in (2, 1, 3)]
+    videos[1].flags.writeable = False
+    cropping = config(32, 32, 2.0, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+
+    together = preprocess(videos, cropping)
+
+    assert together.is_contiguous(memory_format=torch.channels_last)
+    alone = torch.cat([preprocess([video], cropping) for video in videos])
+    torch.testing.assert_close(together, alone, rtol=0, atol=0)
+
+
+def test_videos_of_several_sizes_do_not_fit_into_one_copy():
+    with pytest.raises(ValueError, match="must match exactly"):
+        preprocess([noise(1, 32, 48, 3), noise(1, 48, 32, 3)], config())
 
 
 def test_frames_are_left_as_they_were():
     frames = noise(2, 32, 48, 3)
     before = frames.copy()
-    preprocess(frames, config(mean=(0.5, 0.5, 0.5)))
+    preprocess([frames], config(mean=(0.5, 0.5, 0.5)))
     np.testing.assert_array_equal(frames, before)
 
 
@@ -143,8 +160,9 @@ def test_a_config_that_cannot_be_followed_is_refused(wrong):
 
 
 @pytest.mark.cuda
-def test_the_gpu_gives_what_the_cpu_gives():
-    frames = noise(2, 50, 80, 3)
+@pytest.mark.parametrize("videos", [1, 3])
+def test_the_gpu_gives_what_the_cpu_gives(videos):
+    frames = [noise(2, 50, 80, 3) for _ in range(videos)]
     pixels = preprocess(frames, config(max_aspect_ratio=2.0), device="cuda")
     assert pixels.device.type == "cuda"
     torch.testing.assert_close(

@@ -17,6 +17,7 @@ from model import (
     PreprocessConfig,
     SamplingConfig,
     Tagger,
+    TorchEncoder,
     Unknown,
     VideoLimits,
     VideoTooLong,
@@ -24,6 +25,7 @@ from model import (
 )
 from tests.clips import COLOURS, clip_bytes
 from tests.fakes import ColourText, colour_tagger
+from tests.networks import LITE, lively_network
 
 # H.264 keeps the colours of `tests.clips` to within a few steps of 255.
 CLOSE = 0.02
@@ -182,6 +184,19 @@ class Recorder:
         return np.ones((len(pixels), 1), np.float32)
 
 
+class FirstRed:
+    """Embeds a window as the red value of its first frame."""
+
+    dim = 1
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        self.recorder.encode(pixels)
+        return self.recorder.seen[-1][:, 0, :1]
+
+
 def recording(sampling: SamplingConfig) -> tuple[Tagger, Recorder]:
     encoder = Recorder()
     unscaled = PreprocessConfig(32, 32, 2.0, (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
@@ -212,6 +227,35 @@ def test_windows_of_one_size_are_encoded_together():
     tagger.embed_frames([numbered(2, 0), numbered(2, 10, size=(32, 64)), numbered(2, 20)])
 
     assert [len(seen) for seen in encoder.seen] == [2, 1]
+
+
+def test_sizes_that_are_cut_to_one_are_encoded_together_and_answered_in_order():
+    tagger, encoder = recording(SamplingConfig(clips=1, frames_per_clip=2))
+    tagger = replace(tagger, encoder=FirstRed(encoder))
+    widths = [64, 70, 64, 70]
+
+    found = tagger.embed_frames(
+        [numbered(2, 10 * place, size=(32, width)) for place, width in enumerate(widths)]
+    )
+
+    np.testing.assert_allclose(found[:, 0], [0, 10, 20, 30], atol=1e-3)
+    assert [len(seen) for seen in encoder.seen] == [4]
+
+
+@pytest.mark.cuda
+def test_windows_of_several_sizes_embed_on_a_gpu_as_on_the_cpu():
+    random = np.random.default_rng(0)
+    tagger = replace(colour_tagger(), encoder=TorchEncoder(lively_network(), LITE.dim))
+    count = tagger.sampling.clips * tagger.sampling.frames_per_clip
+    batches = [
+        FrameBatch(random.integers(0, 256, (count, *size, 3), np.uint8), np.arange(float(count)))
+        for size in [(32, 32), (32, 56), (40, 60), (32, 32)]
+    ]
+
+    on_gpu = TorchEncoder(lively_network(), LITE.dim, device="cuda")
+    found = replace(tagger, encoder=on_gpu, device="cuda").embed_frames(batches)
+
+    assert (found * tagger.embed_frames(batches)).sum(axis=1).min() >= 0.999
 
 
 @pytest.mark.parametrize("count", [5, 7])
