@@ -149,11 +149,8 @@ class Bare:
         return Spent.since(start, self.clips_of(steps))
 
     def _pass(self, batch: Batch) -> None:
-        size = self._micro_batch or len(batch.pixels)
-        for start in range(0, len(batch.pixels), size):
-            piece = slice(start, start + size)
-            losses = self._task(batch.pixels[piece], batch.target_rows[piece], batch.candidates)
-            losses[0].backward()
+        for pixels, rows in batch.pieces(self._micro_batch):
+            self._task(pixels, rows, batch.candidates)[0].backward()
         self._task.zero_grad(set_to_none=True)
 
 

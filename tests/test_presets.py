@@ -43,7 +43,7 @@ def test_the_paper_preset_is_the_papers_protocol() -> None:
     assert term_names(paper) == ["mse"]
     assert (paper.objective.mse, paper.templates, paper.centred) == (1.0, ("{}",), False)
     # Adam at 1e-3 in batches of 22 without any other device
-    assert (paper.optimiser.name, paper.batch.videos) == ("adam", 22)
+    assert (paper.optimiser.name, paper.batch.videos, paper.batch.pictures) == ("adam", 22, 0)
     assert paper.optimiser.backbone_rate == paper.optimiser.head_rate == 1e-3
     assert paper.optimiser.warmup_steps == 0
     assert paper.optimiser.weight_decay == paper.optimiser.largest_gradient == 0.0
@@ -184,4 +184,4 @@ def test_the_papers_batches_are_22_clips_of_16_frames_of_112_pixels(tmp_path: Pa
         seed=paper.seed,
     )
 
-    assert batches[0].pixels.shape == (22, 1, 16, 3, 112, 112)
+    assert batches[0].pixels[0].shape == (22, 1, 16, 3, 112, 112)

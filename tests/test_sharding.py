@@ -185,4 +185,4 @@ def test_batches_come_from_shards(tmp_path: Path) -> None:
     )
 
     assert [batches[step].skipped for step in range(3)] == [0, 0, 0]
-    assert batches[0].pixels.shape == (4, 1, 2, 3, 32, 32)
+    assert batches[0].pixels[0].shape == (4, 1, 2, 3, 32, 32)

@@ -18,7 +18,7 @@ from model.training.readers import read_clips
 from tests.clips import read_number, write_clip
 from tests.training_tree import picture_bytes, write_clips, write_pictures
 
-BATCH = BatchConfig(short_side=32, side=32, pictures=8, videos=4, video_every=3, smallest_crop=0.5)
+BATCH = BatchConfig(short_side=32, side=32, pictures=8, videos=4, smallest_crop=0.5)
 SAMPLING = SamplingConfig(1, 2)
 
 
@@ -63,41 +63,61 @@ def test_a_step_gives_the_same_batch_whatever_was_asked_before(samples: list[Sam
 
     for step in steps:
         again, first = shuffled[step], in_order[step]
-        assert torch.equal(again.pixels, first.pixels)
+        assert all(map(torch.equal, again.pixels, first.pixels))
         assert torch.equal(again.target_rows, first.target_rows)
         assert torch.equal(again.candidates, first.candidates)
-    assert not torch.equal(in_order[0].pixels, in_order[1].pixels)
+    assert not torch.equal(in_order[0].pixels[0], in_order[1].pixels[0])
 
 
 def test_another_seed_gives_other_batches(samples: list[Sample]) -> None:
-    assert not torch.equal(batches(samples, seed=1)[0].pixels, batches(samples, seed=2)[0].pixels)
+    one, other = (batches(samples, seed=seed)[0] for seed in (1, 2))
+
+    assert not any(map(torch.equal, one.pixels, other.pixels))
 
 
-@pytest.mark.parametrize("step", [0, 2])
-def test_two_processes_together_see_what_one_alone_would(samples: list[Sample], step: int) -> None:
-    whole = batches(samples)[step]
-    shares = [batches(samples, rank=rank, world=2)[step] for rank in (0, 1)]
+def test_two_processes_together_see_what_one_alone_would(samples: list[Sample]) -> None:
+    whole = batches(samples)[0]
+    shares = [batches(samples, rank=rank, world=2)[0] for rank in (0, 1)]
 
-    interleaved = torch.stack([share.pixels for share in shares], dim=1).flatten(0, 1)
+    for kind, pixels in enumerate(whole.pixels):
+        interleaved = torch.stack([share.pixels[kind] for share in shares], dim=1).flatten(0, 1)
+        assert torch.equal(interleaved, pixels)
     rows = torch.stack([share.target_rows for share in shares], dim=1).flatten()
-    assert torch.equal(interleaved, whole.pixels)
     assert torch.equal(rows, whole.target_rows)
     for share in shares:
         assert torch.equal(share.candidates, whole.candidates)
 
 
-def test_pictures_and_videos_take_turns(samples: list[Sample]) -> None:
+def test_every_step_holds_pictures_and_videos(samples: list[Sample]) -> None:
     both = batches(samples)
-    shapes = [tuple(both[step].pixels.shape) for step in range(3)]
 
-    assert shapes == [(8, 1, 1, 3, 32, 32), (8, 1, 1, 3, 32, 32), (4, 1, 2, 3, 32, 32)]
-    assert both[0].pixels.dtype == torch.uint8
+    for step in range(3):
+        shapes = [tuple(pixels.shape) for pixels in both[step].pixels]
+        assert shapes == [(8, 1, 1, 3, 32, 32), (4, 1, 2, 3, 32, 32)]
+        kinds = [samples[row].is_picture for row in both.plan(step).samples]
+        assert kinds == [True] * 8 + [False] * 4
+    assert {pixels.dtype for pixels in both[0].pixels} == {torch.uint8}
 
 
-def test_videos_alone_need_no_turns(samples: list[Sample]) -> None:
+def test_one_kind_is_enough(samples: list[Sample]) -> None:
     videos = [sample for sample in samples if not sample.is_picture]
 
-    assert batches(videos, replace(BATCH, video_every=0))[0].pixels.shape[2] == 2
+    assert [len(pixels) for pixels in batches(videos)[0].pixels] == [4]
+    assert [len(pixels) for pixels in batches(samples, replace(BATCH, pictures=0))[0].pixels] == [4]
+    with pytest.raises(ValueError, match="takes 8 pictures and 0 videos; there are 0 and 4"):
+        batches(videos, replace(BATCH, videos=0))
+
+
+def test_pieces_are_of_one_kind_and_make_up_the_batch(samples: list[Sample]) -> None:
+    batch = batches(samples)[0]
+    pieces = list(batch.pieces(3))
+
+    assert [[len(each) for each in pixels] for pixels, _ in pieces] == [[3], [3], [2], [3], [1]]
+    assert torch.equal(torch.cat([rows for _, rows in pieces]), batch.target_rows)
+    for kind, places in ((0, slice(0, 3)), (1, slice(3, None))):
+        assert torch.equal(torch.cat([p[0] for p, _ in pieces[places]]), batch.pixels[kind])
+    ((pixels, rows),) = batch.pieces(0)
+    assert (len(pixels), len(rows)) == (2, 12)
 
 
 def test_targets_point_at_the_samples_own_text(samples: list[Sample]) -> None:
@@ -109,17 +129,20 @@ def test_targets_point_at_the_samples_own_text(samples: list[Sample]) -> None:
     assert shown == [samples[row].label for row in plan.samples]
 
 
-def test_a_broken_file_is_replaced_and_counted(samples: list[Sample], tmp_path: Path) -> None:
+def test_a_broken_file_is_replaced_by_one_of_its_kind_and_counted(
+    samples: list[Sample], tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     videos = [sample for sample in samples if not sample.is_picture]
-    mixed = [replace(videos[0], path=broken), *videos[1:]]
+    pictures = [sample for sample in samples if sample.is_picture]
+    mixed = [replace(videos[0], path=broken), *videos[1:], *pictures]
     every = batches(mixed, steps=20)
 
     seen = [(every.plan(step).samples, every[step]) for step in range(12)]
     assert any(0 in rows for rows, _ in seen)
     for rows, batch in seen:
-        assert len(batch.pixels) == BATCH.videos
+        assert [len(pixels) for pixels in batch.pixels] == [BATCH.pictures, BATCH.videos]
         assert (batch.skipped > 0) == (0 in rows)
 
 
@@ -190,7 +213,7 @@ def test_consecutive_clips_start_at_any_frame_and_run_on(tmp_path: Path) -> None
         assert numbers == list(range(numbers[0], numbers[0] + 16))
         starts.add(numbers[0])
     assert starts == set(range(5))
-    assert batches([sample], sampling=consecutive)[0].pixels.shape == (4, 1, 16, 3, 32, 32)
+    assert batches([sample], sampling=consecutive)[0].pixels[0].shape == (4, 1, 16, 3, 32, 32)
 
 
 def test_a_span_past_the_end_of_its_video_is_skipped(samples: list[Sample]) -> None:
@@ -202,7 +225,7 @@ def test_a_span_past_the_end_of_its_video_is_skipped(samples: list[Sample]) -> N
 
 def test_one_picture_moves_when_it_is_asked_to(samples: list[Sample]) -> None:
     pictures = [sample for sample in samples if sample.is_picture]
-    clip = batches(pictures, replace(BATCH, picture_frames=4))[0].pixels
+    clip = batches(pictures, replace(BATCH, picture_frames=4))[0].pixels[0]
 
     assert clip.shape == (8, 1, 4, 3, 32, 32)
     assert all(not torch.equal(one[0, 0], one[0, -1]) for one in clip)
@@ -215,7 +238,7 @@ def test_a_pair_of_pictures_is_a_clip_from_the_first_to_the_second(tmp_path: Pat
     manifest.write_text("path,pair,label,dataset\nred.png,blue.png,turning blue,pairs\n")
     pair = read_manifest(manifest)
 
-    clip = batches(pair, replace(BATCH, pictures=2, picture_frames=4))[0].pixels
+    clip = batches(pair, replace(BATCH, pictures=2, picture_frames=4))[0].pixels[0]
 
     reds, blues = (
         clip[0, 0].float().mean(dim=(2, 3))[:, 0],
@@ -223,4 +246,4 @@ def test_a_pair_of_pictures_is_a_clip_from_the_first_to_the_second(tmp_path: Pat
     )
     assert (reds > blues).tolist() == [True, True, False, False]
     single = batches(pair, replace(BATCH, pictures=32))[0].pixels
-    assert len({bool(one[0, 0, 0].float().mean() > 128) for one in single}) == 2
+    assert len({bool(one[0, 0, 0].float().mean() > 128) for one in single[0]}) == 2

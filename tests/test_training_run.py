@@ -192,7 +192,7 @@ def test_one_batch_is_learnt_by_heart(
 
 
 def test_pieces_of_a_batch_give_the_whole_batchs_step(tree: Path, tmp_path: Path) -> None:
-    samples = samples_of(tree, "pictures")
+    samples = samples_of(tree, "pictures", "clips")
     config = tiny_config(steps=2, optimiser=OptimiserConfig(name="sgd", head_rate=0.05))
     run(config, samples, tmp_path / "whole")
     run(replace(config, batch=replace(config.batch, micro_batch=3)), samples, tmp_path / "pieces")

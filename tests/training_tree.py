@@ -68,9 +68,7 @@ def tiny_config(**changes: Any) -> TrainConfig:
         preprocess=PreprocessConfig(32, 32, 1.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
         objective=ObjectiveConfig(cross_entropy=1.0, cosine=0.5, candidates=8),
         optimiser=OptimiserConfig(backbone_rate=1e-3, head_rate=1e-3, ema_decay=0.5),
-        batch=BatchConfig(
-            short_side=32, side=32, pictures=8, videos=4, video_every=3, smallest_crop=0.5
-        ),
+        batch=BatchConfig(short_side=32, side=32, pictures=8, videos=4, smallest_crop=0.5),
         save_every=2,
         dim=DIM,
     )

@@ -1,7 +1,7 @@
 """Step number to batch, as a pure function: a run resumes bit for bit by starting at its step."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,21 +24,36 @@ _TRIES = 20  # broken files in a row before a source is given up
 class Batch:
     """One step's share of this process.
 
-    `pixels` is (B, N, T, 3, H, W) uint8, `target_rows` (B,) int64 rows of `candidates`,
-    `candidates` (C,) int64 rows of the text bank, the same on every process. `skipped` counts
-    files that could not be read and were replaced.
+    `pixels` holds a (B, N, T, 3, H, W) uint8 tensor of the pictures and one of the videos, or of
+    the kind there is. `target_rows` (sum of B,) int64 are rows of `candidates`, which (C,) int64
+    are rows of the text bank, the same on every process. `skipped` counts files that could not be
+    read and were replaced.
     """
 
-    pixels: Tensor
+    pixels: tuple[Tensor, ...]
     target_rows: Tensor
     candidates: Tensor
     skipped: int
 
+    def pieces(self, size: int) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Pixels and target rows of at most `size` samples of one kind; 0 for the whole batch."""
+        if not size:
+            yield list(self.pixels), self.target_rows
+            return
+        kinds = self.target_rows.split([len(pixels) for pixels in self.pixels])
+        for pixels, rows in zip(self.pixels, kinds, strict=True):
+            for piece, targets in zip(pixels.split(size), rows.split(size), strict=True):
+                yield [piece], targets
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a step takes, over all processes: rows of the samples and of the text bank."""
+    """What a step takes, over all processes: rows of the samples and of the text bank.
 
+    The first `pictures` samples are pictures, the others videos.
+    """
+
+    pictures: int
     samples: npt.NDArray[np.int64]
     texts: npt.NDArray[np.int64]
     candidates: npt.NDArray[np.int64]
@@ -48,7 +63,8 @@ class StepBatches(Dataset[Batch]):
     """Map-style data set whose index is the step number.
 
     `text_rows` gives each sample's rows in the text bank; `texts` is the bank's length. Process
-    `rank` of `world` gets every `world`-th sample of a step.
+    `rank` of `world` gets every `world`-th picture and video of a step. Raises ValueError when
+    they cannot be shared evenly, or when a step takes nothing that there is.
     """
 
     def __init__(
@@ -75,38 +91,40 @@ class StepBatches(Dataset[Batch]):
         self._seed = seed
         self._rank, self._world = rank, world
         kinds = np.array([sample.is_picture for sample in samples])
-        self._pictures, self._videos = np.flatnonzero(kinds), np.flatnonzero(~kinds)
-        for rows, size in ((self._pictures, batch.pictures), (self._videos, batch.videos)):
-            if len(rows) and size % world:
-                raise ValueError(f"{world} processes cannot share {size} samples evenly")
-        self._chances = {
-            True: _tempered(samples, self._pictures, batch.temper),
-            False: _tempered(samples, self._videos, batch.temper),
-        }
+        self._pools = [
+            _Pool(rows, size, _tempered(samples, rows, batch.temper))
+            for rows, size in (
+                (np.flatnonzero(kinds), batch.pictures),
+                (np.flatnonzero(~kinds), batch.videos),
+            )
+            if len(rows) and size
+        ]
+        if not self._pools:
+            raise ValueError(
+                f"a step takes {batch.pictures} pictures and {batch.videos} videos; there are "
+                f"{kinds.sum()} and {(~kinds).sum()}"
+            )
+        for pool in self._pools:
+            if pool.size % world:
+                raise ValueError(f"{world} processes cannot share {pool.size} samples evenly")
+        self._picture_count = batch.pictures if kinds.any() else 0
 
     def __len__(self) -> int:
         return self._steps
 
-    def is_picture_step(self, step: int) -> bool:
-        """Whether the step takes pictures rather than videos."""
-        if not len(self._videos) or not len(self._pictures):
-            return len(self._pictures) > 0
-        every = self._batch.video_every
-        return not every or (step + 1) % every != 0
-
     def plan(self, step: int) -> Plan:
         """The samples, their texts and the candidates of a step, for all processes."""
         rng = np.random.default_rng([self._seed, step])
-        pictures = self.is_picture_step(step)
-        pool = self._pictures if pictures else self._videos
-        size = self._batch.pictures if pictures else self._batch.videos
-        if self._batch.epoch_samples:
-            chosen = self._shuffled(pool, step * size, size)
-        else:
-            chosen = rng.choice(pool, size, p=self._chances[pictures])
+        chosen = np.concatenate([self._drawn(pool, step, rng) for pool in self._pools])
         texts = np.array([rng.choice(self._text_rows[row]) for row in chosen])
         drawn = rng.choice(self._texts, min(self._candidates, self._texts), replace=False)
-        return Plan(chosen, texts, np.unique(np.concatenate([texts, drawn])))
+        candidates = np.unique(np.concatenate([texts, drawn]))
+        return Plan(self._picture_count, chosen, texts, candidates)
+
+    def _drawn(self, pool: "_Pool", step: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        if self._batch.epoch_samples:
+            return self._shuffled(pool.rows, step * pool.size, pool.size)
+        return rng.choice(pool.rows, pool.size, p=pool.chances)
 
     def _shuffled(
         self, pool: npt.NDArray[np.int64], first: int, size: int
@@ -122,27 +140,30 @@ class StepBatches(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         plan = self.plan(step)
-        mine = range(self._rank, len(plan.samples), self._world)
-        clips: list[Tensor] = []
+        pixels: list[Tensor] = []
         skipped = 0
         texts: list[int] = []
-        for position in mine:
-            rng = np.random.default_rng([self._seed, step, position])
-            frames, text, misses = self._readable(plan, position, rng)
-            clips.append(self._clip(frames, rng, picture=self.is_picture_step(step)))
-            texts.append(text)
-            skipped += misses
+        for kind in (range(plan.pictures), range(plan.pictures, len(plan.samples))):
+            clips: list[Tensor] = []
+            for position in kind[self._rank :: self._world]:
+                rng = np.random.default_rng([self._seed, step, position])
+                frames, text, misses = self._readable(plan, kind, position, rng)
+                clips.append(self._clip(frames, rng, picture=position < plan.pictures))
+                texts.append(text)
+                skipped += misses
+            if clips:
+                pixels.append(torch.stack(clips))
         rows = np.searchsorted(plan.candidates, np.array(texts))
         return Batch(
-            torch.stack(clips), torch.from_numpy(rows), torch.from_numpy(plan.candidates), skipped
+            tuple(pixels), torch.from_numpy(rows), torch.from_numpy(plan.candidates), skipped
         )
 
     def _readable(
-        self, plan: Plan, position: int, rng: np.random.Generator
+        self, plan: Plan, kind: range, position: int, rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.uint8], int, int]:
-        """The planned sample's frames, or those of another in the plan when it is broken."""
+        """The planned sample's frames, or those of another of its kind when it is broken."""
         for misses in range(_TRIES):
-            place = (position + misses) % len(plan.samples)
+            place = kind[(position - kind.start + misses) % len(kind)]
             try:
                 return self._frames(int(plan.samples[place]), rng), int(plan.texts[place]), misses
             except (VideoError, OSError):
@@ -171,6 +192,15 @@ class StepBatches(Dataset[Batch]):
             halves = np.arange(length) * 2 // length if length > 1 else rng.integers(2, size=1)
             frames = frames[halves]
         return augment(frames, self._batch, rng, frames=length).unsqueeze(0)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _Pool:
+    """The samples of a kind, how many of them a step takes, and each one's chance."""
+
+    rows: npt.NDArray[np.int64]
+    size: int
+    chances: npt.NDArray[np.float64]
 
 
 def _tempered(

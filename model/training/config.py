@@ -66,14 +66,14 @@ class OptimiserConfig:
 class BatchConfig:
     """What a step sees: sizes are samples over all processes.
 
-    Every `video_every`-th step takes `videos` videos, the others `pictures` pictures; 0 takes
-    pictures only, where there are any. `temper` is the power of a source's size in its chance to be
-    drawn. `epoch_samples` above 0 draws without replacement instead: that many samples of a fresh
-    shuffle of all, then of the next (the official code's epochs). `picture_frames` above 1 turns
-    pictures into moving clips (the paper's Ken Burns). Frames come with their short
-    side at `short_side` and end as squares of `side`: a plain random crop of that size when
-    `smallest_crop` is 0 (the paper), else a crop of random area, at least that share of the
-    frame's, resized. A step runs in pieces of `micro_batch` samples, 0 for one piece.
+    Every step takes `pictures` pictures and `videos` videos, as far as there are any. `temper` is
+    the power of a source's size in its chance to be drawn among its kind. `epoch_samples` above 0
+    draws without replacement instead: that many samples of a fresh shuffle of all of a kind, then
+    of the next (the official code's epochs). `picture_frames` above 1 turns pictures into moving
+    clips (the paper's Ken Burns). Frames come with their short side at `short_side` and end as
+    squares of `side`: a plain random crop of that size when `smallest_crop` is 0 (the paper), else
+    a crop of random area, at least that share of the frame's, resized. A step runs in pieces of
+    `micro_batch` samples of one kind, 0 for one piece.
     """
 
     short_side: int = 128
@@ -81,7 +81,6 @@ class BatchConfig:
     micro_batch: int = 0
     pictures: int = 64
     videos: int = 16
-    video_every: int = 0
     temper: float = 0.7
     epoch_samples: int = 0
     picture_frames: int = 1

@@ -45,8 +45,7 @@ def step_seconds(network: Network, config: TrainConfig, device: str) -> tuple[fl
     """Least seconds of a forward and backward pass in fp32 and in bf16, on a copy."""
     tried = copy.deepcopy(network).train()
     batch = config.batch
-    is_still = batch.pictures and not batch.video_every
-    frames = batch.picture_frames if is_still else config.training_sampling.frames_per_clip
+    frames = config.training_sampling.frames_per_clip if batch.videos else batch.picture_frames
     size = min(batch.micro_batch or _LARGEST_BATCH, _LARGEST_BATCH)
     pixels = torch.zeros((size, 1, frames, 3, batch.side, batch.side), device=device)
     fp32, bf16 = (

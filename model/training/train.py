@@ -144,7 +144,7 @@ def train(
         *sums, skipped, stops = total([*parts.values(), batch.skipped, wants_stop], place)
         if place.is_first:
             parts = {k: v / place.world for k, v in zip(parts, sums, strict=True)}
-            clips = len(batch.pixels) * place.world
+            clips = len(batch.target_rows) * place.world
             progress.update(step, parts, clips=clips, skipped=int(skipped))
             if stops or step % config.save_every == 0 or step == config.steps:
                 save_state(out, state, config, step)
@@ -183,22 +183,26 @@ class Task(nn.Module):
         self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("_std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
 
-    def forward(self, pixels: Tensor, target_rows: Tensor, candidate_rows: Tensor) -> list[Tensor]:
-        """(B, N, T, 3, H, W) uint8 pixels and rows of texts to the loss and its terms."""
+    def forward(
+        self, pixels: Sequence[Tensor], target_rows: Tensor, candidate_rows: Tensor
+    ) -> list[Tensor]:
+        """(B, N, T, 3, H, W) uint8 pixels of each kind and rows of texts to the loss's terms.
+
+        The first is their sum. `target_rows` are those of all kinds, (sum of B,).
+        """
         set_training_mode(self.network, self._config.optimiser)
-        values = (pixels.float() - self._mean) / self._std
+        values = [(each.float() - self._mean) / self._std for each in pixels]
         teacher, vectors = self._frozen
         weight = self._config.objective.distillation
         words, known_words = self.network.head.word_head, teacher.head.word_head
         if self.head_only or weight:
             # bf16 is twice as fast forward and slower backward (depthwise convolutions on CPUs)
-            with torch.no_grad(), torch.autocast(pixels.device.type, torch.bfloat16):
-                known = video_features(teacher, values).float()
+            with torch.no_grad(), torch.autocast(target_rows.device.type, torch.bfloat16):
+                known = _features(teacher, values)
         # until the backbone moves, it is the teacher's
         bf16 = self._config.precision == "bf16"
-        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=bf16):
-            features = known if self.head_only else video_features(self.network, values)
-        features = features.float()
+        with torch.autocast(target_rows.device.type, torch.bfloat16, enabled=bf16):
+            features = known if self.head_only else _features(self.network, values)
         candidates = vectors[candidate_rows]
         terms = self._terms(features, candidates, target_rows)
         if weight and words is not None and known_words is not None:
@@ -238,6 +242,11 @@ class Task(nn.Module):
         return terms
 
 
+def _features(network: Network, values: Sequence[Tensor]) -> Tensor:
+    """(sum of B, F) fp32 features of each kind's pixels, one kind after the other."""
+    return torch.cat([video_features(network, each).float() for each in values])
+
+
 def term_names(config: TrainConfig) -> list[str]:
     """Names of the loss terms in the order in which `Task` gives them."""
     weights = config.objective
@@ -255,16 +264,15 @@ def _backward(
     forward: nn.Module, batch: Batch, config: TrainConfig, device: str
 ) -> dict[str, float]:
     """Gradients of the batch's mean loss, piece by piece; the terms' values."""
-    rows, candidates = batch.target_rows.to(device), batch.candidates.to(device)
-    size = config.batch.micro_batch or len(rows)
+    candidates = batch.candidates.to(device)
     totals = torch.zeros(1 + len(term_names(config)))
-    for start in range(0, len(rows), size):
-        piece = slice(start, start + size)
-        is_last = start + size >= len(rows)
+    pieces = list(batch.pieces(config.batch.micro_batch))
+    for pixels, rows in pieces:
+        is_last = rows is pieces[-1][1]
         ddp = None if is_last or not isinstance(forward, DistributedDataParallel) else forward
         with ddp.no_sync() if ddp else nullcontext():
-            losses = forward(batch.pixels[piece].to(device), rows[piece], candidates)
-            share = len(rows[piece]) / len(rows)
+            losses = forward([each.to(device) for each in pixels], rows.to(device), candidates)
+            share = len(rows) / len(batch.target_rows)
             (losses[0] * share).backward()
         totals += share * torch.stack([loss.detach().cpu() for loss in losses])
     return dict(zip(["loss", *term_names(config)], totals.tolist(), strict=True))
