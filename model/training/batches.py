@@ -40,10 +40,13 @@ class Batch:
         if not size:
             yield list(self.pixels), self.target_rows
             return
-        kinds = self.target_rows.split([len(pixels) for pixels in self.pixels])
-        for pixels, rows in zip(self.pixels, kinds, strict=True):
-            for piece, targets in zip(pixels.split(size), rows.split(size), strict=True):
-                yield [piece], targets
+        first = 0
+        for pixels in self.pixels:
+            rows = self.target_rows[first : first + len(pixels)]
+            first += len(pixels)
+            for start in range(0, len(pixels), size):
+                piece = slice(start, start + size)
+                yield [pixels[piece]], rows[piece]
 
 
 @dataclass(frozen=True, slots=True)
