@@ -54,9 +54,7 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
     say = _clock(began)
     say("decoders")
     decode = {
-        name: libraries.measure_decoders(
-            path, rounds=1 if quick else 2, seconds=0.5 if quick else 2
-        )
+        name: libraries.measure_decoders(path, seconds=0.5 if quick else 3)
         for name, path in paths.items()
     }
     say("runtimes")
@@ -65,7 +63,7 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
             network,
             libraries.RUNTIMES[:1] if quick else libraries.RUNTIMES,
             rounds=1 if quick else 2,
-            seconds=0.5 if quick else 2,
+            seconds=0.5 if quick else 1.5,
         )
         for network in (("shipped",) if quick else ("shipped", "r2plus1d_18"))
     }
@@ -117,8 +115,9 @@ def _serving(
             say(f"serving {name}")
             plan = Round(
                 path,
-                rounds=1 if quick else (2, 2, 1)[place],
-                seconds=2.0 if quick else (4.0, 10.0, 12.0)[place],
+                # a long clip's answers take so long that one round says as much as several
+                rounds=1 if quick else (3, 1, 1)[place],
+                seconds=2.0 if quick else (4.0, 12.0, 15.0)[place],
                 clients=(1, 4) if quick else (1, 2, 4, 16),
                 rival_seconds=4.0,
                 # a rival answers a long clip in half a minute with every core busy: more clients
