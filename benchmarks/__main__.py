@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,18 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
     if not quick:
         for clip in (clips.MIDDLE, clips.LARGE):
             paths[clip.name] = clips.encoded(clip, cache)
-    say = _clock(began)
+    say, keep = _clock(began), partial(_keep, cache / "unfinished.json")
+    say("search")
+    searched = growth.measure_labels(
+        [10, 1_000] if quick else [10, 1_000, 10_000, 100_000, 1_000_000]
+    )
+    keep({"search": searched})
     say("decoders")
     decode = {
         name: libraries.measure_decoders(path, seconds=0.5 if quick else 3)
         for name, path in paths.items()
     }
+    keep({"search": searched, "decode": decode})
     say("runtimes")
     encode = {
         network: libraries.measure_runtimes(
@@ -67,8 +74,10 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
         )
         for network in (("shipped",) if quick else ("shipped", "r2plus1d_18"))
     }
+    keep({"search": searched, "decode": decode, "encode": encode})
     say("serving")
     serve, runtime, missing = _serving(paths, encode, folder, quick=quick, say=say)
+    keep({"search": searched, "decode": decode, "encode": encode, "serve": serve})
     say("growth")
     lengths = {
         name: clips.repeated(small, times, cache) if times > 1 else (small if times else second)
@@ -81,9 +90,7 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
     grown = {
         "duration": growth.measure_videos(lengths, ("video", "segments"), folder),
         "resolution": growth.measure_videos(sizes, ("video",), folder),
-        "labels": growth.measure_labels(
-            [10, 1_000] if quick else [10, 1_000, 10_000, 100_000, 1_000_000]
-        ),
+        "labels": searched,
     }
     results: dict[str, Any] = {
         "quick": quick,
@@ -116,7 +123,7 @@ def _serving(
             plan = Round(
                 path,
                 # a long clip's answers take so long that one round says as much as several
-                rounds=1 if quick else (3, 1, 1)[place],
+                rounds=1 if quick else (2, 1, 1)[place],
                 seconds=2.0 if quick else (4.0, 12.0, 15.0)[place],
                 clients=(1, 4) if quick else (1, 2, 4, 16),
                 rival_seconds=4.0,
@@ -126,6 +133,11 @@ def _serving(
             )
             serve[name] = measure_clip(plan, servers, ("shipped", *best))
         return serve, served_runtime(servers), servers.missing
+
+
+def _keep(file: Path, measured: dict[str, Any]) -> None:
+    """Twenty minutes are not lost where a later part fails."""
+    file.write_text(json.dumps(measured), encoding="utf-8")
 
 
 def _machine() -> dict[str, Any]:

@@ -17,6 +17,8 @@ from model import LabelIndex, Prototypes
 
 _DIM = 384
 _WARM_UPS = 4
+# The service takes the clips of the checkpoint's background bank, about as many.
+_QUERIES_TO_MERGE = 500
 
 
 def measure_videos(
@@ -71,7 +73,7 @@ def _search(count: int) -> dict[str, float]:
         ((f"label {number}", _prototypes(random, number)) for number in range(count)), _DIM
     )
     if index.is_due:
-        index = index.merged()
+        index = index.merged(np.concatenate([_unit(random) for _ in range(_QUERIES_TO_MERGE)]))
     built = time.perf_counter() - began
     queries = [_unit(random) for _ in range(20)]
     index.search(queries[0], 5)

@@ -71,6 +71,7 @@ class FrameReader:
         self._keyframes_only = keyframes_only
         self._skips = strict and not keyframes_only and codec_name(stream) in _SKIPS_EXACTLY
         self._wanted: Sequence[int] | None = None
+        self._skipping = False
         self._packets = container.demux(stream)
         # A keyframe's neighbours are a whole group of pictures away: too far to look ahead.
         self._depth = 1 if keyframes_only else _LOOK_AHEAD
@@ -211,7 +212,7 @@ class FrameReader:
                 raise UnreliableStreamError("an encrypted packet")
             return
         if self._skips:
-            self._context.skip_frame = "DEFAULT" if self._may_be_wanted(packet) else "NONREF"
+            self._skip_unless(self._may_be_wanted(packet))
         if packet.pts is not None and not packet.is_discard:
             self._sent.append(packet.pts)
         self._send(packet)
@@ -219,6 +220,12 @@ class FrameReader:
             # Nothing will follow that could come before it: have it now.
             self._send(None)
             self._context.flush_buffers()
+
+    def _skip_unless(self, is_wanted: bool) -> None:
+        # PyAV looks the name up among all of them: for every packet that would be felt
+        if is_wanted == self._skipping:
+            self._context.skip_frame = "DEFAULT" if is_wanted else "NONREF"
+            self._skipping = not is_wanted
 
     def _send(self, packet: VideoPacket | None) -> None:
         self.decoded_packets += packet is not None
