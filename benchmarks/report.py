@@ -77,7 +77,7 @@ def _serving(clips: Figures) -> str:
                 of["bound"]["per_second"],
                 None,
                 None,
-                1000 * (of["bound"]["decode_cpu_seconds"] + of["bound"]["encode_cpu_seconds"]),
+                1000 * of["bound"]["cpu_seconds"],
                 None,
             )
         ]

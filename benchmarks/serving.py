@@ -57,16 +57,14 @@ def measure_clip(plan: Round, servers: Servers, best_encoder: Sequence[str]) -> 
     body = Body.form(plan.path)
     turns: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     bounds: list[dict[str, float]] = []
-    decoder = Crew("benchmarks.decoders:libavcodec", str(plan.path))
-    encoder = Crew("benchmarks.encoders:encode", *best_encoder)
-    with decoder, encoder:
+    with Crew("benchmarks.bound:video", str(plan.path), *best_encoder) as crew:
         for name, server in servers.running.items():
             with server.asked():
                 first = run_clients(server.port, "/classify", body, clients=1, seconds=0)
             if first.errors:
                 servers.missing[name] = first.errors[0]
         for _ in range(plan.rounds):
-            bounds.append(_bound(decoder, encoder, plan.seconds))
+            bounds.append(_bound(crew, 2 * plan.seconds))
             for name, server in servers.running.items():
                 if name in servers.missing:
                     continue
@@ -84,14 +82,10 @@ def measure_clip(plan: Round, servers: Servers, best_encoder: Sequence[str]) -> 
     }
 
 
-def _bound(decoder: Crew, encoder: Crew, seconds: float) -> dict[str, float]:
+def _bound(crew: Crew, seconds: float) -> dict[str, float]:
     """Videos per second if nothing cost anything but decoding and encoding, all cores busy."""
-    decoded, encoded = decoder.round(seconds), encoder.round(min(seconds, 3.0))
-    return {
-        "per_second": 1 / (1 / decoded.per_second + 1 / encoded.per_second),
-        "decode_cpu_seconds": decoded.cpu_seconds,
-        "encode_cpu_seconds": encoded.cpu_seconds,
-    }
+    pace = crew.round(seconds)
+    return {"per_second": pace.per_second, "cpu_seconds": pace.cpu_seconds}
 
 
 def _turn(server: Server, body: Body, clients: int, seconds: float) -> dict[str, Any]:
@@ -147,7 +141,7 @@ def _ratios(
                 mine / theirs for mine, theirs in zip(best, _best(by_clients), strict=True)
             )
     result["cpu_served_over_bound"] = statistics.median(
-        each["decode_cpu_seconds"] + each["encode_cpu_seconds"] for each in bounds
+        each["cpu_seconds"] for each in bounds
     ) / _least_cpu(ours)
     for name, by_clients in turns.items():
         if name != KINOLEX:

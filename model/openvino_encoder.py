@@ -68,6 +68,8 @@ class OpenVinoEncoder:
                 "INFERENCE_PRECISION_HINT": _HINTS[self._dtype],
                 "NUM_STREAMS": self._threads,
                 "INFERENCE_NUM_THREADS": self._threads,
+                # every process would pin its first stream to the first core
+                "ENABLE_CPU_PINNING": False,
             },
         )
         idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
