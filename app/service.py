@@ -1,10 +1,11 @@
 """One question about one video, from the sealed file to the answer. No HTTP in here."""
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 import numpy as np
@@ -57,6 +58,9 @@ _MOST_RANKS = 100
 # Every answer is read from the database: a revision that is not there in seconds never was.
 _LONGEST_REVISION_WAIT_SECONDS = 5.0
 _REVISION_POLL_SECONDS = 0.05
+
+_Given = TypeVarTuple("_Given")
+_Result = TypeVar("_Result")
 
 
 class TaggingService:
@@ -146,7 +150,7 @@ class TaggingService:
 
     async def _vocabulary(self, question: Question) -> Vocabulary:
         if question.labels:
-            index = await to_thread.run_sync(self._ad_hoc.index, question.labels)
+            index = await _in_thread(self._ad_hoc.index, question.labels)
             return Vocabulary(None, 0, index)
         snapshot = await self._snapshot(question)
         return Vocabulary(snapshot.set_name, snapshot.revision, snapshot.index, snapshot.thresholds)
@@ -158,7 +162,7 @@ class TaggingService:
         look = partial(self._store.snapshot, question.label_set, min_revision=question.min_revision)
         while True:
             try:
-                return await to_thread.run_sync(look)
+                return await _in_thread(look)
             except RevisionNotReached:
                 if anyio.current_time() >= end:
                     raise
@@ -287,7 +291,7 @@ class TaggingService:
         # labels under a threshold of their own make room for the next ones
         depth = min(len(vocabulary.index), question.top_k + len(vocabulary.thresholds))
         with watch.stage("search"):
-            return (await to_thread.run_sync(vocabulary.index.search, embedding, depth))[0]
+            return (await _in_thread(vocabulary.index.search, embedding, depth))[0]
 
     async def _window_tags(
         self,
@@ -299,7 +303,7 @@ class TaggingService:
         ranks = min(question.top_k, _MOST_RANKS) + _HYSTERESIS_DEPTH
         depth = min(len(vocabulary.index), ranks)
         with watch.stage("search"):
-            found = await to_thread.run_sync(vocabulary.index.search, embeddings, depth)
+            found = await _in_thread(vocabulary.index.search, embeddings, depth)
         return [list(self._tagger.tags(hits)) for hits in found]
 
 
@@ -327,6 +331,13 @@ def _deadline(seconds: float | None) -> Generator[float]:
     except (TimeoutError, DecodeTimeout) as error:
         within = "time" if seconds is None else f"{seconds:g} s"
         raise DeadlineExceeded(f"no answer within {within}") from error
+
+
+async def _in_thread(work: Callable[[*_Given], _Result], *given: *_Given) -> _Result:
+    """What the work gives. Whoever is cancelled or late leaves at once, and the thread goes on to
+    its end: it counts among the threads till then, so that nobody can have ever more of them.
+    """
+    return await asyncio.shield(asyncio.ensure_future(to_thread.run_sync(work, *given)))
 
 
 def _once(warnings: Sequence[str]) -> tuple[str, ...]:
