@@ -16,13 +16,11 @@ from typing import Any
 import av
 
 from benchmarks import clips, growth, libraries, report
-from benchmarks.crew import CORES, ROOT
+from benchmarks.crew import CORES
 from benchmarks.judged import judged
 from benchmarks.serving import RIVALS, Round, Servers, measure_clip, served_runtime
 
-_CACHE = ROOT / ".cache" / "benchmarks"
 _HERE = Path(__file__).resolve().parent
-_LENGTHS = {"1 s": 0, "10 s": 1, "1 min": 6, "10 min": 60, "1 h": 360, "4 h": 1440}
 
 
 def main() -> None:
@@ -31,7 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="one small clip and no rival: does everything run?"
     )
-    parser.add_argument("--cache", type=Path, default=_CACHE, help="folder of the clips")
+    parser.add_argument("--cache", type=Path, default=growth.CACHE, help="folder of the clips")
     parser.add_argument("--out", type=Path, default=_HERE, help="folder of latest.json and .md")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -47,7 +45,7 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
     """Every figure, in the shape of latest.json; the service keeps its things in `folder`."""
     began = time.monotonic()
     machine = _machine()
-    small, second = clips.encoded(clips.SMALL, cache), clips.encoded(clips.SECOND, cache)
+    small = clips.encoded(clips.SMALL, cache)
     paths = {clips.SMALL.name: small}
     if not quick:
         for clip in (clips.MIDDLE, clips.LARGE):
@@ -79,11 +77,7 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
     serve, runtime, missing = _serving(paths, encode, folder, quick=quick, say=say)
     keep({"search": searched, "decode": decode, "encode": encode, "serve": serve})
     say("growth")
-    lengths = {
-        name: clips.repeated(small, times, cache) if times > 1 else (small if times else second)
-        for name, times in _LENGTHS.items()
-        if not quick or times <= 1
-    }
+    lengths = growth.videos_of_lengths(("1 s", "10 s") if quick else (), cache)
     sizes = {"340x256": small}
     for name, path in list(paths.items())[1:]:
         sizes[name.replace("60 s ", "")] = clips.shortened(path, 10, cache)

@@ -1,6 +1,12 @@
-"""What a longer or larger video, or more labels, cost: latency and peak memory of the service."""
+"""What a longer or larger video, or more labels, cost: latency and peak memory of the service.
 
+`python -m benchmarks.growth` measures the lengths alone and prints one JSON line last.
+"""
+
+import argparse
+import json
 import statistics
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -10,15 +16,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import clips
+from benchmarks.crew import ROOT
 from benchmarks.load import Body, ask
 from benchmarks.servers import MemoryWatch, running
 from benchmarks.serving import SERVICE
 from model import LabelIndex, Prototypes
 
+CACHE = ROOT / ".cache" / "benchmarks"
+_LENGTHS = {"1 s": 0, "10 s": 1, "1 min": 6, "10 min": 60, "1 h": 360, "4 h": 1440}
 _DIM = 384
 _WARM_UPS = 4
 # The service takes the clips of the checkpoint's background bank, about as many.
 _QUERIES_TO_MERGE = 500
+
+
+def videos_of_lengths(names: Sequence[str], cache: Path) -> dict[str, Path]:
+    """Videos of the same pictures over and over, by name of their length; all of `names` if none.
+
+    They are kept in `cache`.
+    """
+    second, small = clips.encoded(clips.SECOND, cache), clips.encoded(clips.SMALL, cache)
+    return {
+        name: clips.repeated(small, times, cache) if times > 1 else (small if times else second)
+        for name, times in _LENGTHS.items()
+        if not names or name in names
+    }
 
 
 def measure_videos(
@@ -26,8 +49,8 @@ def measure_videos(
 ) -> dict[str, Any]:
     """One request after another, alone, per video and granularity, in the order given.
 
-    Memory is the peak of all the service's processes together, `memory_before_mib` the sum of
-    what each had right before.
+    Memory is the peak of all the service's processes together, once it tries no runtime any more.
+    Raises Unavailable.
     """
     found: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -93,3 +116,20 @@ def _unit(random: np.random.Generator) -> NDArray[np.float32]:
 def _prototypes(random: np.random.Generator, number: int) -> Prototypes:
     background = np.array([[0.0, 0.05]], np.float32)
     return Prototypes((f"label {number}",), _unit(random), background)
+
+
+def main() -> None:
+    """The command line."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
+    options.add_argument("lengths", nargs="*", help=f"of {', '.join(_LENGTHS)}; all if none")
+    options.add_argument("--granularity", choices=("video", "segments"), help="both if not given")
+    options.add_argument("--cache", type=Path, default=CACHE, help="folder of the clips")
+    given = options.parse_args()
+    kinds = (given.granularity,) if given.granularity else ("video", "segments")
+    paths = videos_of_lengths(given.lengths, given.cache)
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure_videos(paths, kinds, Path(folder))))
+
+
+if __name__ == "__main__":
+    main()

@@ -44,12 +44,15 @@ class Servers:
         for name in (KINOLEX, *rivals):
             arguments, ready_path = SERVICE if name == KINOLEX else RIVALS[name]
             try:
-                self.running[name] = stack.enter_context(running(arguments, ready_path, folder))
+                with ExitStack() as starting:
+                    server = starting.enter_context(running(arguments, ready_path, folder))
+                    server.settle()
+                    server.pause()
+                    stack.enter_context(starting.pop_all())
             except Unavailable as error:
                 self.missing[name] = str(error)
             else:
-                self.running[name].settle()
-                self.running[name].pause()
+                self.running[name] = server
 
 
 def measure_clip(plan: Round, servers: Servers, best_encoder: Sequence[str]) -> dict[str, Any]:

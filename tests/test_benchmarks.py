@@ -1,6 +1,8 @@
 """The benchmarks' own parts: what they report must be what was measured."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from benchmarks.crew import Crew, Unavailable, repeat
 from benchmarks.judged import is_met, judged
 from benchmarks.load import Body, percentile, run_clients
 from benchmarks.report import page, table
+from model.runtime_trial import trial_command
 from model.video import open_video
 
 TINY = clips.Clip("2 s 160x120", 160, 120, 2, 200)
@@ -235,6 +238,31 @@ def test_the_last_results_have_every_figure_that_is_judged() -> None:
     assert not told["quick"]
     assert {name: told[name] for name in judged(told)} == judged(told)
     assert page(told) == path.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_a_server_that_is_gone_has_not_settled(tmp_path: Path) -> None:
+    pytest.importorskip("psutil", reason="needs the extra `bench`")
+    from benchmarks.servers import running
+
+    with running(["-m", "http.server", "--bind", "127.0.0.1"], "/", tmp_path) as server:
+        server.process.kill()
+        with pytest.raises(Unavailable):
+            server.settle()
+
+
+def test_a_server_has_not_settled_while_it_tries_a_runtime(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil", reason="needs the extra `bench`")
+    from benchmarks.servers import TRIAL, Server
+
+    assert TRIAL in trial_command("", tmp_path, ["eager"])
+    trial = [sys.executable, "-c", "import time; time.sleep(2.5)", TRIAL]
+    command = "import subprocess, sys, time; subprocess.run(sys.argv[1:]); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", command, *trial]) as process:
+        server = Server(0, psutil.Process(process.pid))
+        server.settle()
+        left = [one.cmdline() for one in server.tree()]
+        process.kill()
+    assert len(left) == 1
 
 
 def test_servers_are_started_without_the_users_settings(
