@@ -32,6 +32,8 @@ from model.video import FrameBatch, VideoInfo, VideoLimits
 # `model.video` makes no picture longer than four times its short side.
 _MAX_PIXEL_BYTES = 4 * 3
 _START_SECONDS = 30.0
+# A worker gives pieces of memory from this size on back as soon as it is done with them.
+_MAPPED_BYTES = 1 << 20
 
 
 class DecodeTimeout(KinolexError):
@@ -62,6 +64,8 @@ class _Worker:
                 env={
                     "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
                     "OPENBLAS_NUM_THREADS": "1",
+                    # glibc raises it by itself, and then keeps what a long video's index took.
+                    "MALLOC_MMAP_THRESHOLD_": str(_MAPPED_BYTES),
                 },
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -171,7 +175,7 @@ class DecodePool:
         )
         self._cpu_seconds = cpu_seconds
         self._jobs_per_worker = jobs_per_worker
-        self._idle: deque[_Worker] = deque()
+        self._idle: list[_Worker] = []
         # An asyncio.Queue would let newcomers overtake.
         self._waiting: deque[asyncio.Future[_Worker]] = deque()
         self._workers: set[_Worker] = set()
@@ -273,7 +277,8 @@ class DecodePool:
         if loop.time() >= deadline:
             raise DecodeTimeout("the deadline was over before decoding could begin")
         if self._idle:
-            return self._idle.popleft()
+            # The one that worked last: a long video's index then is in one process, not in each.
+            return self._idle.pop()
         turn: asyncio.Future[_Worker] = loop.create_future()
         self._waiting.append(turn)
         try:

@@ -219,6 +219,16 @@ async def test_workers_are_replaced_after_their_jobs(clip):
     assert len(set(seen)) == 3
 
 
+async def test_a_job_goes_to_the_worker_that_was_busy_last(clip):
+    with descriptor(clip) as fd:
+        async with pool_of(2, jobs_per_worker=2) as pool:
+            before = pool.pids
+            for _ in range(2):
+                await pool.probe(fd, soon())
+            await until(lambda: pool.pids != before and len(pool.pids) == 2)
+            assert len(pool.pids & before) == 1
+
+
 async def test_nothing_is_left_behind(clip):
     with descriptor(clip) as fd, descriptor(b"no video") as bad:
         # The first use opens what the interpreter keeps: threads, the loop's own pipes.
