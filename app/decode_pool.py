@@ -32,8 +32,6 @@ from model.video import FrameBatch, VideoInfo, VideoLimits
 # `model.video` makes no picture longer than four times its short side.
 _MAX_PIXEL_BYTES = 4 * 3
 _START_SECONDS = 30.0
-# A worker gives pieces of memory from this size on back as soon as it is done with them.
-_MAPPED_BYTES = 1 << 20
 
 
 class DecodeTimeout(KinolexError):
@@ -64,8 +62,7 @@ class _Worker:
                 env={
                     "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
                     "OPENBLAS_NUM_THREADS": "1",
-                    # glibc raises it by itself, and then keeps what a long video's index took.
-                    "MALLOC_MMAP_THRESHOLD_": str(_MAPPED_BYTES),
+                    "MALLOC_MMAP_THRESHOLD_": "1048576",  # or a long video's index stays
                 },
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
