@@ -68,8 +68,8 @@ class OpenVinoEncoder:
                 "INFERENCE_PRECISION_HINT": _HINTS[self._dtype],
                 "NUM_STREAMS": self._threads,
                 "INFERENCE_NUM_THREADS": self._threads,
-                # every process would pin its first stream to the first core
-                "ENABLE_CPU_PINNING": False,
+                # one stream alone would be pinned to the first core, in every process
+                "ENABLE_CPU_PINNING": self._threads > 1,
             },
         )
         idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
