@@ -95,6 +95,7 @@ async def test_a_worker_is_shut_in():
     assert set(dict(item.split(b"=", 1) for item in environment.split(b"\0") if item)) == {
         b"PYTHONPATH",
         b"OPENBLAS_NUM_THREADS",
+        b"MALLOC_MMAP_THRESHOLD_",
     }
 
 
