@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import CorruptVideo, VideoError
-from model.sampling import SamplingConfig, clip_timestamps
+from model.sampling import SamplingConfig
 from model.video import VideoLimits, open_video
 
 MESSAGE_BYTES = 1 << 16
@@ -95,13 +95,7 @@ def _work(request: Mapping[str, Any], fds: list[int], limits: VideoLimits) -> di
         if request["job"] == "probe":
             return {**answer, "height": 0, "width": 0, "warnings": []}
         if request["job"] == "sample":
-            times = clip_timestamps(
-                0.0,
-                video.info.duration_seconds,
-                video.info.frames_per_second,
-                SamplingConfig(**request["sampling"]),
-                video.keyframe_before,
-            ).ravel()
+            times = video.times(SamplingConfig(**request["sampling"])).ravel()
         else:
             times = np.frombuffer(os.pread(fds[1], request["count"] * 8, 0))
         batch = video.decode(

@@ -9,27 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.checkpoint import checkpoint_config
-from model import SamplingConfig, clip_timestamps
-from model.video import OpenVideo, open_video
+from model.video import open_video
 
 
 def times_of(path: str) -> list[float]:
     """The times, in seconds, that the shipped checkpoint looks at."""
     sampling, _ = checkpoint_config()
     with Path(path).open("rb") as file, open_video(file) as video:
-        times: list[float] = _times(video, sampling).ravel().tolist()
+        times: list[float] = video.times(sampling).ravel().tolist()
     return times
-
-
-def _times(video: OpenVideo, sampling: SamplingConfig) -> NDArray[np.float64]:
-    info = video.info
-    return clip_timestamps(
-        0.0, info.duration_seconds, info.frames_per_second, sampling, video.keyframe_before
-    )
 
 
 def kinolex(path: str) -> Callable[[], object]:
@@ -38,7 +28,7 @@ def kinolex(path: str) -> Callable[[], object]:
 
     def unit() -> object:
         with Path(path).open("rb") as file, open_video(file) as video:
-            return video.decode(_times(video, sampling).ravel(), short_side=short_side)
+            return video.decode(video.times(sampling).ravel(), short_side=short_side)
 
     return unit
 

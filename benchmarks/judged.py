@@ -7,8 +7,7 @@ from benchmarks.clips import MIDDLE
 
 Figures = Mapping[str, Any]
 _MB_PER_MIB = 1.048576
-# So few answers of a long clip differ by several per cent; neighbours made it 1.5 to 3.
-_MOST_OF_BOUND = 1.15
+_MOST_OF_BOUND = 1.05
 _BY_THE_CLOCK = ("served_", "times_", "p99_")
 
 

@@ -67,7 +67,7 @@ def measure_clip(plan: Round, servers: Servers, best_encoder: Sequence[str]) -> 
             if first.errors:
                 servers.missing[name] = first.errors[0]
         for _ in range(plan.rounds):
-            bounds.append(_bound(crew, 2 * plan.seconds))
+            bound = _bound(crew, plan.seconds)
             for name, server in servers.running.items():
                 if name in servers.missing:
                     continue
@@ -75,6 +75,8 @@ def measure_clip(plan: Round, servers: Servers, best_encoder: Sequence[str]) -> 
                 for clients in plan.clients if ours else plan.rival_clients:
                     seconds = plan.seconds if ours else plan.rival_seconds
                     turns[name][clients].append(_turn(server, body, clients, seconds))
+            # before and after: the service, too, is taken at its best of several turns
+            bounds.append(max(bound, _bound(crew, plan.seconds), key=_per_second))
     return {
         "bound": _medians(bounds),
         "servers": {
@@ -89,6 +91,10 @@ def _bound(crew: Crew, seconds: float) -> dict[str, float]:
     """Videos per second if nothing cost anything but decoding and encoding, all cores busy."""
     pace = crew.round(seconds)
     return {"per_second": pace.per_second, "cpu_seconds": pace.cpu_seconds}
+
+
+def _per_second(bound: Mapping[str, float]) -> float:
+    return bound["per_second"]
 
 
 def _turn(server: Server, body: Body, clients: int, seconds: float) -> dict[str, Any]:

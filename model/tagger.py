@@ -22,7 +22,7 @@ from model.examples import blend, example_weight
 from model.index import Hit, LabelIndex
 from model.label_block import Prototypes
 from model.preprocess import PreprocessConfig, preprocess
-from model.sampling import SamplingConfig, clip_timestamps
+from model.sampling import SamplingConfig
 from model.text import Label, TextEncoder, prototypes_from, texts_of
 from model.video import FrameBatch, VideoInfo, VideoLimits, open_video
 
@@ -100,16 +100,9 @@ class Tagger:
     ) -> tuple[VideoInfo, npt.NDArray[np.float32]]:
         """The video's facts and its (dim,) float32 unit embedding. Raises a VideoError."""
         with open_video(file, limits) as video:
-            info = video.info
-            times = clip_timestamps(
-                0.0,
-                info.duration_seconds,
-                info.frames_per_second,
-                self.sampling,
-                video.keyframe_before,
-            )
-            batch = video.decode(times.ravel(), short_side=self.preprocess.short_side)
-        return info, self.embed_frames([batch])[0]
+            times = video.times(self.sampling).ravel()
+            batch = video.decode(times, short_side=self.preprocess.short_side)
+        return video.info, self.embed_frames([batch])[0]
 
     def embed_frames(self, batches: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
         """Embed windows of video, each with the frames that `clip_timestamps` asked for.

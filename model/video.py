@@ -26,6 +26,7 @@ from model.container import (
 from model.errors import CorruptVideo, EncryptedVideo, NoFrames, VideoTooLong
 from model.frames import FrameReader, Shown, UnreliableStreamError, time_base_of
 from model.picture import Canvas, Turn
+from model.sampling import SamplingConfig, clip_timestamps
 from model.timeline import read_timeline
 
 __all__ = [
@@ -215,6 +216,11 @@ class OpenVideo:
         target = self._first.pts + int(seconds / self._seconds_per_tick + 1e-6)
         key = self._timeline.keyframe(self._stream.index_entries, target)
         return None if key is None else (key - self._first.pts) * self._seconds_per_tick
+
+    def times(self, sampling: SamplingConfig) -> NDArray[np.float64]:
+        """Times to look at for the whole video, float64 (clips, frames_per_clip), in seconds."""
+        duration, rate = self.info.duration_seconds, self.info.frames_per_second
+        return clip_timestamps(0.0, duration, rate, sampling, self.keyframe_before)
 
     def decode(
         self,
