@@ -1,152 +1,21 @@
-"""Processes that decode hostile videos: limited, recycled, killed at the deadline.
+"""Processes that decode hostile videos, and what they are asked to do.
 
-A worker is a fresh Python process (`app.decode_worker`). It is handed the descriptor of a video
-and of a memory file made here, writes the frames there and answers on its socket. Whatever goes
-wrong inside costs that one video: the worker is killed and another takes its place.
+A worker (`app.decode_worker`) is handed the descriptor of a video and of a memory file made here,
+writes the frames there and answers on its socket.
 """
 
-import asyncio
-import fcntl
-import json
-import mmap
-import os
-import signal
-import socket
-import subprocess
-import sys
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from app.decode_worker import MESSAGE_BYTES, frames_start, views
-from model import CorruptVideo, KinolexError, VideoError
+from app.frame_memory import FrameMemory
+from app.worker_pool import WorkerPool
 from model.sampling import SamplingConfig
 from model.video import FrameBatch, VideoInfo, VideoLimits
 
-# `model.video` makes no picture longer than four times its short side.
-_MAX_PIXEL_BYTES = 4 * 3
-_START_SECONDS = 30.0
 
-
-class DecodeTimeout(KinolexError):
-    """The deadline or the processor time was over before the video was decoded."""
-
-    code = "deadline_exceeded"
-
-
-class _WorkerGone(Exception):
-    """The worker process ended by itself; `exit_code` is negative for a signal."""
-
-    def __init__(self, exit_code: int) -> None:
-        self.exit_code = exit_code
-
-
-class _Worker:
-    """One process and the socket to it. Does one job at a time."""
-
-    def __init__(self, arguments: str) -> None:
-        self.jobs = 0
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.setblocking(False)
-        with theirs:
-            number = str(theirs.fileno())
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-B", "-m", "app.decode_worker", number, arguments],
-                cwd="/",
-                env={
-                    "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
-                    "OPENBLAS_NUM_THREADS": "1",
-                    "MALLOC_MMAP_THRESHOLD_": "1048576",  # or a long video's index stays
-                },
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                # Ctrl-C on a terminal is for the service, which then ends its workers.
-                start_new_session=True,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    async def answer(self) -> bytes:
-        """The worker's next message; raises _WorkerGone."""
-        try:
-            message = await asyncio.get_running_loop().sock_recv(self._socket, MESSAGE_BYTES)
-        except ConnectionError:
-            message = b""
-        if not message:
-            raise _WorkerGone(await self.reap())
-        return message
-
-    def ask(self, request: Mapping[str, Any], fds: list[int]) -> None:
-        """Start a job; raises ConnectionError when the process is gone."""
-        self.jobs += 1
-        socket.send_fds(self._socket, [json.dumps(request).encode()], fds)
-
-    def kill(self) -> None:
-        """End the process whatever it is doing; `reap` must follow."""
-        self._process.kill()
-        self._socket.close()
-
-    async def reap(self) -> int:
-        """Wait for the end of the process; its exit code."""
-        return await asyncio.to_thread(self._process.wait)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What a worker said, checked: it may be in the hands of the video's author."""
-
-    worn_out: bool
-    error: VideoError | None = None
-    info: VideoInfo | None = None
-    size: tuple[int, int] = (0, 0)
-    warnings: tuple[str, ...] = ()
-
-    @classmethod
-    def parse(cls, message: bytes) -> Self:
-        """Raises CorruptVideo where the message makes no sense."""
-        try:
-            fields = json.loads(message)
-            if "code" in fields:
-                known = {kind.code: kind for kind in VideoError.__subclasses__()}
-                error = known[fields["code"]](str(fields["message"]))
-                return cls(bool(fields["worn_out"]), error)
-            told = fields["info"]
-            info = VideoInfo(
-                duration_seconds=float(told["duration_seconds"]),
-                frames_per_second=float(told["frames_per_second"]),
-                width=int(told["width"]),
-                height=int(told["height"]),
-                rotation=int(told["rotation"]),
-                codec=str(told["codec"]),
-                warnings=tuple(map(str, told["warnings"])),
-            )
-            if not (0 < info.duration_seconds < 1e9 and 0 < info.frames_per_second < 1e9):
-                raise ValueError("these are not the facts of a video")
-            return cls(
-                worn_out=bool(fields["worn_out"]),
-                info=info,
-                size=(int(fields["height"]), int(fields["width"])),
-                warnings=tuple(map(str, fields["warnings"])),
-            )
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise CorruptVideo("the decoder died on this video") from error
-
-    @property
-    def facts(self) -> VideoInfo:
-        if self.info is None:
-            raise CorruptVideo("the decoder died on this video")
-        return self.info
-
-
-class DecodePool:
+class DecodePool(WorkerPool):
     """Decodes in worker processes; an async context manager. Jobs wait in order of arrival.
 
     Every method takes a descriptor, which is left as it is, and a deadline on the clock of the
@@ -162,48 +31,21 @@ class DecodePool:
         cpu_seconds: int = 60,
         jobs_per_worker: int = 1000,
     ) -> None:
-        self._size = workers
-        self._arguments = json.dumps(
+        super().__init__(
+            "app.decode_worker",
             {
                 "limits": asdict(limits),
                 "max_memory_bytes": max_memory_bytes,
                 "cpu_seconds": cpu_seconds,
-            }
+            },
+            workers=workers,
+            cpu_seconds=cpu_seconds,
+            jobs_per_worker=jobs_per_worker,
         )
-        self._cpu_seconds = cpu_seconds
-        self._jobs_per_worker = jobs_per_worker
-        self._idle: list[_Worker] = []
-        # An asyncio.Queue would let newcomers overtake.
-        self._waiting: deque[asyncio.Future[_Worker]] = deque()
-        self._workers: set[_Worker] = set()
-        self._starting: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        try:
-            async with asyncio.timeout(_START_SECONDS), asyncio.TaskGroup() as group:
-                for _ in range(self._size):
-                    group.create_task(self._start_worker())
-        except BaseException:  # whatever stops the start, the processes must go
-            await self._close()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._close()
-
-    @property
-    def pids(self) -> frozenset[int]:
-        """The process ids of the workers alive."""
-        return frozenset(worker.pid for worker in self._workers)
 
     async def probe(self, fd: int, deadline: float) -> VideoInfo:
         """Facts about the video."""
-        answer = await self._do({"job": "probe"}, [fd], deadline)
+        answer = await self.do({"job": "probe"}, [fd], deadline)
         return answer.facts
 
     async def decode(
@@ -220,8 +62,8 @@ class DecodePool:
         times = np.ascontiguousarray(timestamps_seconds, np.float64)
         if times.size == 0:
             raise ValueError("at least one time is needed")
-        with _FrameMemory(times.size, short_side) as memory:
-            os.pwrite(memory.fd, times.tobytes(), 0)
+        with FrameMemory(times.size, short_side) as memory:
+            memory.set_times(times)
             request = {
                 "job": "decode",
                 "count": times.size,
@@ -229,7 +71,7 @@ class DecodePool:
                 "keyframes_only": keyframes_only,
                 "threads": threads,
             }
-            answer = await self._do(request, [fd, memory.fd], deadline)
+            answer = await self.do(request, [fd, memory.fd], deadline)
             return memory.batch(answer)
 
     async def sample(
@@ -244,7 +86,7 @@ class DecodePool:
     ) -> tuple[VideoInfo, FrameBatch]:
         """Probe and decode the frames of all clips of the whole video, opening it once."""
         count = sampling.clips * sampling.frames_per_clip
-        with _FrameMemory(count, short_side) as memory:
+        with FrameMemory(count, short_side) as memory:
             request = {
                 "job": "sample",
                 "sampling": asdict(sampling),
@@ -252,149 +94,5 @@ class DecodePool:
                 "keyframes_only": keyframes_only,
                 "threads": threads,
             }
-            answer = await self._do(request, [fd, memory.fd], deadline)
+            answer = await self.do(request, [fd, memory.fd], deadline)
             return answer.facts, memory.batch(answer)
-
-    async def _do(self, request: Mapping[str, Any], fds: list[int], deadline: float) -> _Answer:
-        while True:
-            worker = await self._next_idle(deadline)
-            try:
-                worker.ask(request, fds)
-            except ConnectionError:
-                # It died while it was idle: nobody's fault, another one does the job.
-                self._replace(worker)
-            except BaseException:  # whatever it was, the worker did not start the job
-                self._free(worker)
-                raise
-            else:
-                return await self._wait_for(worker, deadline)
-
-    async def _next_idle(self, deadline: float) -> _Worker:
-        loop = asyncio.get_running_loop()
-        if loop.time() >= deadline:
-            raise DecodeTimeout("the deadline was over before decoding could begin")
-        if self._idle:
-            # The one that worked last: a long video's index then is in one process, not in each.
-            return self._idle.pop()
-        turn: asyncio.Future[_Worker] = loop.create_future()
-        self._waiting.append(turn)
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await turn
-        except BaseException as error:  # cancelling included, or the worker would be lost
-            if turn.done() and not turn.cancelled():
-                # The worker came in the same moment as the end.
-                self._free(turn.result())
-            if isinstance(error, TimeoutError):
-                raise DecodeTimeout("no decode process became free in time") from error
-            raise
-
-    def _free(self, worker: _Worker) -> None:
-        """Hand the worker to the job that has waited longest."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(worker)
-                return
-        self._idle.append(worker)
-
-    async def _wait_for(self, worker: _Worker, deadline: float) -> _Answer:
-        try:
-            async with asyncio.timeout_at(deadline):
-                message = await worker.answer()
-            answer = _Answer.parse(message)
-        except TimeoutError as error:
-            self._replace(worker)
-            raise DecodeTimeout("the video was not decoded before the deadline") from error
-        except _WorkerGone as error:
-            self._replace(worker)
-            if error.exit_code == -signal.SIGXCPU:
-                raise DecodeTimeout(
-                    f"the video needs more than {self._cpu_seconds} s of processor time"
-                ) from error
-            raise CorruptVideo("the decoder died on this video") from error
-        except (
-            BaseException
-        ):  # cancelling included: the worker is busy with a job that nobody wants
-            self._replace(worker)
-            raise
-        if worker.jobs >= self._jobs_per_worker or answer.worn_out:
-            self._replace(worker)
-        else:
-            self._free(worker)
-        if answer.error is not None:
-            raise answer.error
-        return answer
-
-    def _replace(self, worker: _Worker) -> None:
-        worker.kill()
-        task = asyncio.get_running_loop().create_task(self._start_worker(instead_of=worker))
-        self._starting.add(task)
-        task.add_done_callback(self._starting.discard)
-
-    async def _start_worker(self, instead_of: _Worker | None = None) -> None:
-        if instead_of is not None:
-            await instead_of.reap()
-            self._workers.discard(instead_of)
-        pause = 0.1
-        while not await self._spawn():
-            # Out of memory or processes: the queue waits, its deadlines run, this goes on.
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 5.0)
-
-    async def _spawn(self) -> bool:
-        try:
-            worker = _Worker(self._arguments)
-        except OSError:
-            return False
-        self._workers.add(worker)
-        try:
-            await worker.answer()
-        except _WorkerGone:
-            worker.kill()
-            self._workers.discard(worker)
-            return False
-        self._free(worker)
-        return True
-
-    async def _close(self) -> None:
-        starting = tuple(self._starting)
-        for task in starting:
-            task.cancel()
-        await asyncio.gather(*starting, return_exceptions=True)
-        for worker in self._workers:
-            worker.kill()
-        await asyncio.gather(*(worker.reap() for worker in self._workers))
-        self._workers.clear()
-
-
-class _FrameMemory:
-    """A memory file for times and frames, of a size that a worker cannot change."""
-
-    def __init__(self, count: int, short_side: int) -> None:
-        self._count = count
-        self._start = frames_start(count)
-        self._size = self._start + count * short_side * short_side * _MAX_PIXEL_BYTES
-        self.fd = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        # Only pages that are written to take memory.
-        os.ftruncate(self.fd, self._size)
-        fcntl.fcntl(
-            self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
-
-    def batch(self, answer: _Answer) -> FrameBatch:
-        """The frames that the worker left here, without a copy."""
-        height, width = answer.size
-        length = self._start + self._count * height * width * 3
-        if min(height, width) < 1 or length > self._size:
-            raise CorruptVideo("the decoder died on this video")
-        # Private: what a worker writes after its answer cannot change what was written to.
-        memory = mmap.mmap(self.fd, length, flags=mmap.MAP_PRIVATE)
-        times, frames = views(memory, (self._count, height, width, 3))
-        return FrameBatch(frames, times, answer.warnings)

@@ -15,7 +15,7 @@ from anyio import to_thread
 from app.ad_hoc import AdHocLabels
 from app.admission import Admission
 from app.batcher import Batcher
-from app.decode_pool import DecodePool, DecodeTimeout
+from app.decode_pool import DecodePool
 from app.errors import DeadlineExceeded
 from app.question import (
     Classified,
@@ -39,6 +39,7 @@ from app.store import (
 from app.telemetry import Stopwatch
 from app.timeline import draw_timeline
 from app.windows import cut, decode_windows, mean_embedding
+from app.worker_pool import DecodeTimeout
 from model import (
     FrameBatch,
     Hit,

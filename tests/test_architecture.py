@@ -106,7 +106,12 @@ def test_only_settings_reads_the_environment() -> None:
 
 # A decode worker loads only these two, so that it starts without torch.
 DECODE_MODULES = {"model.video", "model.sampling"}
-DECODING = {"app/decode_pool.py", "app/decode_worker.py"}
+DECODING = {
+    "app/decode_pool.py",
+    "app/decode_worker.py",
+    "app/frame_memory.py",
+    "app/worker_pool.py",
+}
 
 
 @pytest.mark.parametrize(

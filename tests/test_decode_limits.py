@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.decode_pool import DecodeTimeout
+from app.worker_pool import DecodeTimeout
 from model.errors import VideoError, VideoTooLong
 from model.video import VideoLimits
 from tests.clips import clip_bytes

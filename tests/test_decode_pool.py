@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from app.decode_pool import DecodeTimeout
+from app.worker_pool import DecodeTimeout
 from model.errors import (
     CorruptVideo,
     NotAVideo,
