@@ -94,8 +94,19 @@ def test_the_presets_are_those_that_are_promised() -> None:
     assert {path.stem for path in PRESETS.glob("*.toml")} >= {"paper", "aurl", "small", "k700"}
 
 
+def test_further_goes_on_with_what_small_made() -> None:
+    small, further = read_preset("small"), read_preset("further")
+
+    same = ("model_id", "network", "shift_fraction", "word_head", "templates", "held_out")
+    same += ("sampling", "preprocess", "training_sampling", "batch", "centred")
+    assert [name for name in same if getattr(small, name) != getattr(further, name)] == []
+    # a head that has learned need not learn alone again
+    assert further.optimiser.head_steps == 0
+    assert further.optimiser.backbone_rate < small.optimiser.backbone_rate
+
+
 def test_an_unknown_preset_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="aurl, k700, paper, small"):
+    with pytest.raises(ValueError, match="aurl, further, k700, paper, small"):
         read_preset("large")
 
 

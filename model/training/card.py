@@ -5,6 +5,7 @@ from string import Template
 
 from model.checkpoint import CheckpointConfig
 from model.text_source import CARRIED
+from model.training.lineage import commands_of, first_run, steps_of
 from model.training.start import names_torchvision
 from model.training.texts import HeldOut
 
@@ -91,8 +92,8 @@ def model_card(
         origin=_ORIGINS[origin],
         frames=config.sampling.clips * config.sampling.frames_per_clip,
         side=config.preprocess.crop_side,
-        command=provenance["command"],
-        steps=provenance["steps"],
+        command="\n    ".join(commands_of(provenance)),
+        steps=" + ".join(map(str, steps_of(provenance))),
         samples=f"{samples:,}",
         sources=", ".join(sources),
         rows="\n".join(rows) or "| none held out | | | | |",
@@ -103,7 +104,7 @@ def model_card(
 
 def _origin(config: CheckpointConfig) -> str:
     """Which of `_ORIGINS` the run's first weights had."""
-    init = str(config.provenance["run"]["init"])
+    init = str(first_run(config.provenance)["init"])
     if init in _OURS:
         return init
     if config.encoder.tower is not None:

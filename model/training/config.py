@@ -95,8 +95,11 @@ class TrainConfig:
     `init` is what `model.training.start` and `initial` know; `tower` comes from there.
     `centred` takes the mean of the labels' vectors off them; `descriptions` is the path of a table
     with columns `label` and `description` (several rows of one label are averaged), which join the
-    templates in a label's vector. `precision` is that of the network's forward and backward pass,
-    `probe` the faster one on this machine; weights stay in fp32.
+    templates in a label's vector. `phrases` takes what people do out of captions, as texts of their
+    own (`model.training.phrases`). `interpolated` ends a run that starts from a checkpoint with the
+    weights between that one's and its own that do best on the validation classes. `precision` is
+    that of the network's forward and backward pass, `probe` the faster one on this machine; weights
+    stay in fp32.
     """
 
     model_id: str
@@ -120,6 +123,8 @@ class TrainConfig:
     centred: bool = True
     precision: Literal["fp32", "bf16", "probe"] = "fp32"
     descriptions: str = ""
+    phrases: bool = False
+    interpolated: bool = False
 
     @property
     def encoder(self) -> EncoderConfig:

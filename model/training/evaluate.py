@@ -33,6 +33,7 @@ from model.training.figures import (
     words_of,
 )
 from model.training.intervals import Interval, accuracy_interval
+from model.training.lineage import first_run
 from model.training.manifest import Sample, read_manifest
 from model.training.maps import EmbeddingMap, embedding_map
 from model.training.metrics import Confusion, Reliability, confusions, hits_at, reliability
@@ -103,7 +104,8 @@ def evaluate(
     ManifestError, and ValueError when there is nothing to ask.
     """
     tagger = load_checkpoint(checkpoint, device=device)
-    run = _run_of(checkpoint)
+    directory = Path(checkpoint)
+    run = first_run(read_config(directory).provenance if directory.is_dir() else {})
     held_out = str(run.get("held_out", "")) if held_out is None else held_out
     return examine(
         tagger,
@@ -147,13 +149,6 @@ def examine(
         )
         reports.append(_examine_suite(tagger, suite, familiar, clips, with_pictures, progress))
     return Report(tagger.model_id, tagger.revision, held_out_name, tuple(reports), tuple(left_out))
-
-
-def _run_of(checkpoint: str | Path) -> Mapping[str, object]:
-    """The training run that a checkpoint's directory names, empty where it does not."""
-    directory = Path(checkpoint)
-    run = read_config(directory).provenance.get("run") if directory.is_dir() else None
-    return run if isinstance(run, Mapping) else {}
 
 
 def _examine_suite(

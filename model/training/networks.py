@@ -139,11 +139,16 @@ def interpolations(
     """
     start = copy.deepcopy(frozen)
     start.head = copy.deepcopy(head)
-    before = start.state_dict()
     for share in WISE_SHARES:
-        between = copy.deepcopy(learned)
-        with torch.no_grad():
-            for name, value in between.state_dict().items():
-                if value.is_floating_point() and name in before:
-                    value.lerp_(before[name], 1.0 - share)
-        yield share, between
+        yield share, between(start, learned, share)
+
+
+def between(start: Network, end: Network, share: float) -> Network:
+    """A network `share` of the way from `start`'s weights to those of `end`, which it may lack."""
+    network = copy.deepcopy(end)
+    before = start.state_dict()
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if value.is_floating_point() and name in before:
+                value.lerp_(before[name], 1.0 - share)
+    return network

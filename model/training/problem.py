@@ -14,6 +14,7 @@ from model.training.calibrate import draw_bank
 from model.training.config import TrainConfig
 from model.training.figures import Words
 from model.training.manifest import EVALUATION_SPLITS, Sample
+from model.training.phrases import with_phrases
 from model.training.review import DROP, review, texts_to_drop, without_texts
 from model.training.texts import (
     HeldOut,
@@ -136,6 +137,8 @@ def pose(
     kept = without_texts(trainable, held_out, dropped)
     if not kept:
         raise ValueError("no sample is left to train on")
+    if config.phrases:
+        kept = with_phrases(kept, held_out, text, cache)
     bank, rows = _bank_of(config, kept, text, cache)
     return Problem(config, held_out, text, cache, tuple(kept), bank, rows, validation, test)
 

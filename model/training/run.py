@@ -9,6 +9,7 @@ from model.text import DEFAULT_TEXT_MODEL, TextEncoder
 from model.text_source import load_text_encoder
 from model.training.config import TrainConfig
 from model.training.manifest import EVALUATION_SPLITS, Sample, read_manifest
+from model.training.phrases import with_phrases
 from model.training.review import review, texts_to_drop, without_texts
 from model.training.ship import ship
 from model.training.start import adopt
@@ -51,6 +52,8 @@ def run(
         samples = _apart(samples, held_out, text, overlap or held_out.overlap, say)
     if not samples:
         raise ValueError("no sample is left to train on")
+    if config.phrases:
+        samples = with_phrases(samples, held_out, text, out)
     trained = train(
         config,
         samples,

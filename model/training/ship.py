@@ -29,13 +29,16 @@ from model.training.features import FeatureEncoder
 from model.training.figures import RAW, SERVED, words_of
 from model.training.heads import Vectors, apply_head
 from model.training.intervals import accuracy_interval
+from model.training.lineage import provenance_before
 from model.training.manifest import Sample
 from model.training.metrics import hits_at
+from model.training.networks import between
 from model.training.texts import HeldOut
 from model.training.train import Trained
 
 FEWEST_FOR_CALIBRATION = 3  # classes: a set that lacks one must still be a choice
 MIXES = (0.5, 0.75, 1.0, 1.5)
+WAYS = (1.0, 0.75, 0.5)  # from the start of a run to its end
 _AS_GOOD = 0.005  # accuracies that differ by less are taken for equal
 
 
@@ -57,17 +60,22 @@ def ship(
 
     `samples` were trained on; those of `all_samples` whose label is held out calibrate
     (validation) and are measured (test). Figures are taken from the checkpoint as it is read back.
+    Raises CheckpointError when what the run started from cannot be read any more.
     """
     directory = out / "checkpoint"
     chosen = [samples[row] for row in draw_bank(samples, config.batch.temper, config.seed)]
     validation = _of(all_samples, held_out.validation)
     names = sorted({sample.label for sample in validation})
     fits = len(names) >= FEWEST_FOR_CALIBRATION
-    tagger = _uncalibrated(config, trained, text, device)
+    tagger = _uncalibrated(config, trained.network, trained.bank.mean, text, device)
     look = _Look(tagger, trained.network)
+    if config.interpolated and fits:
+        say("asking the validation classes how far the weights should go")
+        look = choose_way(look, trained.start, chosen, validation, say=say)
+    network = look.network
     if config.word_head and fits:
         say("weighing the word head on the validation classes")
-        trained.network.head.mix.fill_(choose_mix(tagger, look, chosen, validation, say=say))
+        network.head.mix.fill_(choose_mix(look, chosen, validation, say=say))
     say("embedding the background bank")
     bank = look(chosen)
 
@@ -92,10 +100,15 @@ def ship(
             carry_text_model(text_model, text, directory), text.model_hash, config.templates
         ),
         calibration=calibration,
-        provenance={"command": command, "steps": trained.steps, "run": as_document(config)},
+        provenance={
+            "command": command,
+            "steps": trained.steps,
+            "run": as_document(config),
+            **provenance_before(config.init),
+        },
     )
     parts = {"text_mean": torch.from_numpy(trained.bank.mean), "bank": torch.from_numpy(bank)}
-    save_checkpoint(directory, document, trained.network, **parts, card="")
+    save_checkpoint(directory, document, network, **parts, card="")
     say("measuring the test classes")
     served = load_checkpoint(directory, device=device, text=text)
     for name, classes in (("validation", held_out.validation), ("test", held_out.test)):
@@ -104,12 +117,33 @@ def ship(
     document = replace(document, provenance={**document.provenance, "figures": figures})
     sources = sorted({sample.source for sample in samples})
     card = model_card(document, held_out, sources, len(samples))
-    save_checkpoint(directory, document, trained.network, **parts, card=card)
+    save_checkpoint(directory, document, network, **parts, card=card)
     return directory
 
 
+def choose_way(
+    look: "_Look",
+    start: Network,
+    background: Sequence[Sample],
+    validation: Sequence[Sample],
+    *,
+    say: Callable[[str], None] = print,
+) -> "_Look":
+    """The network between `start` and the look's that ranks validation classes best.
+
+    WiSE-FT (Wortsman et al., CVPR 2022). Of equals the one that went farthest.
+    """
+    best, best_accuracy = look, -1.0
+    for way in WAYS:
+        other = look.of(between(start, look.network, way)) if way < 1.0 else look
+        accuracy = _accuracy(other, background, validation)
+        say(f"weights {way} of the way: {100 * accuracy:.1f} % of the validation classes right")
+        if accuracy >= best_accuracy + _AS_GOOD:
+            best, best_accuracy = other, accuracy
+    return best
+
+
 def choose_mix(
-    tagger: Tagger,
     look: "_Look",
     background: Sequence[Sample],
     validation: Sequence[Sample],
@@ -123,30 +157,43 @@ def choose_mix(
     best, best_accuracy = 1.0, -1.0
     for mix in MIXES:
         look.network.head.mix.fill_(mix)
-        banked = calibrated(tagger, CalibrationConfig(), look(background))
-        words = words_of(banked, sorted({sample.label for sample in validation}))
-        served = words.similarities(look(validation))[SERVED]
-        accuracy = float(hits_at(served, words.targets(validation), 1).mean())
+        accuracy = _accuracy(look, background, validation)
         say(f"word head weighed {mix}: {100 * accuracy:.1f} % of the validation classes right")
         if accuracy >= best_accuracy + _AS_GOOD:
             best, best_accuracy = mix, accuracy
     return best
 
 
+def _accuracy(look: "_Look", background: Sequence[Sample], validation: Sequence[Sample]) -> float:
+    """Share of the validation samples whose class comes first, standardised as served."""
+    banked = calibrated(look.tagger, CalibrationConfig(), look(background))
+    words = words_of(banked, sorted({sample.label for sample in validation}))
+    served = words.similarities(look(validation))[SERVED]
+    return float(hits_at(served, words.targets(validation), 1).mean())
+
+
 class _Look:
-    """Embeddings of samples under the network's head as it stands; features are taken once."""
+    """Embeddings of samples under the network's head as it stands; features are taken once.
+
+    `tagger` embeds clips as the network's features.
+    """
 
     def __init__(self, tagger: Tagger, network: Network) -> None:
         self.network = network
-        self._tagger = tagger
+        self.tagger = tagger
         self._features: dict[Sample, Vectors] = {}
 
     def __call__(self, samples: Sequence[Sample]) -> Vectors:
         """(N, D) float32 unit; raises VideoError for a sample that cannot be read."""
         missing = [sample for sample in samples if sample not in self._features]
-        self._features.update(zip(missing, embed_samples(self._tagger, missing), strict=True))
+        self._features.update(zip(missing, embed_samples(self.tagger, missing), strict=True))
         features = np.stack([self._features[sample] for sample in samples])
         return apply_head(copy.deepcopy(self.network.head).cpu(), features)
+
+    def of(self, network: Network) -> "_Look":
+        """The same with another network."""
+        encoder = FeatureEncoder(network, device=self.tagger.device)
+        return _Look(replace(self.tagger, encoder=encoder), network)
 
 
 def measure(tagger: Tagger, samples: Sequence[Sample]) -> Mapping[str, Any]:
@@ -167,13 +214,15 @@ def calibrated(tagger: Tagger, config: CalibrationConfig, bank: Vectors) -> Tagg
     return replace(tagger, calibration=Calibration(config, bank))
 
 
-def _uncalibrated(config: TrainConfig, trained: Trained, text: TextEncoder, device: str) -> Tagger:
+def _uncalibrated(
+    config: TrainConfig, network: Network, mean: Vectors, text: TextEncoder, device: str
+) -> Tagger:
     """A tagger that embeds clips as features, before the head."""
     return Tagger(
-        encoder=FeatureEncoder(trained.network, device=device),
+        encoder=FeatureEncoder(network, device=device),
         text=text,
         templates=config.templates,
-        text_mean=trained.bank.mean,
+        text_mean=mean,
         preprocess=config.preprocess,
         sampling=config.sampling,
         calibration=Calibration(CalibrationConfig()),

@@ -133,7 +133,7 @@ def build_bank(
     mean = np.zeros(text.dim, np.float32)
     if centred:
         mean = embed_labels(labels or captions, text, templates, mean, descriptions).mean(axis=0)
-    encoded = _encode_once(captions, text, cache) if captions else np.empty((0, text.dim))
+    encoded = encode_once(captions, text, cache) if captions else np.empty((0, text.dim))
     caption_vectors = normalise((encoded - mean).astype(np.float32))
     label_vectors = embed_labels(labels, text, templates, mean, descriptions)
     vectors = np.concatenate([label_vectors, caption_vectors])
@@ -143,7 +143,8 @@ def build_bank(
     return TextBank(texts, torch.from_numpy(vectors.astype(np.float32)), mean), rows
 
 
-def _encode_once(texts: Sequence[str], text: TextEncoder, cache: Path) -> npt.NDArray[np.float32]:
+def encode_once(texts: Sequence[str], text: TextEncoder, cache: Path) -> npt.NDArray[np.float32]:
+    """(N, D) float32 unit vectors of texts as they are, kept in the folder `cache`."""
     digest = hashlib.sha256("\n".join([text.model_hash, *texts]).encode()).hexdigest()
     path = cache / f"captions-{digest[:16]}.npy"
     if not path.exists():

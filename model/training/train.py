@@ -47,12 +47,14 @@ from model.training.texts import TextBank, build_bank, read_descriptions
 class Trained:
     """A run's outcome: the network to serve, the words it was trained with, steps done.
 
-    Only the first of several processes writes what follows.
+    `start` is the network as it was before the first step. Only the first of several processes
+    writes what follows.
     """
 
     network: Network
     bank: TextBank
     steps: int
+    start: Network
     is_first: bool = True
 
 
@@ -152,7 +154,7 @@ def train(
             break
     leave(place)
     sigterm.end()
-    return Trained(state.averaged, bank, step, place.is_first)
+    return Trained(state.averaged, bank, step, teacher, place.is_first)
 
 
 class Task(nn.Module):
