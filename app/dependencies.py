@@ -1,4 +1,7 @@
-"""What routes ask for, by name: typed views of the state that the lifespan made."""
+"""What routes ask for, by name: typed views of the state that the lifespan made.
+
+All are coroutines: FastAPI sends plain functions to a thread, six of them for every video.
+"""
 
 from typing import Annotated, TypedDict, cast
 
@@ -35,39 +38,39 @@ def _state(request: Request) -> _RequestState:
     return cast(_RequestState, request.scope["state"])
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     return _state(request)["settings"]
 
 
-def _tagger(request: Request) -> Tagger:
+async def _tagger(request: Request) -> Tagger:
     return _state(request)["tagger"]
 
 
-def _store(request: Request) -> LabelStore:
+async def _store(request: Request) -> LabelStore:
     return _state(request)["store"]
 
 
-def _admission(request: Request) -> Admission:
+async def _admission(request: Request) -> Admission:
     return _state(request)["admission"]
 
 
-def _service(request: Request) -> TaggingService:
+async def _service(request: Request) -> TaggingService:
     return _state(request)["service"]
 
 
-def _metrics(request: Request) -> Metrics:
+async def _metrics(request: Request) -> Metrics:
     return _state(request)["metrics"]
 
 
-def _is_warm(request: Request) -> bool:
+async def _is_warm(request: Request) -> bool:
     return _state(request)["warm"].is_set()
 
 
-def _request_id(request: Request) -> str:
+async def _request_id(request: Request) -> str:
     return _state(request)["request_id"]
 
 
-def _stopwatch(request: Request) -> Stopwatch:
+async def _stopwatch(request: Request) -> Stopwatch:
     return _state(request)["stopwatch"]
 
 

@@ -152,6 +152,17 @@ def test_all_is_sorted_and_every_name_in_it_resolves() -> None:
 FORBIDDEN_WORDS = ("utils", "util", "helper", "manager", "handler", "processor", "common", "core")
 
 
+def test_no_dependency_of_a_route_is_sent_to_a_thread() -> None:
+    # FastAPI awaits coroutines, and runs plain functions in a thread: a millisecond a request
+    for path in SOURCES:
+        tree = tree_of(path)
+        plain = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Depends":
+                name = ast.unparse(node.args[0])
+                assert name not in plain, f"{relative(path)}: make `{name}` a coroutine"
+
+
 def test_no_module_has_a_name_that_says_nothing() -> None:
     for path in SOURCES:
         words = set(re.split(r"[_/.]", relative(path)))
