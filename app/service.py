@@ -38,19 +38,15 @@ from app.store import (
 )
 from app.telemetry import Stopwatch
 from app.timeline import draw_timeline
-from app.windows import cut, decode_windows, mean_embedding
+from app.windows import cut, decode_windows, frame_times, mean_embedding, turns
 from app.worker_pool import DecodeTimeout
 from model import (
     FrameBatch,
     Hit,
     Tag,
     Tagger,
-    VideoInfo,
-    Window,
 )
 
-# Windows decoded and encoded in one turn: the frames of so many are in memory at once.
-_WINDOWS_PER_TURN = 8
 # Labels kept of a window besides those asked for: a span outlives a dip below the first ranks.
 _HYSTERESIS_DEPTH = 20
 # Ranks of a window that can open a segment: a thousand windows of a million labels each would not
@@ -207,23 +203,22 @@ class TaggingService:
         warnings = [*info.warnings, *odd, *_fast_mode(question.decode)]
         embeddings = np.empty((len(windows), self._tagger.encoder.dim), np.float32)
         window_tags: list[list[Tag]] = []
-        for start in range(0, len(windows), _WINDOWS_PER_TURN):
-            group = windows[start : start + _WINDOWS_PER_TURN]
+        times = frame_times(windows, info, self._tagger.sampling)
+        for turn in turns(times):
             batches = await self._decode_and_embed(
-                file, info, group, question, watch, embeddings[start : start + len(group)]
+                file, times[turn], question, watch, embeddings[turn]
             )
             warnings += [warning for batch in batches for warning in batch.warnings]
-            latest = await self._window_tags(
-                embeddings[start : start + len(group)], question, vocabulary, watch
-            )
+            latest = await self._window_tags(embeddings[turn], question, vocabulary, watch)
             window_tags += latest
             if on_progress is not None:
                 told = [
                     WindowTags(w.start_seconds, w.end_seconds, _reported(t, question, vocabulary))
-                    for w, t in zip(group, latest, strict=True)
+                    for w, t in zip(windows[turn], latest, strict=True)
                 ]
-                done = start + len(group)
-                await on_progress(Progress(done, len(windows), info.duration_seconds, tuple(told)))
+                await on_progress(
+                    Progress(turn.stop, len(windows), info.duration_seconds, tuple(told))
+                )
         hits = await self._search(mean_embedding(embeddings), vocabulary, question, watch)
         timeline = draw_timeline(
             windows,
@@ -249,22 +244,20 @@ class TaggingService:
     async def _decode_and_embed(
         self,
         file: SealedFile,
-        info: VideoInfo,
-        windows: Sequence[Window],
+        times: npt.NDArray[np.float64],
         question: Question,
         watch: Stopwatch,
         into: npt.NDArray[np.float32],
     ) -> list[FrameBatch]:
-        """One turn's windows: their frames, with their embeddings written into `into`."""
+        """The frames of one turn's windows, with their embeddings written into `into`."""
         with _deadline(self._settings.progress_timeout_seconds) as deadline:
             async with self._admission.turn(watch):
                 with watch.stage("decode"):
                     batches = await decode_windows(
                         self._pool,
                         file,
-                        info,
-                        windows,
-                        self._tagger,
+                        times,
+                        self._tagger.preprocess.short_side,
                         deadline,
                         keyframes_only=question.decode == "keyframes",
                         threads=self._decode_threads(),

@@ -1,6 +1,6 @@
 """A long video as windows: how it is cut, and the frames of some windows at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,19 @@ import numpy.typing as npt
 from app.decode_pool import DecodePool
 from app.question import Question, WindowPlan
 from app.sealed_file import SealedFile
-from model import FrameBatch, Tagger, VideoInfo, Window, clip_timestamps, plan_windows
+from model import (
+    FrameBatch,
+    SamplingConfig,
+    VideoInfo,
+    Window,
+    clip_timestamps,
+    plan_windows,
+)
+
+# Progress is told after so many at the latest.
+_WINDOWS_PER_TURN = 8
+# They are in memory at once, in the process that decoded them and in this one.
+_FRAMES_PER_TURN = 40
 
 
 def cut(
@@ -24,43 +36,66 @@ def cut(
     return windows, plan, (f"stride widened to {stride:.3f} s: {len(windows)} windows at most",)
 
 
+def frame_times(
+    windows: Sequence[Window], info: VideoInfo, sampling: SamplingConfig
+) -> npt.NDArray[np.float64]:
+    """When to look at each window: (W, T) seconds."""
+    return np.stack(
+        [
+            clip_timestamps(
+                window.start_seconds, window.end_seconds, info.frames_per_second, sampling
+            ).ravel()
+            for window in windows
+        ]
+    )
+
+
+def turns(times: npt.NDArray[np.float64]) -> Iterator[slice]:
+    """Rows of (W, T) times to decode and encode at once, one window at least.
+
+    Neighbours that overlap share frames, so that more of them fit into one turn.
+    """
+    start = 0
+    while start < len(times):
+        end = min(start + _WINDOWS_PER_TURN, len(times))
+        while end > start + 1 and np.unique(times[start:end]).size > _FRAMES_PER_TURN:
+            end -= 1
+        yield slice(start, end)
+        start = end
+
+
 async def decode_windows(
     pool: DecodePool,
     file: SealedFile,
-    info: VideoInfo,
-    windows: Sequence[Window],
-    tagger: Tagger,
+    times: npt.NDArray[np.float64],
+    short_side: int,
     deadline: float,
     *,
     keyframes_only: bool,
     threads: int,
 ) -> list[FrameBatch]:
-    """The frames of each window, in one trip to a decode process.
+    """The frames shown at each window's times, (W, T) seconds, in one trip to a decode process.
 
     Raises a VideoError or DecodeTimeout.
     """
-    times = np.stack(
-        [
-            clip_timestamps(
-                window.start_seconds, window.end_seconds, info.frames_per_second, tagger.sampling
-            ).ravel()
-            for window in windows
-        ]
-    )
+    wanted, places = np.unique(times, return_inverse=True)
     batch = await pool.decode(
         file.fd,
-        times.ravel(),
-        tagger.preprocess.short_side,
+        wanted,
+        short_side,
         deadline,
         keyframes_only=keyframes_only,
         threads=threads,
     )
-    frames = batch.frames.reshape(*times.shape, *batch.frames.shape[1:])
-    shown = batch.timestamps_seconds.reshape(times.shape)
-    return [
-        FrameBatch(frames[position], shown[position], batch.warnings)
-        for position in range(len(windows))
-    ]
+    return [_part(batch, of_window) for of_window in places.reshape(times.shape)]
+
+
+def _part(batch: FrameBatch, places: npt.NDArray[np.intp]) -> FrameBatch:
+    first, last = int(places[0]), int(places[-1])
+    in_a_row = np.array_equal(places, np.arange(first, last + 1))
+    # rows side by side are looked at where they are, not copied
+    rows = slice(first, last + 1) if in_a_row else places
+    return FrameBatch(batch.frames[rows], batch.timestamps_seconds[rows], batch.warnings)
 
 
 def mean_embedding(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
