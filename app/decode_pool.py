@@ -4,13 +4,16 @@ A worker (`app.decode_worker`) is handed the descriptor of a video and of a memo
 writes the frames there and answers on its socket.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from app.frame_memory import FrameMemory
-from app.worker_pool import WorkerPool
+from app.gpu_decode_pool import GpuDecodePool
+from app.worker_pool import Answer, WorkerPool
 from model.sampling import SamplingConfig
 from model.video import FrameBatch, VideoInfo, VideoLimits
 
@@ -21,6 +24,9 @@ class DecodePool(WorkerPool):
     Every method takes a descriptor, which is left as it is, and a deadline on the clock of the
     event loop. Raises a VideoError (CorruptVideo also where the worker died on the video) or
     DecodeTimeout. Cancelling a call kills the worker that is busy with it.
+
+    With a `gpu` the workers still open every video, judge it and choose the frames, but where they
+    find it plain and the GPU is idle, that draws them.
     """
 
     def __init__(
@@ -30,6 +36,7 @@ class DecodePool(WorkerPool):
         max_memory_bytes: int = 2 << 30,
         cpu_seconds: int = 60,
         jobs_per_worker: int = 1000,
+        gpu: GpuDecodePool | None = None,
     ) -> None:
         super().__init__(
             "app.decode_worker",
@@ -42,6 +49,7 @@ class DecodePool(WorkerPool):
             cpu_seconds=cpu_seconds,
             jobs_per_worker=jobs_per_worker,
         )
+        self._gpu = gpu
 
     async def probe(self, fd: int, deadline: float) -> VideoInfo:
         """Facts about the video."""
@@ -62,17 +70,15 @@ class DecodePool(WorkerPool):
         times = np.ascontiguousarray(timestamps_seconds, np.float64)
         if times.size == 0:
             raise ValueError("at least one time is needed")
-        with FrameMemory(times.size, short_side) as memory:
-            memory.set_times(times)
-            request = {
-                "job": "decode",
-                "count": times.size,
-                "short_side": short_side,
-                "keyframes_only": keyframes_only,
-                "threads": threads,
-            }
-            answer = await self.do(request, [fd, memory.fd], deadline)
-            return memory.batch(answer)
+        request = {
+            "job": "decode",
+            "count": times.size,
+            "short_side": short_side,
+            "keyframes_only": keyframes_only,
+            "threads": threads,
+        }
+        _, batch = await self._frames(request, fd, times, deadline)
+        return batch
 
     async def sample(
         self,
@@ -85,14 +91,32 @@ class DecodePool(WorkerPool):
         threads: int = 1,
     ) -> tuple[VideoInfo, FrameBatch]:
         """Probe and decode the frames of all clips of the whole video, opening it once."""
-        count = sampling.clips * sampling.frames_per_clip
-        with FrameMemory(count, short_side) as memory:
-            request = {
-                "job": "sample",
-                "sampling": asdict(sampling),
-                "short_side": short_side,
-                "keyframes_only": keyframes_only,
-                "threads": threads,
-            }
-            answer = await self.do(request, [fd, memory.fd], deadline)
-            return answer.facts, memory.batch(answer)
+        request = {
+            "job": "sample",
+            "sampling": asdict(sampling),
+            "short_side": short_side,
+            "keyframes_only": keyframes_only,
+            "threads": threads,
+        }
+        # the worker chooses the times
+        times = np.zeros(sampling.clips * sampling.frames_per_clip)
+        answer, batch = await self._frames(request, fd, times, deadline)
+        return answer.facts, batch
+
+    async def _frames(
+        self, request: Mapping[str, Any], fd: int, times: NDArray[np.float64], deadline: float
+    ) -> tuple[Answer, FrameBatch]:
+        gpu = self._gpu
+        if gpu is not None and gpu.has_idle and not request["keyframes_only"]:
+            with FrameMemory(times.size, request["short_side"]) as memory:
+                memory.set_times(times)
+                found = await self.do({**request, "locate": True}, [fd, memory.fd], deadline)
+                if found.stream is None:
+                    return found, memory.batch(found)
+                drawn = await gpu.draw(found, fd, memory, deadline)
+                if drawn is not None:
+                    return found, drawn
+        with FrameMemory(times.size, request["short_side"]) as memory:
+            memory.set_times(times)
+            answer = await self.do({**request, "locate": False}, [fd, memory.fd], deadline)
+            return answer, memory.batch(answer)

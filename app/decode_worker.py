@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from model import CorruptVideo, VideoError
 from model.sampling import SamplingConfig
-from model.video import VideoLimits, open_video
+from model.video import Located, VideoLimits, open_video
 
 MESSAGE_BYTES = 1 << 16
 READY = b"ready"
 # A memory file holds the times and, from a page border on, the frames.
 _PAGE = mmap.ALLOCATIONGRANULARITY
 _OPEN_FILES = 32
-_PR_SET_NO_NEW_PRIVS = 38
+PR_SET_NO_NEW_PRIVS = 38
 
 
 def frames_start(count: int) -> int:
@@ -46,7 +46,7 @@ def views(
     return times, frames.reshape(shape)
 
 
-class _SharedFile:
+class SharedFile:
     """Reads a descriptor by position: its offset is shared with other processes."""
 
     def __init__(self, fd: int) -> None:
@@ -73,10 +73,10 @@ def _restrict(max_memory_bytes: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (limit, limit))
-    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _limit_processor_time(seconds: int) -> None:
+def limit_processor_time(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     end = math.ceil(used.ru_utime + used.ru_stime) + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
@@ -89,7 +89,7 @@ def _is_worn_out(max_memory_bytes: int) -> bool:
 
 
 def _work(request: Mapping[str, Any], fds: list[int], limits: VideoLimits) -> dict[str, Any]:
-    file = cast("BinaryIO", _SharedFile(fds[0]))
+    file = cast("BinaryIO", SharedFile(fds[0]))
     with open_video(file, limits, threads=request.get("threads", 1)) as video:
         answer: dict[str, Any] = {"info": asdict(video.info)}
         if request["job"] == "probe":
@@ -98,18 +98,33 @@ def _work(request: Mapping[str, Any], fds: list[int], limits: VideoLimits) -> di
             times = video.times(SamplingConfig(**request["sampling"])).ravel()
         else:
             times = np.frombuffer(os.pread(fds[1], request["count"] * 8, 0))
+        if request["locate"] and (found := video.locate(times, request["short_side"])):
+            return {**answer, **_hand_over(found, fds[1])}
         batch = video.decode(
             times,
             short_side=request["short_side"],
             keyframes_only=request["keyframes_only"],
-            allocate=lambda shape: views(_map(fds[1], shape), shape)[1],
+            allocate=lambda shape: views(map_frames(fds[1], shape), shape)[1],
         )
         shape = batch.frames.shape
-        views(_map(fds[1], shape), shape)[0][:] = batch.timestamps_seconds
+        views(map_frames(fds[1], shape), shape)[0][:] = batch.timestamps_seconds
         return {**answer, "height": shape[1], "width": shape[2], "warnings": batch.warnings}
 
 
-def _map(fd: int, shape: tuple[int, ...]) -> mmap.mmap:
+def _hand_over(located: Located, fd: int) -> dict[str, Any]:
+    """What the process beside a GPU needs to draw the frames; their times stay in the memory."""
+    times = np.frombuffer(mmap.mmap(fd, frames_start(located.seconds.size)), np.float64)
+    times[: located.seconds.size] = located.seconds
+    return {
+        "stream": located.stream,
+        "start_seconds": located.start_seconds,
+        "height": located.height,
+        "width": located.width,
+        "warnings": [],
+    }
+
+
+def map_frames(fd: int, shape: tuple[int, ...]) -> mmap.mmap:
     return mmap.mmap(fd, frames_start(shape[0]) + math.prod(shape))
 
 
@@ -121,7 +136,7 @@ def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
         message, fds, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 2)
         if not message:
             return
-        _limit_processor_time(arguments["cpu_seconds"])
+        limit_processor_time(arguments["cpu_seconds"])
         try:
             answer = _work(json.loads(message), fds, limits)
         except VideoError as error:

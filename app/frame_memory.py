@@ -21,7 +21,7 @@ class FrameMemory:
     """A memory file for times and frames, of a size that a worker cannot change."""
 
     def __init__(self, count: int, short_side: int) -> None:
-        self._count = count
+        self.count = count
         self._start = frames_start(count)
         self._size = self._start + count * short_side * short_side * _MAX_PIXEL_BYTES
         self.fd = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -43,10 +43,10 @@ class FrameMemory:
     def batch(self, answer: Answer) -> FrameBatch:
         """The frames that the worker left here, without a copy."""
         height, width = answer.size
-        length = self._start + self._count * height * width * 3
+        length = self._start + self.count * height * width * 3
         if min(height, width) < 1 or length > self._size:
             raise CorruptVideo("the decoder died on this video")
         # Private: what a worker writes after its answer cannot change what was written to.
         memory = mmap.mmap(self.fd, length, flags=mmap.MAP_PRIVATE)
-        times, frames = views(memory, (self._count, height, width, 3))
+        times, frames = views(memory, (self.count, height, width, 3))
         return FrameBatch(frames, times, answer.warnings)

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import anyio
@@ -20,13 +21,14 @@ from app.batcher import Batcher
 from app.body_limits import BodyLimit, EarlyAnswer
 from app.decode_pool import DecodePool
 from app.dependencies import State
+from app.gpu_decode_pool import GpuDecodePool
 from app.metrics import Metrics
 from app.problems import PROBLEM_RESPONSE, install_problems
 from app.routes import classify, embed, examples, labels, system
 from app.runtime_switch import switch_runtime
 from app.security import OriginGuard
 from app.service import TaggingService
-from app.settings import Settings, metrics_folder, unknown_variables
+from app.settings import Settings, gpu_environment, metrics_folder, unknown_variables
 from app.store import LabelStore
 from app.telemetry import RequestLog, make_logger
 from app.tracing import Tracing
@@ -126,6 +128,10 @@ async def open_service(
         store = await to_thread.run_sync(open_store, settings.store_url, tagger)
         stack.callback(store.close)
         store.follow()
+        gpu = None
+        # found, not loaded: its libraries stay out of this process
+        if settings.decode_device == "auto" and tagger.device == "cuda" and find_spec("torchcodec"):
+            gpu = await stack.enter_async_context(_gpu_decode_pool(settings, log))
         pool = await stack.enter_async_context(
             DecodePool(
                 settings.decode_workers,
@@ -137,6 +143,7 @@ async def open_service(
                 max_memory_bytes=settings.decode_memory_bytes,
                 cpu_seconds=settings.decode_cpu_seconds,
                 jobs_per_worker=settings.decode_jobs_per_worker,
+                gpu=gpu,
             )
         )
         admission = Admission(
@@ -230,6 +237,15 @@ def _batcher(tagger: Tagger) -> Batcher:
             linger_seconds=_LINGER_ON_GPU_SECONDS,
         )
     return Batcher(tagger.embed_frames, threads=len(os.sched_getaffinity(0)), prepare=use_one_core)
+
+
+def _gpu_decode_pool(settings: Settings, log: FilteringBoundLogger) -> GpuDecodePool:
+    return GpuDecodePool(
+        environment=gpu_environment(),
+        on_failure=lambda reason: log.warning("gpu_decode_failed", detail=reason),
+        cpu_seconds=settings.decode_cpu_seconds,
+        jobs_per_worker=settings.decode_jobs_per_worker,
+    )
 
 
 def _load_tagger(settings: Settings, log: FilteringBoundLogger) -> Tagger:

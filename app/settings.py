@@ -182,6 +182,12 @@ class Settings(BaseSettings):
         description="Threads that decode a video of 720p or more while it is the only one; beside "
         "others each gets one. By default one per processor, at most 8.",
     )
+    decode_device: Literal["auto", "cpu"] = Field(
+        default="auto",
+        description="Where plain videos are decoded. `auto` takes the GPU if the encoder runs on "
+        "one and the extra `gpu` is installed, with less protection (docs/performance.md); `cpu` "
+        "never does.",
+    )
     decode_memory_bytes: int = Field(
         default=2048 * MIB, ge=256 * MIB, description="Address space of a decode process (2 GiB)."
     )
@@ -238,6 +244,12 @@ def keep_compilations(folder: Path) -> None:
     Its own default is a folder under /tmp whose name others can guess, and it trusts what it finds.
     """
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.resolve())
+
+
+def gpu_environment() -> dict[str, str]:
+    """What a GPU's driver and its libraries read, for a process that inherits nothing else."""
+    names = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def unknown_variables() -> list[str]:

@@ -6,6 +6,7 @@ goes wrong inside costs that one video: the worker is killed and another takes i
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from app.decode_worker import MESSAGE_BYTES
@@ -40,7 +41,7 @@ class _WorkerGone(Exception):
 class _Worker:
     """One process and the socket to it. Does one job at a time."""
 
-    def __init__(self, module: str, arguments: str) -> None:
+    def __init__(self, module: str, arguments: str, environment: Mapping[str, str]) -> None:
         self.jobs = 0
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
@@ -50,6 +51,7 @@ class _Worker:
                 [sys.executable, "-P", "-B", "-m", module, number, arguments],
                 cwd="/",
                 env={
+                    **environment,
                     "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
                     "OPENBLAS_NUM_THREADS": "1",
                     "MALLOC_MMAP_THRESHOLD_": "1048576",  # or a long video's index stays
@@ -98,6 +100,8 @@ class Answer:
     info: VideoInfo | None = None
     size: tuple[int, int] = (0, 0)
     warnings: tuple[str, ...] = ()
+    stream: int | None = None
+    start_seconds: float = 0.0
 
     @classmethod
     def parse(cls, message: bytes) -> Self:
@@ -110,9 +114,11 @@ class Answer:
                 return cls(bool(fields["worn_out"]), error)
             return cls(
                 worn_out=bool(fields["worn_out"]),
-                info=_facts(fields["info"]),
+                info=_facts(fields["info"]) if "info" in fields else None,
                 size=(int(fields["height"]), int(fields["width"])),
                 warnings=tuple(map(str, fields["warnings"])),
+                stream=int(fields["stream"]) if "stream" in fields else None,
+                start_seconds=float(fields.get("start_seconds", 0.0)),
             )
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise CorruptVideo("the decoder died on this video") from error
@@ -143,7 +149,8 @@ class WorkerPool:
     """Workers of one kind; an async context manager. Jobs wait in order of arrival.
 
     `module` is what a worker runs, `arguments` what it is started with. It inherits nothing from
-    this process's environment.
+    this process's environment; `environment` is what it is given. One that ends with the exit code
+    EX_UNAVAILABLE before it is ready is not started again.
     """
 
     def __init__(
@@ -151,6 +158,7 @@ class WorkerPool:
         module: str,
         arguments: Mapping[str, Any],
         *,
+        environment: Mapping[str, str] = MappingProxyType({}),
         workers: int,
         cpu_seconds: int,
         jobs_per_worker: int,
@@ -158,6 +166,7 @@ class WorkerPool:
         self._size = workers
         self._module = module
         self._arguments = json.dumps(arguments)
+        self._environment = environment
         self._cpu_seconds = cpu_seconds
         self._jobs_per_worker = jobs_per_worker
         self._idle: list[_Worker] = []
@@ -188,6 +197,11 @@ class WorkerPool:
     def pids(self) -> frozenset[int]:
         """The process ids of the workers alive."""
         return frozenset(worker.pid for worker in self._workers)
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether a worker could begin at once."""
+        return bool(self._idle)
 
     async def do(self, request: Mapping[str, Any], fds: list[int], deadline: float) -> Answer:
         """Have a worker do the job, and look at its answer.
@@ -283,16 +297,16 @@ class WorkerPool:
 
     async def _spawn(self) -> bool:
         try:
-            worker = _Worker(self._module, self._arguments)
+            worker = _Worker(self._module, self._arguments, self._environment)
         except OSError:
             return False
         self._workers.add(worker)
         try:
             await worker.answer()
-        except _WorkerGone:
+        except _WorkerGone as error:
             worker.kill()
             self._workers.discard(worker)
-            return False
+            return error.exit_code == os.EX_UNAVAILABLE
         self._free(worker)
         return True
 

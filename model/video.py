@@ -26,11 +26,13 @@ from model.container import (
 from model.errors import CorruptVideo, EncryptedVideo, NoFrames, VideoTooLong
 from model.frames import FrameReader, Shown, UnreliableStreamError, time_base_of
 from model.picture import Canvas, Turn
+from model.plain import Located, is_plain
 from model.sampling import SamplingConfig, clip_timestamps
 from model.timeline import read_timeline
 
 __all__ = [
     "FrameBatch",
+    "Located",
     "OpenVideo",
     "VideoInfo",
     "VideoLimits",
@@ -236,9 +238,7 @@ class OpenVideo:
             raise ValueError("timestamps_seconds must be a row of finite numbers, at least one")
         if short_side < 1:
             raise ValueError(f"short_side must be positive, not {short_side}")
-        # A time equal to a frame's own, as floats have it, must not fall on the one before.
-        ticks = self._first.pts + np.floor(times / self._seconds_per_tick + 1e-6).astype(np.int64)
-        wanted, places = np.unique(ticks, return_inverse=True)
+        wanted, places = np.unique(self._ticks(times), return_inverse=True)
         canvas = Canvas(short_side, self.info.width, self.info.height, self.turn)
         shape = (times.size, *canvas.shape)
         frames = allocate(shape) if allocate else np.empty(shape, np.uint8)
@@ -259,6 +259,34 @@ class OpenVideo:
                 # What was drawn so far is drawn again, from a reader that trusts nothing.
                 continue
         return FrameBatch(frames, shown_at, warnings)
+
+    def locate(self, timestamps_seconds: NDArray[np.float64], short_side: int) -> Located | None:
+        """The frames shown at these times, None where another decoder might see others."""
+        frame, info = self._first.frame, self.info
+        height, width, _ = Canvas(short_side, info.width, info.height, self.turn).shape
+        if (
+            self.turn != Turn()
+            # what is not made smaller is drawn by other parts of FFmpeg
+            or frame.height <= height
+            or frame.width <= width
+            or info.warnings
+            or self._timeline.restarts
+            or not is_plain(self._file, self._container, self._stream, frame)
+        ):
+            return None
+        ticks = np.maximum(self._ticks(timestamps_seconds), self._first.pts)
+        return Located(
+            stream=self._stream.index,
+            start_seconds=self._first.pts * self._seconds_per_tick,
+            # half a tick on, where no rounding takes it to the frame before
+            seconds=(ticks + 0.5) * self._seconds_per_tick,
+            height=height,
+            width=width,
+        )
+
+    def _ticks(self, times: NDArray[np.float64]) -> NDArray[np.int64]:
+        # A time equal to a frame's own, as floats have it, must not fall on the one before.
+        return self._first.pts + np.floor(times / self._seconds_per_tick + 1e-6).astype(np.int64)
 
     @contextmanager
     def _reader(

@@ -295,7 +295,7 @@ def test_declared_dependencies_are_exactly_those_that_are_imported() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     optional = [
-        item for extra in ("openvino", "otel", "postgres", "train") for item in extras[extra]
+        item for extra in ("gpu", "openvino", "otel", "postgres", "train") for item in extras[extra]
     ]
     requirements = [*project["dependencies"], *optional]
     declared = {re.split(r"[\[<>=~! ]", item)[0].lower().replace("_", "-") for item in requirements}
