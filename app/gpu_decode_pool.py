@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Self
 
 from app.frame_memory import FrameMemory
 from app.worker_pool import Answer, DecodeTimeout, WorkerPool
@@ -11,8 +12,8 @@ from model import FrameBatch, VideoError
 class GpuDecodePool(WorkerPool):
     """One worker that draws with torchcodec on a device; an async context manager.
 
-    Where torchcodec does not run it stays empty, and `has_idle` false. `on_failure` is told why a
-    video was not drawn.
+    It starts beside the block; where torchcodec does not run it never comes, and `has_idle` stays
+    false. `on_failure` is told why a video was not drawn.
     """
 
     def __init__(
@@ -33,6 +34,11 @@ class GpuDecodePool(WorkerPool):
             jobs_per_worker=jobs_per_worker,
         )
         self._on_failure = on_failure
+
+    async def __aenter__(self) -> Self:
+        # nobody waits while it loads torch, or for one that never comes
+        self._start_aside()
+        return self
 
     async def draw(
         self, found: Answer, fd: int, memory: FrameMemory, deadline: float

@@ -281,7 +281,10 @@ class WorkerPool:
 
     def _replace(self, worker: _Worker) -> None:
         worker.kill()
-        task = asyncio.get_running_loop().create_task(self._start_worker(instead_of=worker))
+        self._start_aside(instead_of=worker)
+
+    def _start_aside(self, instead_of: _Worker | None = None) -> None:
+        task = asyncio.get_running_loop().create_task(self._start_worker(instead_of))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 

@@ -24,6 +24,7 @@ from model import SamplingConfig, TorchEncoder, load_checkpoint
 from model.errors import VideoError
 from model.video import VideoLimits, open_video
 from tests.clips import clip_bytes, read_number
+from tests.conftest import open_client
 from tests.fakes import colour_tagger
 from tests.networks import LITE, lively_network
 from tests.pools import count_open_files, descriptor, is_alive, pool_of, soon, status_of, until
@@ -123,6 +124,7 @@ async def test_plain_videos_give_the_same_frames_and_nearly_the_same_pixels(devi
         colour_tagger(), encoder=TorchEncoder(lively_network(), LITE.dim), sampling=SPREAD
     )
     async with pool_of(1) as reference, gpu_pool(told, device) as gpu, pool_with(gpu) as pool:
+        await until(lambda: gpu.has_idle)
         for name, options in PLAIN.items():
             for sampling in (SPREAD, SPARING):
                 with descriptor(clip(**options)) as fd:
@@ -304,8 +306,39 @@ async def test_where_there_is_no_such_device_videos_are_decoded_as_ever(plain_cl
     told = []
     with descriptor(plain_clip) as fd:
         async with gpu_pool(told, device="cuda:99") as gpu, pool_with(gpu) as pool:
-            assert (gpu.has_idle, gpu.pids) == (False, frozenset())
+            await until(lambda: gpu.pids)
+            await until(lambda: not gpu.pids)
             _, batch = await pool.sample(fd, SPREAD, SIDE, soon())
+            assert (gpu.has_idle, gpu.pids) == (False, frozenset())
     assert told == []
     assert numbers(batch) == NUMBERS
     assert "no decoding on the GPU: " in capfd.readouterr().err
+
+
+def drawing_processes():
+    """The ids of such processes that this one has started."""
+    threads = Path("/proc/self/task").glob("*/children")
+    children = [child for thread in threads for child in thread.read_text().split()]
+    return {child for child in children if b"app.gpu_decode_worker" in command_of(child)}
+
+
+def command_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@needs_torchcodec
+@pytest.mark.parametrize(
+    ("encoder_on", "decode_device", "expected"),
+    [("cuda", "auto", 1), ("cuda", "cpu", 0), ("cpu", "auto", 0)],
+)
+def test_the_service_starts_one_only_beside_an_encoder_on_a_gpu(
+    make_settings, encoder_on, decode_device, expected
+):
+    settings = make_settings(decode_device=decode_device)
+    before = drawing_processes()
+    with open_client(settings, tagger=replace(colour_tagger(), device=encoder_on)) as client:
+        assert client.get("/healthz").status_code == 200
+        assert len(drawing_processes() - before) == expected
