@@ -279,3 +279,18 @@ def test_two_services_live_in_one_process(clip):
     for thread in threads:
         thread.join()
     assert (short, long) == (["VideoTooLong"], ["VideoInfo"])
+
+
+async def test_a_worker_keeps_nothing_of_the_videos_that_it_decoded():
+    film = clip_bytes(seconds_colours=["red"], width=1920, height=1080, fps=2)
+    with descriptor(film) as fd:
+        async with pool_of(1) as pool:
+            held = []
+            for _ in range(16):
+                await pool.decode(fd, [0.0], SIDE, soon())
+                await pool.probe(fd, soon())
+                (pid,) = pool.pids
+                (anonymous,) = (n for n in status_of(pid).splitlines() if n.startswith("RssAnon"))
+                held.append(int(anonymous.split()[1]) / 1024)
+    # a frame is 3 MB
+    assert max(held[4:]) < held[3] + 9
