@@ -21,6 +21,7 @@ def measure(tagger: Tagger, cache: Path, labels: int) -> dict[str, Any]:
     names = phrases()
     first, second = names[:labels], names[labels : 2 * labels]
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as service:
+        service.settle()
         # half of it before and half after: a busy machine is busy for both
         before = _encode_seconds(tagger, first[::2])
         alone = _put_seconds(service, first)

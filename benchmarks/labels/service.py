@@ -13,6 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from benchmarks.servers import Server
+
 ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 900.0
 _REQUEST_SECONDS = 1800.0
@@ -72,6 +76,10 @@ class Service:
                     return
             time.sleep(0.05)
         raise RuntimeError(f"the server did not start: {self._log.read_text()[-500:]}")
+
+    def settle(self) -> None:
+        """Returns when it looks for no faster runtime any more. Raises Unavailable."""
+        Server(self._port, psutil.Process(self.process.pid)).settle()
 
     def stop(self) -> None:
         """Ends in good order."""
