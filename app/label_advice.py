@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from app.label_schemas import Warned
-from app.store import LabelsNotReady, LabelStore, NewLabel, SetState, Written
-from model import KnowsWords, TextEncoder, label_key
+from app.store import LabelStore, NewLabel, SetState, Written
+from model import KinolexError, KnowsWords, TextEncoder, label_key
 
 # Cosine of two labels' vectors. Among our everyday actions the nearest pair, two kinds of
 # football, is at 0.84; "riding a horse" and "horse riding" are at 0.97.
@@ -24,16 +24,19 @@ def advise(
 ) -> list[Warned]:
     """Warnings about those of `labels` whose texts are new, in their order.
 
+    One that says so where there is no advice; what is stored stays stored, so it never fails.
     Blocks on the database and on the index.
     """
-    if not 0 < len(written.embedded) <= MOST_ADVISED:
+    if not written.embedded:
         return []
+    if len(written.embedded) > MOST_ADVISED:
+        return [not_advised(f"more than {MOST_ADVISED:,} of the labels are new")]
     vectors = {label_key(name): prototypes.vectors[:1] for name, prototypes in written.embedded}
     positions = {new.key: position for position, new in enumerate(labels)}
     try:
         index = store.snapshot(label_set).index
-    except LabelsNotReady:
-        return []
+    except KinolexError as error:
+        return [not_advised(str(error))]
     warnings: list[Warned] = []
     for key in (key for key in positions if key in vectors):
         position = positions[key]
@@ -54,6 +57,12 @@ def advise(
                 warnings.append(_warned(position, "near_duplicate", likeness))
                 break
     return warnings
+
+
+def not_advised(reason: str) -> Warned:
+    """Says that the labels were stored without a look at what they are like."""
+    detail = f"not looked for near duplicates and words that the model does not know: {reason}"
+    return Warned(pointer="#", code="not_advised", detail=detail)
 
 
 def advise_on_size(state: SetState, many_labels: int) -> list[Warned]:

@@ -49,7 +49,7 @@ def test_a_hundred_thousand_labels_come_and_go_in_one_request(store: LabelStore)
 
     assert put.status_code == 200, put.text
     assert put.json()["created"] == 100_000
-    assert [warned["code"] for warned in put.json()["warnings"]] == ["many_labels"]
+    assert [warned["code"] for warned in put.json()["warnings"]] == ["not_advised", "many_labels"]
     assert count == store.state(DEFAULT_SET).size == 100_001
     assert one_more.status_code == 422
     assert one_more.json()["errors"][0]["pointer"] == "#/labels"
@@ -88,3 +88,15 @@ def test_a_wrong_line_stores_nothing_and_is_told_by_pointer_and_line(
     assert fault["pointer"] == "#/labels/1/threshold"
     assert fault["detail"].startswith("line 3: ")
     assert store.state(DEFAULT_SET).size == 1
+
+
+def test_an_import_too_large_for_advice_says_so(store: LabelStore) -> None:
+    with label_client(store) as client:
+        small = client.put("/labels", content=lines(20), headers=NDJSON)
+        large = client.put("/labels", content=lines(1_100), headers=NDJSON)
+
+    assert large.json()["created"] == 1_080
+    assert {warned["code"] for warned in small.json()["warnings"]} == {"near_duplicate"}
+    [warned] = large.json()["warnings"]
+    assert (warned["pointer"], warned["code"]) == ("#", "not_advised")
+    assert "1,000" in warned["detail"]
