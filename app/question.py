@@ -1,6 +1,6 @@
 """What is asked about a video, and what is answered."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -8,9 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from app.timeline import Segment
-from model import LabelIndex, Tag, Unknown, VideoInfo, label_key
+from model import Hit, LabelIndex, Tag, Unknown, VideoInfo, label_key
 
 DecodeMode: TypeAlias = Literal["auto", "exact", "keyframes"]
+
+# Labels looked for besides those asked, where some may be under a threshold of their own: a
+# second search costs more.
+_SPARE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,47 @@ class Vocabulary:
 
     def allows(self, tag: Tag, min_score: float) -> bool:
         """Whether the tag's score reaches `min_score` and its label's own threshold."""
-        return tag.score >= max(min_score, self.thresholds.get(label_key(tag.label), 0.0))
+        return tag.score >= max(min_score, self._threshold(tag.label))
+
+    def search(
+        self,
+        embedding: npt.NDArray[np.float32],
+        top_k: int,
+        min_score: float,
+        score: Callable[[float], float],
+    ) -> list[Hit]:
+        """The labels nearest to a (1, dim) embedding, best first: so many that `top_k` are allowed.
+
+        There are more where some are under a threshold of their own, which make room for the
+        next ones, and fewer allowed ones where there are no more. `score` maps a standardised
+        similarity to a probability and does not fall.
+        """
+        depth = top_k + min(len(self.thresholds), _SPARE)
+        least: float | None = None
+        while True:
+            hits = self.index.search(embedding, min(depth, len(self.index)))[0]
+            # nothing is near an embedding that is no number
+            if depth >= len(self.index) or not hits or self._pass(hits, score) >= top_k:
+                return hits
+            if least is None:
+                least = max(min_score, self._least_threshold())
+            if score(hits[-1].standardised) < least:
+                return hits
+            depth *= 2
+
+    def _pass(self, hits: Sequence[Hit], score: Callable[[float], float]) -> int:
+        """How many are not under a threshold of their own."""
+        if not self.thresholds:
+            return len(hits)
+        return sum(score(hit.standardised) >= self._threshold(hit.name) for hit in hits)
+
+    def _threshold(self, name: str) -> float:
+        return self.thresholds.get(label_key(name), 0.0) if self.thresholds else 0.0
+
+    def _least_threshold(self) -> float:
+        if len(self.thresholds) < len(self.index):
+            return 0.0
+        return min(self.thresholds.values(), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -282,10 +282,11 @@ class TaggingService:
         question: Question,
         watch: Stopwatch,
     ) -> list[Hit]:
-        # labels under a threshold of their own make room for the next ones
-        depth = min(len(vocabulary.index), question.top_k + len(vocabulary.thresholds))
+        score = self._tagger.calibration.score
         with watch.stage("search"):
-            return (await _in_thread(vocabulary.index.search, embedding, depth))[0]
+            return await _in_thread(
+                vocabulary.search, embedding, question.top_k, question.min_score, score
+            )
 
     async def _window_tags(
         self,

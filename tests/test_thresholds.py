@@ -1,0 +1,103 @@
+"""Labels under a threshold of their own make room for the next ones, without a search for all."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.question import Vocabulary
+from model import Calibration, CalibrationConfig, Hit, LabelIndex, Prototypes, Tag
+
+DIM = 4
+NAMES = [f"label {number}" for number in range(200)]
+SCORE = Calibration(CalibrationConfig(score_slope=4.0, score_bias=-1.0)).score
+
+counts = st.integers(1, len(NAMES))
+shares = st.floats(0, 1)
+
+
+class WatchedIndex(LabelIndex):
+    """Remembers how many labels each search asked for."""
+
+    asked: list[int]
+
+    def search(self, embeddings: npt.NDArray[np.float32], top_k: int) -> list[list[Hit]]:
+        self.asked.append(top_k)
+        return super().search(embeddings, top_k)
+
+
+def unit(rows: int, seed: int) -> npt.NDArray[np.float32]:
+    vectors = np.random.default_rng(seed).standard_normal((rows, DIM)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def index_of(count: int, seed: int = 0) -> WatchedIndex:
+    background = np.array([[0.0, 1.0]], np.float32)
+    rows = zip(NAMES, unit(count, seed), strict=False)
+    WatchedIndex.asked = []
+    return WatchedIndex.build(
+        [(name, Prototypes((name,), row[np.newaxis], background)) for name, row in rows], DIM
+    )
+
+
+def allowed(vocabulary: Vocabulary, hits: list[Hit], min_score: float) -> list[str]:
+    tags = [Tag(hit.name, SCORE(hit.standardised), hit.similarity, 1, hit.text) for hit in hits]
+    return [tag.label for tag in tags if vocabulary.allows(tag, min_score)]
+
+
+@given(
+    count=counts,
+    top_k=counts,
+    thresholds=st.dictionaries(st.sampled_from(NAMES), shares),
+    min_score=st.just(0.0) | shares,
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_answer_is_that_of_a_search_for_all(
+    count: int, top_k: int, thresholds: dict[str, float], min_score: float, seed: int
+) -> None:
+    index = index_of(count, seed)
+    of_index = {name: value for name, value in thresholds.items() if name in index.names}
+    vocabulary = Vocabulary("set", 1, index, of_index)
+    video = unit(1, seed + 1)
+
+    found = vocabulary.search(video, top_k, min_score, SCORE)
+
+    everything = LabelIndex.search(index, video, count)[0]
+    assert found == everything[: len(found)]
+    assert (
+        allowed(vocabulary, found, min_score)[:top_k]
+        == allowed(vocabulary, everything, min_score)[:top_k]
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0], ids=["all pass", "none passes"])
+def test_thresholds_of_all_labels_cost_no_search_for_all(threshold: float) -> None:
+    index = index_of(200)
+    vocabulary = Vocabulary("set", 1, index, dict.fromkeys(index.names, threshold))
+
+    vocabulary.search(unit(1, 1), 5, 0.0, SCORE)
+
+    assert len(index.asked) == 1
+    assert index.asked[0] < 30
+
+
+def test_without_thresholds_just_those_asked_are_searched() -> None:
+    index = index_of(200)
+
+    hits = Vocabulary("set", 1, index).search(unit(1, 1), 5, 0.0, SCORE)
+
+    assert (len(hits), index.asked) == (5, [5])
+
+
+def test_a_label_far_down_is_found_and_the_search_grows_by_doubling() -> None:
+    index = index_of(200)
+    video = unit(1, 1)
+    last = LabelIndex.search(index, video, 200)[0][-1].name
+    strict = {name: 1.0 for name in index.names if name != last}
+    vocabulary = Vocabulary("set", 1, index, strict)
+
+    found = vocabulary.search(video, 1, 0.0, SCORE)
+
+    assert allowed(vocabulary, found, 0.0) == [last]
+    assert index.asked == [17, 34, 68, 136, 200]
