@@ -154,10 +154,10 @@ def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
             answer = {"code": CorruptVideo.code, "message": "the video needs too much memory"}
         for fd in fds:
             os.close(fd)
-        answer["worn_out"] = _is_worn_out(arguments["max_memory_bytes"])
-        connection.send(json.dumps(answer).encode())
         # a frame whose side data was looked at lies in a cycle: up to 12 MB of each video
         gc.collect()
+        answer["worn_out"] = _is_worn_out(arguments["max_memory_bytes"])
+        connection.send(json.dumps(answer).encode())
         if _resident_bytes() > held_bytes + _LOOSE_BYTES:
             libc.malloc_trim(0)
             held_bytes = _resident_bytes()

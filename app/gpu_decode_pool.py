@@ -60,7 +60,7 @@ class GpuDecodePool(WorkerPool):
         }
         half = (asyncio.get_running_loop().time() + deadline) / 2
         try:
-            return memory.batch(await self.do(request, [fd, memory.fd], half))
+            return memory.batch(await self.do(request, [fd, memory.fd], half, waits=False))
         except (VideoError, DecodeTimeout) as error:
             self._on_failure(str(error))
             return None

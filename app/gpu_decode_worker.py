@@ -30,6 +30,8 @@ from app.decode_worker import (
 )
 from model import CorruptVideo
 
+# 8 bits in 4:2:0, as decoders on a CPU and on a GPU call it.
+_PLAIN_FORMATS = {"yuv420p", "nv12"}
 # From libswscale/yuv2rgb.c, in parts of 65536: what a step of luma is worth in RGB, what is taken
 # away for black, and what V adds to red, U to blue, U and V take from green, in BT.601 and BT.709.
 _LUMA = (255 << 16) // 219
@@ -80,6 +82,8 @@ def _shown(fd: int, stream: int, wanted: NDArray[np.float64], device: str) -> It
             frame = next(frames, None)
             if frame is None or frame.pts_seconds > begin:
                 raise _UnfitError(f"the frame at {begin} s is missing")
+            if frame.pixel_format not in _PLAIN_FORMATS or frame.color_range == "pc":
+                raise _UnfitError(f"the frame at {frame.pts_seconds} s is not plain")
         yield frame
 
 

@@ -20,7 +20,7 @@ from model import (
 # Progress is told after so many at the latest.
 _WINDOWS_PER_TURN = 8
 # They are in memory at once, in the process that decoded them and in this one.
-_FRAMES_PER_TURN = 40
+_FRAMES_PER_TURN = 64
 
 
 def cut(

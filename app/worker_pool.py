@@ -108,6 +108,8 @@ class Answer:
         """Raises CorruptVideo where the message makes no sense."""
         try:
             fields = json.loads(message)
+            # half of a surrogate pair is no text that could be sent on
+            json.dumps(fields, ensure_ascii=False).encode()
             if "code" in fields:
                 known = {kind.code: kind for kind in VideoError.__subclasses__()}
                 error = known[fields["code"]](str(fields["message"]))
@@ -120,7 +122,7 @@ class Answer:
                 stream=int(fields["stream"]) if "stream" in fields else None,
                 start_seconds=float(fields.get("start_seconds", 0.0)),
             )
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise CorruptVideo("the decoder died on this video") from error
 
     @property
@@ -203,13 +205,22 @@ class WorkerPool:
         """Whether a worker could begin at once."""
         return bool(self._idle)
 
-    async def do(self, request: Mapping[str, Any], fds: list[int], deadline: float) -> Answer:
+    async def do(
+        self,
+        request: Mapping[str, Any],
+        fds: list[int],
+        deadline: float,
+        *,
+        waits: bool = True,
+    ) -> Answer:
         """Have a worker do the job, and look at its answer.
 
-        Raises a VideoError (CorruptVideo also where the worker died) or DecodeTimeout. Cancelling
-        kills the worker.
+        Raises a VideoError (CorruptVideo also where the worker died) or DecodeTimeout, at once
+        where no worker is free and it does not wait. Cancelling kills the worker.
         """
         while True:
+            if not waits and not self._idle:
+                raise DecodeTimeout("no decode process is free")
             worker = await self._next_idle(deadline)
             try:
                 worker.ask(request, fds)

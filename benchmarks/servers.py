@@ -133,7 +133,7 @@ def running(arguments: list[str], ready_path: str, folder: Path) -> Iterator[Ser
 def _environment(folder: Path) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KINOLEX_")}
     # a label database of its own, and no trace in the user's folders
-    return {**kept, "KINOLEX_DATA_DIR": str(folder), "KINOLEX_LOG_LEVEL": "warning"}
+    return {**kept, "KINOLEX_DATA_DIR": str(folder)}
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, path: str, *, log_file: int) -> None:

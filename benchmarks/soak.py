@@ -168,8 +168,16 @@ def summary(outcomes: Sequence[Outcome], timeout_seconds: float) -> dict[str, An
         "refused_p50_ms": round(1000 * percentile(quick, 0.5), 1),
         "refused_p99_ms": round(1000 * percentile(quick, 0.99), 1),
         "retry_after_s": sorted({one.retry_after for one in refused}),
-        "others": dict(Counter(o.status for o in outcomes if o.status not in ("200", "503"))),
+        "others": dict(Counter(_name(o) for o in outcomes if not _is_foreseen(o))),
     }
+
+
+def _is_foreseen(outcome: Outcome) -> bool:
+    return outcome.status == "200" or outcome.code in ("overloaded", "deadline_exceeded")
+
+
+def _name(outcome: Outcome) -> str:
+    return f"{outcome.status} {outcome.code}".strip()
 
 
 def broken_promises(measured: dict[str, Any]) -> list[str]:
@@ -182,6 +190,9 @@ def broken_promises(measured: dict[str, Any]) -> list[str]:
         "a refusal came without Retry-After": 0 not in measured["retry_after_s"],
         f"something else was answered: {sorted(others)}": not others,
         "nobody was refused": measured["refused"] > 0,
+        "nobody was let in": measured["accepted"] > 0,
+        "it was no such overload": measured["offered_per_s"] * measured["seconds"]
+        > 0.85 * measured["times"] * measured["accepted"],
         "something leaked": not leaked(
             Footprint(**measured["before"]), Footprint(**measured["after"])
         ),
@@ -242,6 +253,7 @@ async def soak(
         "seconds": seconds,
         "cpus": len(os.sched_getaffinity(0)),
         "load_average": round(os.getloadavg()[0], 1),
+        "times": times,
         "capacity_per_s": round(can, 2),
         "offered_per_s": round(len(outcomes) / seconds, 2),
         "timeout_s": timeout_seconds,

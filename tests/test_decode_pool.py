@@ -1,6 +1,7 @@
 """Decode processes: right frames, kept limits, and no trace of a video that went wrong."""
 
 import asyncio
+import json
 import os
 import signal
 import threading
@@ -8,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from app.worker_pool import DecodeTimeout
+from app.worker_pool import Answer, DecodeTimeout
 from model.errors import (
     CorruptVideo,
     NotAVideo,
@@ -294,3 +295,26 @@ async def test_a_worker_keeps_nothing_of_the_videos_that_it_decoded():
                 held.append(int(anonymous.split()[1]) / 1024)
     # a frame is 3 MB
     assert max(held[4:]) < held[3] + 9
+
+
+SAID = {"worn_out": False, "height": 48, "width": 64, "warnings": []}
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"height": float("inf")}, {"width": "wide"}, {"warnings": ["\ud800"]}, {"warnings": 1}],
+)
+def test_what_a_worker_in_strange_hands_says_is_a_corrupt_video(nonsense):
+    assert Answer.parse(json.dumps(SAID).encode()).size == (48, 64)
+    with pytest.raises(CorruptVideo):
+        Answer.parse(json.dumps({**SAID, **nonsense}).encode())
+
+
+async def test_a_job_that_does_not_wait_is_told_at_once_that_nobody_is_free(clip):
+    with descriptor(clip) as fd:
+        async with pool_of(1) as pool:
+            task, pid = await frozen_job(pool, fd)
+            with pytest.raises(DecodeTimeout, match="free"):
+                await pool.do({"job": "probe"}, [fd], soon(), waits=False)
+            os.kill(pid, signal.SIGCONT)
+            assert (await task).duration_seconds == pytest.approx(3)

@@ -3,8 +3,10 @@
 import os
 import sys
 
+import cv2
 import litserve
 import numpy as np
+import torch
 from fastapi import Request
 
 from benchmarks.rivals.obvious import LABELS, Frames, read_frames
@@ -15,7 +17,9 @@ class Tagging(litserve.LitAPI):
     """Upload to frames to the best label."""
 
     def setup(self, device: str) -> None:
-        """In each worker."""
+        """In each worker, which has a core for itself."""
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
         self._scores_of, self._count = scorer()
 
     def decode_request(self, request: Request) -> list[Frames]:
