@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.labels.kills import History, run
+from benchmarks.labels.history import History
+from benchmarks.labels.kills import run
 
 
 @pytest.mark.slow
@@ -14,13 +15,46 @@ def test_kills_cost_no_acknowledged_label_and_leave_a_true_index() -> None:
     assert (outcome.lost, outcome.wrong_indexes) == (0, 0)
 
 
-def test_a_label_is_unsure_until_the_server_has_answered() -> None:
-    history = History()
-    history.begin(["a", "b"])
-    history.end(["a"])
-    history.begin(["a"])
-    history.end(["a"], removed=True)
+@pytest.fixture
+def history() -> History:
+    """Two labels that are there, one that was removed, and a request without an answer."""
+    known = History()
+    known.begin({"a": 0.1, "b": 0.2, "c": 0.3})
+    known.end()
+    known.begin({"c": None})
+    known.end()
+    known.begin({"b": 0.5, "new": 0.6})
+    return known
 
-    assert history.removed == {"a"}
-    assert history.present == set()
-    assert history.unsure == {"b"}
+
+@pytest.mark.parametrize(
+    "stored",
+    [{"a": 0.1, "b": 0.2}, {"a": 0.1, "b": 0.5, "new": 0.6}],
+    ids=["nothing of the request", "all of it"],
+)
+def test_a_request_without_an_answer_may_be_there_or_not(
+    history: History, stored: dict[str, float | None]
+) -> None:
+    assert history.resume(stored) == set()
+    # settled by now: the next server must hold the same
+    assert history.resume(stored) == set()
+    assert history.resume({"a": 0.1}) == stored.keys() - {"a"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "wrong"),
+    [
+        ({"a": 0.1, "b": 0.5}, {"b", "new"}),
+        ({"a": 0.1, "b": 0.2, "new": 0.6}, {"b", "new"}),
+        ({"b": 0.2}, {"a"}),
+        ({"a": 0.9, "b": 0.2}, {"a"}),
+        ({"a": 0.1, "b": 0.2, "c": 0.3}, {"c"}),
+        ({"a": 0.1, "b": 0.2, "other": 0.3}, {"other"}),
+    ],
+    ids=["half", "other half", "lost", "older value", "removed and back", "nobody's"],
+)
+def test_what_a_kill_may_not_do_is_noticed(
+    history: History, stored: dict[str, float | None], wrong: set[str]
+) -> None:
+    assert history.resume(stored) == wrong
+    assert history.resume(stored) == set()

@@ -1,43 +1,39 @@
-"""kill -9 of a real server at random moments while labels are written: what is left of them?"""
+"""kill -9 of a real server at random moments while labels are written: what is left of them?
+
+After each kill a store is opened on what is left, and its index and thresholds are compared with
+those that are built from the database's rows; then a server is started, and its export and its
+answer for a video, with every label, are compared with the same.
+"""
 
 import json
 import random
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+
 from app.store import DEFAULT_SET, LabelStore
+from benchmarks.labels.history import History
+from benchmarks.labels.rebuilt import Rebuilt
 from benchmarks.labels.service import Service, start
+from tests.clips import clip_bytes
 from tests.fakes import colour_tagger
 
 # enough for an index on file, which must not bring back what is gone
 _FIRST_LABELS = 12_000
 _LONGEST_RUN_SECONDS = 3.0
 _EXPORT = "/labels?format=ndjson"
-
-
-@dataclass
-class History:
-    """What the server has said of each label; `unsure` are those that it was killed over."""
-
-    present: set[str] = field(default_factory=set)
-    removed: set[str] = field(default_factory=set)
-    unsure: set[str] = field(default_factory=set)
-
-    def begin(self, names: list[str]) -> None:
-        """A write of these was sent."""
-        self.unsure |= set(names)
-
-    def end(self, names: list[str], *, removed: bool = False) -> None:
-        """It was acknowledged."""
-        self.unsure -= set(names)
-        gained, lost = (self.removed, self.present) if removed else (self.present, self.removed)
-        gained |= set(names)
-        lost -= set(names)
+# every choice of colours is another vector, every label has a threshold of its own
+_WORDS = ("red", "green", "blue", "red green", "green blue", "blue red")
+_SHOWN = (200, 120, 50)
+# labels put in one request, and those of them that are there already
+_BATCHES = ((1, 0), (1, 1), (5, 2), (300, 30))
+_SAME_SIMILARITY = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +53,34 @@ def run(
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> Outcome:
-    """Writes, kills and checks so many times over one database."""
+    """Writes, kills and checks so many times over one database.
+
+    Raises RuntimeError when the server refuses a write or a question.
+    """
     generator = random.Random(seed)
     history = History()
+    video = clip_bytes(seconds_colours=[_SHOWN])
     lost: set[str] = set()
     wrong_indexes = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         service = _started(folder)
-        names = [f"red {number}" for number in range(first_labels)]
-        service.put(names)
-        history.end(names)
-        for kill in range(1, kills + 1):
-            _write_until_killed(service, history, generator, kill)
-            wrong_indexes += not _index_is_database(folder)
-            service = _started(folder)
-            lost |= _what_is_lost(service, history)
-            say(f"kill {kill}: {len(history.present)} labels, {len(lost)} lost")
-        service.kill()
-    return Outcome(kills, len(history.present) + len(history.removed), len(lost), wrong_indexes)
+        try:
+            # those that it starts with too, so that every label has a threshold
+            first = [*_exported(service), *map(_name, range(first_labels))]
+            _put(service, history, generator, first)
+            for kill in range(1, kills + 1):
+                _write_until_killed(service, history, generator, kill, first_labels)
+                rebuilt, fault = _reopened(folder)
+                service = _started(folder)
+                lost |= history.resume(_exported(service))
+                fault = fault or _fault_of_server(service, rebuilt, video)
+                wrong_indexes += fault is not None
+                said = f"kill {kill}: {len(rebuilt.index)} labels, {len(lost)} lost"
+                say(f"{said}; {fault}" if fault else said)
+        finally:
+            service.kill()
+    return Outcome(kills, len(history.settled), len(lost), wrong_indexes)
 
 
 def _started(folder: Path) -> Service:
@@ -85,63 +90,88 @@ def _started(folder: Path) -> Service:
 
 
 def _write_until_killed(
-    service: Service, history: History, generator: random.Random, turn: int
+    service: Service, history: History, generator: random.Random, turn: int, first_labels: int
 ) -> None:
-    writer = threading.Thread(
-        target=_write, args=(service, history, random.Random(generator.random()), turn)
-    )
-    writer.start()
-    time.sleep(generator.uniform(0.05, _LONGEST_RUN_SECONDS))
-    service.kill()
-    writer.join()
-
-
-def _write(service: Service, history: History, generator: random.Random, turn: int) -> None:
-    """Puts and removes labels until the server is gone; each PUT also advances its index."""
-    number = 0
-    while True:
-        names = [f"green {turn} {number + n}" for n in range(generator.choice([1, 1, 5, 300]))]
-        number += len(names)
+    with ThreadPoolExecutor(1) as writers:
+        writing = writers.submit(
+            _write, service, history, random.Random(generator.random()), turn, first_labels
+        )
         try:
-            history.begin(names)
-            service.put(names)
-            history.end(names)
-            gone = generator.sample(names, 1)
-            history.begin(gone)
-            status, _ = service.ask("DELETE", f"/labels/{quote(gone[0])}")
-            if status == 200:
-                history.end(gone, removed=True)
+            time.sleep(generator.uniform(0.05, _LONGEST_RUN_SECONDS))
+        finally:
+            service.kill()
+        # what the server refused before is raised here
+        writing.result()
+
+
+def _write(
+    service: Service, history: History, generator: random.Random, turn: int, first_labels: int
+) -> None:
+    """Puts, replaces and removes labels until the server is gone."""
+    next_number = turn * 1_000_000
+    while True:
+        size, replaced = generator.choice(_BATCHES)
+        new = range(next_number, next_number + size - replaced)
+        next_number = new.stop
+        names = [_name(n) for n in (*generator.sample(range(first_labels), replaced), *new)]
+        try:
+            _put(service, history, generator, names)
+            _remove(service, history, generator.choice(names))
         except OSError:
             return
 
 
-def _index_is_database(folder: Path) -> bool:
-    """Whether a store that starts from what the kill has left finds just what is stored."""
+def _name(number: int) -> str:
+    return f"{_WORDS[number % len(_WORDS)]} {number}"
+
+
+def _put(service: Service, history: History, generator: random.Random, names: list[str]) -> None:
+    values = {name: round(generator.random(), 4) for name in names}
+    history.begin(values)
+    service.put([{"name": name, "threshold": value} for name, value in values.items()])
+    history.end()
+
+
+def _remove(service: Service, history: History, name: str) -> None:
+    history.begin({name: None})
+    status, body = service.ask("DELETE", f"/labels/{quote(name)}")
+    if status != 200:
+        raise RuntimeError(f"the removal was answered with {status}: {body[:300]!r}")
+    history.end()
+
+
+def _reopened(folder: Path) -> tuple[Rebuilt, str | None]:
+    """The database that the kill has left, and what is wrong with a store that starts from it."""
+    tagger = colour_tagger()
     store = LabelStore.open(
-        f"sqlite:///{folder / 'labels.sqlite'}", colour_tagger(), cache_folder=folder / "cache"
+        f"sqlite:///{folder / 'labels.sqlite'}", tagger, cache_folder=folder / "cache"
     )
     try:
-        stored = {each.new.label.name for each in store.export(DEFAULT_SET)}
         with store.engine.connect() as connection:
-            is_whole = connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
-        snapshot, state = store.snapshot(DEFAULT_SET), store.state(DEFAULT_SET)
-        found = set(snapshot.index.names)
-        return is_whole and found == stored and state.size == len(stored)
+            integrity = connection.exec_driver_sql("PRAGMA integrity_check").scalar_one()
+        rebuilt = Rebuilt.of(store.engine, DEFAULT_SET, tagger.encoder.dim)
+        snapshot = store.snapshot(DEFAULT_SET)
+        fault = rebuilt.differs(snapshot.index, snapshot.thresholds)
+        return rebuilt, fault if integrity == "ok" else f"the database is broken: {integrity}"
     finally:
         store.close()
 
 
-def _what_is_lost(service: Service, history: History) -> set[str]:
-    """Acknowledged labels that the next server does not have, and removed ones that came back."""
+def _exported(service: Service) -> dict[str, float | None]:
     status, body = service.ask("GET", _EXPORT)
     if status != 200:
         raise RuntimeError(f"the export was answered with {status}")
-    stored = {json.loads(line)["name"] for line in body.decode().splitlines()}
-    lost = (history.present - history.unsure) - stored
-    returned = (history.removed - history.unsure) & stored
-    # what the kill left open is settled now
-    for name in history.unsure:
-        (history.present if name in stored else history.removed).add(name)
-        (history.removed if name in stored else history.present).discard(name)
-    history.unsure.clear()
-    return lost | returned
+    labels = map(json.loads, body.decode().splitlines())
+    return {label["name"]: label.get("threshold") for label in labels}
+
+
+def _fault_of_server(service: Service, rebuilt: Rebuilt, video: bytes) -> str | None:
+    """How the server's answer is not what the database's labels give, or None."""
+    [embedding] = service.embed(video)["embeddings"]
+    expected = rebuilt.tags(colour_tagger(), np.array([embedding], np.float32))
+    answer = service.classify(video, top_k=len(rebuilt.index))
+    found = {tag["label"]: tag["similarity"] for tag in answer["tags"]}
+    if found.keys() != expected.keys():
+        return f"the server answered {len(found.keys() ^ expected.keys())} labels otherwise"
+    furthest = max((abs(found[name] - expected[name]) for name in found), default=0.0)
+    return f"similarities are up to {furthest:.2g} off" if furthest > _SAME_SIMILARITY else None

@@ -45,15 +45,21 @@ class Service:
         finally:
             connection.close()
 
-    def put(self, names: Sequence[str], path: str = "/labels") -> Mapping[str, Any]:
+    def put(
+        self, labels: Sequence[str | Mapping[str, object]], path: str = "/labels"
+    ) -> Mapping[str, Any]:
         """PUTs labels; raises OSError when killed, RuntimeError for a refusal."""
-        body = json.dumps({"labels": list(names)}).encode()
+        body = json.dumps({"labels": list(labels)}).encode()
         return self._json(*self.ask("PUT", path, body, "application/json"))
 
     def classify(self, video: bytes, **options: object) -> Mapping[str, Any]:
         """POSTs a raw video. Raises like `put`."""
         query = "&".join(f"{name}={value}" for name, value in options.items())
         return self._json(*self.ask("POST", f"/classify?{query}", video, "video/mp4"))
+
+    def embed(self, video: bytes) -> Mapping[str, Any]:
+        """POSTs a raw video for its embedding. Raises like `put`."""
+        return self._json(*self.ask("POST", "/embed", video, "video/mp4"))
 
     def _json(self, status: int, body: bytes) -> Mapping[str, Any]:
         if status != 200:
