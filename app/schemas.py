@@ -245,7 +245,10 @@ class UnknownAnswer(BaseModel):
     """Whether none of the labels applies."""
 
     score: float = Field(description="Probability that none of the labels applies, 0 to 1.")
-    is_unknown: bool
+    is_unknown: bool = Field(
+        description="Whether the score is over the checkpoint's limit, which `GET /model` states "
+        "with its false-positive rate."
+    )
 
 
 class WindowsAnswer(BaseModel):
@@ -316,6 +319,16 @@ class SamplingAnswer(BaseModel):
     spacing: str
 
 
+class UnknownLimit(BaseModel):
+    """When the checkpoint says "none of these", and how often wrongly."""
+
+    limit: float = Field(description="`is_unknown` is said of scores above it.")
+    false_positive_rate: float = Field(
+        description="Share of videos called unknown though one of the labels applies, 0 to 1; "
+        "on the validation classes that the limit was fitted on."
+    )
+
+
 class RunningModel(ModelAnswer):
     """The answer of `GET /model`."""
 
@@ -325,10 +338,12 @@ class RunningModel(ModelAnswer):
     precision: str = Field(description="Type of its numbers: float32, bfloat16 or float16.")
     sampling: SamplingAnswer
     text_space: str = Field(description="Digest that changes when label vectors must be made anew.")
+    unknown: UnknownLimit
 
     @classmethod
     def of(cls, tagger: Tagger) -> Self:
         """What a loaded checkpoint says about itself."""
+        calibration = tagger.calibration.config
         return cls(
             id=tagger.model_id,
             revision=tagger.revision,
@@ -338,6 +353,10 @@ class RunningModel(ModelAnswer):
             precision=tagger.encoder.runtime.precision,
             sampling=SamplingAnswer.model_validate(tagger.sampling, from_attributes=True),
             text_space=tagger.text_space,
+            unknown=UnknownLimit(
+                limit=calibration.unknown_limit,
+                false_positive_rate=calibration.unknown_false_positive_rate,
+            ),
         )
 
 

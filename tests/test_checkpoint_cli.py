@@ -37,6 +37,7 @@ def test_an_imported_model_is_shown_for_what_it_is(source, tmp_path):
     assert tagger.sampling.frames_per_clip == 4
     assert tagger.templates == ("{}", "a video of {}")
     assert tagger.calibration.config.unknown_limit == 1.0
+    assert tagger.calibration.config.unknown_false_positive_rate == 0.0
 
     shown = run("show", tmp_path / "out").stdout
     for part in ("tiny-siglip", "vision_tower of siglip", "1 x 4 frames", "./text", "none: scores"):

@@ -269,4 +269,5 @@ def _own_scale(model: Any) -> CalibrationConfig:
         unknown_slope=0.0,
         unknown_bias=0.0,
         unknown_limit=1.0,
+        unknown_false_positive_rate=0.0,
     )
