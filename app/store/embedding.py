@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 
 from app.store.database import alone, reading, writing
-from app.store.reads import count_without_vectors, fits
+from app.store.reads import count_labels, count_without_vectors, fits
 from app.store.records import NewLabel, PrototypeSource
 from app.store.rows import label_of
 from app.store.tables import LabelRow, PrototypeRow
@@ -52,7 +52,7 @@ def embed_labels(
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Labels embedded so far and in all."""
+    """Labels of all sets that are embedded for a text space, and how many there are."""
 
     done: int
     total: int
@@ -69,7 +69,6 @@ class Reembedding:
         self._engine = engine
         self._source = source
         self._stopped = threading.Event()
-        self._progress: Progress | None = None
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
         self._refused: str | None = None
@@ -79,18 +78,24 @@ class Reembedding:
         """Why a label has no place in the text space, once the work has met one; else None."""
         return self._refused
 
-    @property
     def progress(self) -> Progress | None:
-        """How far the work is; None while there is none."""
-        return self._progress
+        """How far the work is, whichever process does it; None while there is none.
+
+        Blocks on the database.
+        """
+        if self._thread is None or not self._thread.is_alive():
+            return None
+        with reading(self._engine) as connection:
+            total = count_labels(connection)
+            return Progress(
+                total - count_without_vectors(connection, self._source.text_space), total
+            )
 
     def start(self) -> None:
         """Begins unless the work is going on."""
         with self._guard:
             if self._thread is not None and self._thread.is_alive():
                 return
-            # said before the thread runs: whoever asks next must see that there is work
-            self._progress = Progress(0, self._count())
             self._thread = threading.Thread(target=self._work, name="reembedding", daemon=True)
             self._thread.start()
 
@@ -108,7 +113,6 @@ class Reembedding:
 
     def run(self) -> None:
         """Embeds in the calling thread, until no label lacks vectors or until stopped."""
-        done, total = 0, self._count()
         after = 0
         while not self._stopped.is_set() and (batch := self._next_batch(after)):
             after = batch[-1][0]
@@ -122,9 +126,6 @@ class Reembedding:
                         for (label_id, text_hash, _), prototypes in zip(batch, made, strict=True)
                     ],
                 )
-            done += len(batch)
-            self._progress = Progress(done, max(total, done))
-        self._progress = None
 
     def _work(self) -> None:
         try:
@@ -135,11 +136,6 @@ class Reembedding:
             self._refused = str(error) if isinstance(error, LabelError) else None
             # the next request that finds labels without vectors starts it again
             _log.exception("re-embedding stopped")
-            self._progress = None
-
-    def _count(self) -> int:
-        with reading(self._engine) as connection:
-            return count_without_vectors(connection, self._source.text_space)
 
     def _next_batch(self, after: int) -> Sequence[tuple[int, str, Label]]:
         statement = (

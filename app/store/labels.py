@@ -137,7 +137,7 @@ class LabelStore:
     @property
     def reembedding(self) -> Progress | None:
         """How far the change to this checkpoint's text space is; None while there is none."""
-        return self._reembedding.progress
+        return self._reembedding.progress()
 
     def wait_until_embedded(self) -> None:
         """Returns when the change to this checkpoint's text space is over, at once if none is."""
@@ -188,7 +188,11 @@ class LabelStore:
             self._reembedding.start()
             if refused is not None:
                 raise LabelError(refused) from None
-            raise
+            if (progress := self.reembedding) is None:
+                raise
+            raise LabelsNotReady(
+                f"{progress.done:,} of {progress.total:,} labels are embedded for this checkpoint"
+            ) from None
         if snapshot.revision < min_revision:
             raise RevisionNotReached(
                 f"label set {set_name!r} is at revision {snapshot.revision}, not {min_revision}"

@@ -73,6 +73,11 @@ def fits(text_space: str) -> ColumnElement[bool]:
     )
 
 
+def count_labels(connection: Connection) -> int:
+    """How many labels there are, over all sets."""
+    return connection.execute(select(func.count()).select_from(LabelRow)).scalar_one()
+
+
 def count_without_vectors(connection: Connection, text_space: str) -> int:
     """How many labels, over all sets, have no vectors that fit in this text space."""
     statement = (

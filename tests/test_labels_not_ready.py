@@ -1,0 +1,48 @@
+"""A checkpoint with another text space: requests are told how many labels are embedded for it."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from app.settings import Settings
+from app.store import LabelStore
+from tests.clips import clip_bytes
+from tests.conftest import open_client
+from tests.fakes import colour_tagger
+from tests.test_deadline import PatientText, soon_set
+from tests.word_vectors import WordSource
+
+RED = clip_bytes(seconds_colours=["red"])
+# a batch of 256 is embedded, the next one waits; what is left is too much to do in passing
+NAMES = ["red", *(f"label {number}" for number in range(255)), *(f"late {n}" for n in range(1_100))]
+
+
+def test_a_request_is_told_how_many_labels_are_embedded_and_later_answered(
+    make_settings: Callable[..., Settings],
+) -> None:
+    settings = make_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    LabelStore.open(settings.store_url, WordSource(salt="old"), first_labels=NAMES).close()
+    text = PatientText()
+
+    with open_client(settings, tagger=colour_tagger(text=text)) as client, soon_set(text.sign):
+
+        def ask_until(expected: str) -> None:
+            told = ""
+            end = time.monotonic() + 20
+            while told != expected:
+                assert time.monotonic() < end, told
+                answer = client.post(
+                    "/classify", content=RED, headers={"Content-Type": "video/mp4"}
+                )
+                if answer.status_code == 200:
+                    told = answer.json()["tags"][0]["label"]
+                    continue
+                assert (answer.status_code, answer.json()["code"]) == (503, "labels_not_ready")
+                assert int(answer.headers["retry-after"]) >= 1
+                told = answer.json()["detail"]
+                threading.Event().wait(0.05)
+
+        ask_until("256 of 1,356 labels are embedded for this checkpoint")
+        text.sign.set()
+        ask_until("red")
