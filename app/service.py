@@ -43,6 +43,7 @@ from app.worker_pool import DecodeTimeout
 from model import (
     FrameBatch,
     Hit,
+    Label,
     Tag,
     Tagger,
 )
@@ -134,6 +135,21 @@ class TaggingService:
                 embedding = await self._embed([batch], watch)
         warnings = [*info.warnings, *_fast_mode(decode), *batch.warnings]
         return EmbeddedVideo(info, _once(warnings), embedding)
+
+    async def embed_texts(
+        self, texts: Sequence[str], watch: Stopwatch, timeout_seconds: float | None = None
+    ) -> npt.NDArray[np.float32]:
+        """The (N, dim) vectors that labels of these names are searched by.
+
+        Waits for its turn as a video does. Raises LabelError, Overloaded or DeadlineExceeded.
+        """
+        limit = self._timeout(timeout_seconds)
+        labels = [Label(text) for text in texts]
+        with _deadline(limit):
+            async with self._admission.turn(watch, within_seconds=limit):
+                with watch.stage("encode"):
+                    made = await _in_thread(self._tagger.prototypes, labels)
+        return np.concatenate([prototypes.vectors for prototypes in made])
 
     async def warm_up(self) -> None:
         """One inference on black frames, and the default set's index: no caller pays for them."""

@@ -89,3 +89,22 @@ def test_labels_that_take_long_to_embed_do_not_hold_up_the_answer(
         text.sign.set()
         answer = client.post("/classify?labels=late,red", content=RED, headers=MP4)
         assert answer.json()["tags"][0]["label"] == "red"
+
+
+@pytest.mark.parametrize(
+    ("settings_seconds", "path"), [(60.0, "/embed?timeout_seconds=0.5"), (0.5, "/embed")]
+)
+def test_a_text_that_takes_long_to_embed_is_answered_at_the_deadline(
+    settings_seconds: float, path: str, make_settings: Callable[..., Settings]
+) -> None:
+    text = PatientText()
+    settings = make_settings(request_timeout_seconds=settings_seconds)
+    with (
+        open_client(settings, tagger=colour_tagger(text=text)) as client,
+        soon_set(text.sign),
+    ):
+        answer = client.post(path, json={"texts": ["red", "late"]})
+        assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
+        assert not text.sign.is_set()
+        text.sign.set()
+        assert client.post("/embed", json={"text": "late"}).status_code == 200

@@ -63,6 +63,7 @@ def test_what_is_no_text_is_told_with_its_place(
     ("content", "content_type", "params", "status", "code"),
     [
         (b"{", "application/json", {}, 400, "malformed_request"),
+        (b'{"text": "red"}', "application/json", {"top_k": "3"}, 422, "invalid_parameter"),
         (b"", "video/mp4", {}, 422, "empty_file"),
         (b"no video", "video/mp4", {}, 415, "not_a_video"),
         (still_bytes("png"), "video/mp4", {}, 415, "still_picture"),

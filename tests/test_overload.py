@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from app.main import create_app
 from app.settings import Settings
 from benchmarks.soak import Footprint, overload, summary
 from tests.clips import clip_bytes
-from tests.conftest import running_server
+from tests.conftest import open_client, running_server
 from tests.fakes import ColourEncoder, colour_tagger
+from tests.test_deadline import PatientText, soon_set
 
 VIDEO = clip_bytes(seconds_colours=["red"])
 TIMEOUT_SECONDS = 4.0
@@ -76,3 +78,27 @@ def test_overload_is_refused_quickly_and_leaves_nothing_behind(
     assert 0 not in told["retry_after_s"]
     # `make soak` holds it to 50 ms; other tests may keep this computer busy
     assert told["refused_p50_ms"] < 500
+
+
+def test_texts_wait_for_their_turn_and_are_refused_when_the_queue_is_full(
+    make_settings: Callable[..., Settings],
+) -> None:
+    text = PatientText()
+    # two places to work, as there is one decode process, and one to wait
+    settings = make_settings(queue_size=1)
+    with (
+        open_client(settings, tagger=colour_tagger(text=text)) as client,
+        soon_set(text.sign),
+        ThreadPoolExecutor(3) as pool,
+    ):
+        let_in = [pool.submit(client.post, "/embed", json={"text": "late"}) for _ in range(3)]
+        patience = time.monotonic() + 10
+        while "kinolex_videos_waiting 1.0" not in (told := client.get("/metrics").text):
+            assert time.monotonic() < patience, told
+            threading.Event().wait(0.02)
+        refused = client.post("/embed", json={"text": "red"})
+        text.sign.set()
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert [each.result().status_code for each in let_in] == [200, 200, 200]

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from anyio import to_thread
 from fastapi import APIRouter, Request
 
 from app.dependencies import (
@@ -22,7 +19,6 @@ from app.label_fields import body_schema, read_body
 from app.routes.video_body import video_body
 from app.schemas import VideoAnswer, VideoOptions, read_options
 from app.settings import Settings
-from model import Label, Tagger
 
 router = APIRouter(tags=["videos"])
 
@@ -52,16 +48,19 @@ async def embed(
     gets the vector that a label of this name is searched by: with the checkpoint's prompt
     templates, centred. The inner product of a video's and a text's vector is their `similarity`.
     """
+    query = request.query_params.multi_items()
+    # a wrong option is told before the video is sent
+    options = read_options(VideoOptions, query, "query")
     if media_type(request) == JSON_TYPE:
+        # refused before the body is read, which is short and takes no video's place
+        with admission.upload():
+            pass
         texts = _texts(await request.body(), settings)
-        with watch.stage("encode"):
-            vectors = await to_thread.run_sync(_label_vectors, tagger, texts)
+        async with dropped_when_gone(request):
+            vectors = await service.embed_texts(texts, watch, options.timeout_seconds)
         return EmbedAnswer.of(
             vectors, None, tagger=tagger, request_id=request_id, timings=watch.seconds
         )
-    query = request.query_params.multi_items()
-    # a wrong option is told before the video is sent
-    read_options(VideoOptions, query, "query")
     async with receive_video(request, settings, admission, watch) as upload:
         options = read_options(
             VideoOptions, [*query, *upload.fields], "form" if upload.fields else "query"
@@ -86,8 +85,3 @@ def _texts(body: bytes, settings: Settings) -> list[str]:
             "body", "texts", f"at most {settings.max_ad_hoc_labels} texts in a request"
         )
     return texts
-
-
-def _label_vectors(tagger: Tagger, texts: list[str]) -> npt.NDArray[np.float32]:
-    made = tagger.prototypes([Label(text) for text in texts])
-    return np.concatenate([prototypes.vectors for prototypes in made])
