@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import event, text
 
-from app.store import DEFAULT_SET, LabelStore, NewLabel
+from app.store import DEFAULT_SET, LabelStore, NewLabel, following
 from model import Label
 from tests.word_vectors import WordSource
 
@@ -36,17 +36,41 @@ def when_it_reads(store: LabelStore) -> threading.Event:
     return seen
 
 
+def hears(writer: LabelStore, follower: LabelStore, name: str, *, seconds: float) -> bool:
+    """Whether the follower has read, so soon, a label that the writer stores now."""
+    read = when_it_reads(follower)
+    writer.upsert(DEFAULT_SET, [NewLabel(Label(name))])
+    return read.wait(seconds) and name in follower.snapshot(DEFAULT_SET).index.names
+
+
 def test_a_follower_reads_what_another_store_has_written(
     stores: tuple[LabelStore, LabelStore],
 ) -> None:
     writer, follower = stores
     for name in ("swimming", "rowing"):
-        read = when_it_reads(follower)
+        assert hears(writer, follower, name, seconds=20)
 
-        writer.upsert(DEFAULT_SET, [NewLabel(Label(name))])
 
-        assert read.wait(20)
-        assert name in follower.snapshot(DEFAULT_SET).index.names
+@pytest.mark.postgres
+def test_a_follower_on_postgresql_is_told_and_need_not_look(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_POLL_SECONDS", 60.0)
+    writer = LabelStore.open(postgres_url, WordSource(), first_labels=["juggling"])
+    follower = LabelStore.open(postgres_url, WordSource())
+    follower.snapshot(DEFAULT_SET)
+    follower.follow()
+
+    try:
+        # it may find the first when it begins to listen, and only hears of the others
+        for name in ("swimming", "rowing", "skating"):
+            assert hears(writer, follower, name, seconds=5)
+    finally:
+        monkeypatch.undo()
+        # wakes it from a minute's wait, to be closed within a second
+        writer.upsert(DEFAULT_SET, [NewLabel(Label("sledding"))])
+        writer.close()
+        follower.close()
 
 
 @pytest.mark.postgres
@@ -64,10 +88,7 @@ def test_a_follower_whose_connection_is_cut_listens_again(postgres_url: str) -> 
     while not cut_off:
         with writer.engine.begin() as connection:
             cut_off = connection.execute(cut).scalar_one()
-    read = when_it_reads(follower)
 
-    writer.upsert(DEFAULT_SET, [NewLabel(Label("swimming"))])
-
-    assert read.wait(20)
+    assert hears(writer, follower, "swimming", seconds=20)
     writer.close()
     follower.close()
