@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from model.index import LabelIndex
 from model.label_block import LabelBlock, Prototypes, key_hash
 from model.shortlist import Shortlist
-from tests.test_index import DIM, check_against_comparison, labels, prototypes, unit
+from tests.test_index import (
+    DIM,
+    Items,
+    check_against_comparison,
+    compared_one_by_one,
+    labels,
+    prototypes,
+    unit,
+)
 
 NO_QUERIES = np.empty((0, DIM), np.float32)
 STEPS = st.one_of(
@@ -169,3 +177,55 @@ def test_everything_is_compared_where_most_of_a_shortlist_is_gone(many):
     [found] = fewer.search(query, 10)
     [expected] = start.search(query, 1_510)
     assert [hit.name for hit in found] == [hit.name for hit in expected[1_500:]]
+
+
+def check_in_order(index: LabelIndex, items: Items, queries: np.ndarray, top_k: int) -> None:
+    """The best by brute force, at every rank; near equals may change places."""
+    for query, hits in zip(queries, index.search(queries, top_k), strict=True):
+        expected = compared_one_by_one(items, query, len(items))
+        values = {name: standardised for name, _, standardised, _ in expected}
+        assert len({hit.name for hit in hits}) == len(hits) == min(top_k, len(items))
+        for hit, (_, _, standardised, _) in zip(hits, expected, strict=False):
+            assert hit.standardised == pytest.approx(standardised, abs=1e-4)
+            assert hit.standardised == pytest.approx(values[hit.name], abs=1e-4)
+
+
+@pytest.mark.parametrize(("rows", "is_shortened"), [(1_000, False), (1_001, True)])
+def test_rows_are_compared_one_by_one_up_to_a_limit_and_shortened_beyond(
+    many, monkeypatch, rows, is_shortened
+):
+    monkeypatch.setattr("model.index.MOST_COMPARED", 1_000)
+    items = many[:rows]
+    built = LabelIndex.build(items, 32)
+    assert built.is_due == is_shortened
+
+    index = built.merged(np.empty((0, 32), np.float32))
+
+    queries = clustered(np.random.default_rng(1), 20, 32)
+    assert (index.shortlist is not None, index.is_due) == (is_shortened, False)
+    if is_shortened:
+        assert share_found(index, built, queries) > 0.95
+    else:
+        check_in_order(index, items, queries, 10)
+
+
+def test_an_index_that_shrinks_below_the_limit_is_compared_one_by_one_again(many, monkeypatch):
+    monkeypatch.setattr("model.index.MOST_COMPARED", 1_000)
+    no_queries = np.empty((0, 32), np.float32)
+    index = LabelIndex.build(many[:1_001], 32).merged(no_queries)
+
+    fewer = index.remove([many[0][0]]).merged(no_queries)
+
+    assert fewer.shortlist is None
+    check_in_order(fewer, many[1:1_001], clustered(np.random.default_rng(1), 5, 32), 10)
+
+
+@pytest.mark.parametrize("top_k", [501, 1_500, 5_000])
+def test_more_than_a_shortlist_is_for_are_found_by_comparing_everything(many, monkeypatch, top_k):
+    monkeypatch.setattr("model.index.MOST_COMPARED", 1_000)
+    index = LabelIndex.build(many, 32).merged(np.empty((0, 32), np.float32))
+    assert index.shortlist is not None
+    gone = {name for name, _ in many[::7]}
+    items = [item for item in many if item[0] not in gone]
+
+    check_in_order(index.remove(gone), items, clustered(np.random.default_rng(1), 3, 32), top_k)
