@@ -1,6 +1,8 @@
 """`kinolex labels` on a database of its own; only embedding loads the checkpoint."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,10 @@ from typer.testing import CliRunner, Result
 from app.labels_cli import cli
 from app.store import DEFAULT_SET, Example, LabelStore, NewLabel
 from model import Label
+from model.checkpoint import TextConfig
 from tests.clips import write_clip
+from tests.test_checkpoint import CONFIG, save
+from tests.test_text_swap import tiny_model
 from tests.word_vectors import WordSource
 
 
@@ -119,6 +124,27 @@ def test_a_label_is_shown_with_what_it_was_taught_by_and_forgets_it(url: str) ->
     assert shown["name"] == "juggling"
     assert [each["sha256"] for each in shown["examples"]] == ["a" * 64, "b" * 64]
     assert (wrong.exit_code, "(example_not_found)" in wrong.stderr) == (1, True)
+
+
+def test_a_terminal_is_shown_how_far_an_import_has_come(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = TextConfig(str(tiny_model(tmp_path / "own", seed=0)))
+    checkpoint = save(tmp_path / "checkpoint", replace(CONFIG, text=text))
+    monkeypatch.setenv("KINOLEX_CHECKPOINT", str(checkpoint))
+    # rich's own words for "this is a terminal"
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    file = tmp_path / "more.txt"
+    file.write_text("".join(f"riding a horse {number}\n" for number in range(3_000)))
+
+    imported = run("import", str(file))
+
+    assert imported.exit_code == 0, imported.output
+    shown = re.findall(r"(\d+)/3000", imported.stderr)
+    assert "embedding" in imported.stderr
+    assert shown[-1] == "3000"
+    assert [int(done) for done in shown] == sorted(int(done) for done in shown)
+    assert len(names_in(url)) == 3_003
 
 
 @pytest.mark.slow
