@@ -1,5 +1,6 @@
 """A checkpoint whose labels are embedded by another text model: only by one of the same space."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from app.settings import Settings
 from app.store import DEFAULT_SET, LabelStore, NewLabel
 from model import CheckpointError, Label, Tagger, load_checkpoint
 from model.checkpoint import TextConfig
 from model.text_swap import _PROBES
+from tests.clips import clip_bytes
+from tests.conftest import open_client
 from tests.test_checkpoint import CONFIG, DIM, save
 
 WORDS = sorted({word for probe in _PROBES for word in probe.split()} | {"riding", "juggling"})
@@ -81,6 +85,35 @@ def test_stored_labels_are_embedded_anew_for_it(checkpoint: Path, tmp_path: Path
         nearest = max(hits, key=lambda hit: hit.similarity)
         assert (nearest.name, nearest.similarity) == (spanish, pytest.approx(1, abs=1e-4))
     store.close()
+
+
+@pytest.mark.parametrize("is_swapped", [True, False])
+def test_the_service_answers_in_another_language_by_one_variable(
+    make_settings: Callable[..., Settings],
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_swapped: bool,
+) -> None:
+    student = tiny_model(tmp_path / "student", seed=0, foreign=True)
+    if is_swapped:
+        monkeypatch.setenv("KINOLEX_TEXT_MODEL", str(student))
+    settings = make_settings(checkpoint=str(checkpoint), device="cpu", runtime="eager")
+
+    with open_client(settings, tagger=None) as client:
+        client.put("/labels", json={"labels": ["caballo", "horse"]}).raise_for_status()
+        answer = client.post(
+            "/classify", files={"file": clip_bytes()}, data={"top_k": "100000"}
+        ).json()
+        embedded = client.post("/embed", json={"text": "caballo"}).json()
+
+    found = {tag["label"]: tag["similarity"] for tag in answer["tags"]}
+    of_horse = vector(load_checkpoint(checkpoint), "horse")
+    is_same = [
+        found["caballo"] == pytest.approx(found["horse"], abs=1e-4),
+        embedded["embeddings"][0] == pytest.approx(of_horse.tolist(), abs=1e-4),
+    ]
+    assert is_same == [is_swapped, is_swapped]
 
 
 def test_a_model_of_another_space_is_refused(checkpoint: Path, tmp_path: Path) -> None:
