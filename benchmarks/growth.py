@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from benchmarks import clips
@@ -91,6 +92,8 @@ def measure_labels(counts: Sequence[int]) -> dict[str, Any]:
 
 def _search(count: int) -> dict[str, float]:
     random = np.random.default_rng(count)
+    process = psutil.Process()
+    before = process.memory_info().rss
     began = time.perf_counter()
     index = LabelIndex.build(
         ((f"label {number}", _prototypes(random, number)) for number in range(count)), _DIM
@@ -98,6 +101,7 @@ def _search(count: int) -> dict[str, float]:
     if index.is_due:
         index = index.merged(np.concatenate([_unit(random) for _ in range(_QUERIES_TO_MERGE)]))
     built = time.perf_counter() - began
+    mib = (process.memory_info().rss - before) / 1024**2
     queries = [_unit(random) for _ in range(20)]
     index.search(queries[0], 5)
     spans = []
@@ -105,7 +109,7 @@ def _search(count: int) -> dict[str, float]:
         began = time.perf_counter()
         index.search(query, 5)
         spans.append(time.perf_counter() - began)
-    return {"search_seconds": statistics.median(spans), "build_seconds": built}
+    return {"search_seconds": statistics.median(spans), "build_seconds": built, "mib": mib}
 
 
 def _unit(random: np.random.Generator) -> NDArray[np.float32]:

@@ -79,6 +79,7 @@ def _serving(clips: Figures) -> str:
                 None,
                 1000 * of["bound"]["cpu_seconds"],
                 None,
+                None,
             )
         ]
         rows += [
@@ -89,12 +90,22 @@ def _serving(clips: Figures) -> str:
                 load["p50_seconds"],
                 load["p99_seconds"],
                 1000 * load["cpu_seconds"],
+                load["peak_mib"],
                 load["answers"],
             )
             for name, by_clients in of["servers"].items()
             for clients, load in by_clients.items()
         ]
-        head = ("server", "clients", "videos/s", "p50 s", "p99 s", "CPU ms a video", "answers")
+        head = (
+            "server",
+            "clients",
+            "videos/s",
+            "p50 s",
+            "p99 s",
+            "CPU ms a video",
+            "peak MiB",
+            "answers",
+        )
         ratios = ", ".join(
             f"`{name}` {_cell(value)}" for name, value in of.items() if isinstance(value, float)
         )
@@ -157,10 +168,10 @@ def _growth(kind: str, by_granularity: Figures) -> str:
 
 def _labels(counts: Figures) -> str:
     rows = [
-        (f"{int(count):,}", 1000 * of["search_seconds"], of["build_seconds"])
+        (f"{int(count):,}", 1000 * of["search_seconds"], of["build_seconds"], of["mib"])
         for count, of in counts.items()
     ]
-    return _section("Growth with labels", table(("labels", "search ms", "build s"), rows))
+    return _section("Growth with labels", table(("labels", "search ms", "build s", "MiB"), rows))
 
 
 def _missing(reasons: Mapping[str, str]) -> str:

@@ -163,10 +163,7 @@ class MemoryWatch:
         self.peak_mib = 0.0
 
     def __enter__(self) -> "MemoryWatch":
-        for process in self._server.tree():
-            with suppress(OSError):
-                # the kernel's way to start a new peak: proc(5), clear_refs
-                Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+        restart_peaks(self._server)
         self._thread.start()
         return self
 
@@ -177,10 +174,22 @@ class MemoryWatch:
     def _look(self) -> None:
         while True:
             last = self._over.wait(_LOOK_SECONDS)
-            peaks = [_peak_mib(process.pid) for process in self._server.tree()]
-            self.peak_mib = max(self.peak_mib, sum(peaks))
+            self.peak_mib = max(self.peak_mib, peak_mib(self._server))
             if last:
                 return
+
+
+def restart_peaks(server: Server) -> None:
+    """From here on `peak_mib` tells of what comes."""
+    for process in server.tree():
+        with suppress(OSError):
+            # the kernel's way to start a new peak: proc(5), clear_refs
+            Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+
+
+def peak_mib(server: Server) -> float:
+    """Peak resident memory of the processes that a server has now, together, in MiB."""
+    return sum(_peak_mib(process.pid) for process in server.tree())
 
 
 def _peak_mib(pid: int) -> float:

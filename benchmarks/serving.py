@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.crew import CORES, Crew, Unavailable
 from benchmarks.load import Body, fetch, percentile, run_clients
-from benchmarks.servers import Server, running
+from benchmarks.servers import Server, peak_mib, restart_peaks, running
 
 KINOLEX = "kinolex"
 RIVALS = {
@@ -67,16 +67,18 @@ def measure_clip(plan: Round, servers: Servers, best_encoder: Sequence[str]) -> 
             if first.errors:
                 servers.missing[name] = first.errors[0]
         for _ in range(plan.rounds):
-            bound = _bound(crew, plan.seconds)
+            # around the service's turns: it, too, is taken at its best of several
+            found = [_bound(crew, plan.seconds)]
             for name, server in servers.running.items():
                 if name in servers.missing:
                     continue
                 ours = name == KINOLEX
-                for clients in plan.clients if ours else plan.rival_clients:
+                for place, clients in enumerate(plan.clients if ours else plan.rival_clients):
                     seconds = plan.seconds if ours else plan.rival_seconds
                     turns[name][clients].append(_turn(server, body, clients, seconds))
-            # before and after: the service, too, is taken at its best of several turns
-            bounds.append(max(bound, _bound(crew, plan.seconds), key=_per_second))
+                    if ours and place % 2:
+                        found.append(_bound(crew, plan.seconds))
+            bounds.append(max(found, key=_per_second))
     return {
         "bound": _medians(bounds),
         "servers": {
@@ -99,14 +101,17 @@ def _per_second(bound: Mapping[str, float]) -> float:
 
 def _turn(server: Server, body: Body, clients: int, seconds: float) -> dict[str, Any]:
     with server.asked():
+        restart_peaks(server)
         before = server.cpu_seconds()
         load = run_clients(server.port, "/classify", body, clients=clients, seconds=seconds)
         used = server.cpu_seconds() - before
+        peak = peak_mib(server)
     answers = len(load.latencies)
     return {
         "per_second": load.per_second,
         "latencies": load.latencies,
         "cpu_seconds": used / answers if answers else float("nan"),
+        "peak_mib": peak,
         "errors": len(load.errors),
     }
 

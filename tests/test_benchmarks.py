@@ -147,7 +147,7 @@ def test_at_least_one_unit_of_work_is_timed() -> None:
 
 
 def results() -> dict[str, Any]:
-    load = {"per_second": 2.0, "cpu_seconds": 0.5, "answers": 9, "errors": 0}
+    load = {"per_second": 2.0, "cpu_seconds": 0.5, "peak_mib": 1.0, "answers": 9, "errors": 0}
     load |= {"p50_seconds": 1.0, "p99_seconds": 1.5}
     clip = {
         "bound": {"per_second": 2.5, "cpu_seconds": 0.8},
@@ -184,7 +184,7 @@ def results() -> dict[str, Any]:
                 for granularity, peak in (("video", 510.0), ("segments", 550.0))
             },
             "resolution": {},
-            "labels": {"10": {"search_seconds": 1e-5, "build_seconds": 0.1}},
+            "labels": {"10": {"search_seconds": 1e-5, "build_seconds": 0.1, "mib": 1.0}},
         },
         "unavailable": {"torchcodec": "ImportError: no FFmpeg"},
     }
