@@ -33,7 +33,7 @@ _PAGE = mmap.ALLOCATIONGRANULARITY
 _OPEN_FILES = 32
 PR_SET_NO_NEW_PRIVS = 38
 # Free memory between what stays, as the turns of a long video leave it, is given back beyond this.
-_LOOSE_BYTES = 2 << 20
+_LOOSE_BYTES = 8 << 20
 
 
 def frames_start(count: int) -> int:

@@ -129,7 +129,9 @@ async def capacity(port: int, video: bytes, path: str, seconds: float) -> float:
     async def client() -> None:
         nonlocal done
         while time.perf_counter() < end:
-            done += (await ask(port, video, path)).status == "200"
+            answer = await ask(port, video, path)
+            # not in one expression: it would add to what `done` was before the others' answers
+            done += answer.status == "200"
 
     started = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(_CAPACITY_CLIENTS)))
