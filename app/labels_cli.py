@@ -19,8 +19,10 @@ from rich.text import Text
 
 from app.cli import read_settings
 from app.errors import InvalidParameter
+from app.label_advice import advise, advise_on_size, not_advised
 from app.label_fields import LabelFields, fields_of, new_labels
 from app.label_files import MEDIA_TYPES, FileFormat, read_labels, write_labels
+from app.label_schemas import Warned
 from app.settings import Settings
 from app.store import DEFAULT_SET, Condition, Example, LabelStore, NewLabel, Report, Written
 from model import (
@@ -163,7 +165,8 @@ def put(
     label_set: SetOption = DEFAULT_SET,
 ) -> None:
     """Add or replace labels; the options belong to each of them."""
-    with _store() as store:
+    source = _LazyTagger(read_settings())
+    with _store(source) as store:
         try:
             fields = [
                 LabelFields(
@@ -177,7 +180,9 @@ def put(
             ]
         except ValidationError as error:
             raise _Refused.of(error) from error
-        _tell(store.upsert(label_set, new_labels(fields)))
+        labels = new_labels(fields)
+        written = store.upsert(label_set, labels)
+        _tell(written, _advice(store, labels, written, source))
 
 
 @cli.command()
@@ -251,12 +256,13 @@ def import_labels(
     label_set: SetOption = DEFAULT_SET,
 ) -> None:
     """Add or replace the labels of a file: all of them, or none."""
-    with _store() as store:
+    source = _LazyTagger(read_settings())
+    with _store(source) as store:
         labels = new_labels(read_labels(file, file_format or _format_of(file.name)))
         write = store.replace if replace else store.upsert
         with _progress("embedding") as report:
             written = write(label_set, labels, report=report)
-        _tell(written)
+        _tell(written, _advice(store, labels, written, source))
 
 
 @cli.command("export")
@@ -314,7 +320,9 @@ def _store(source: _LazyTagger | None = None) -> Generator[LabelStore]:
     settings = read_settings()
     source = source or _LazyTagger(settings)
     try:
-        store = LabelStore.open(settings.store_url, source, complete_vectors=False)
+        store = LabelStore.open(
+            settings.store_url, source, max_labels=settings.max_labels, complete_vectors=False
+        )
         try:
             yield store
         finally:
@@ -358,10 +366,23 @@ def _format_of(name: str) -> FileFormat:
     return "ndjson"
 
 
-def _tell(written: Written) -> None:
+def _advice(
+    store: LabelStore, labels: Sequence[NewLabel], written: Written, source: _LazyTagger
+) -> list[Warned]:
+    state = written.state
+    large = advise_on_size(state, read_settings().many_labels)
+    if large and written.embedded:
+        # a running service has the index of its sets; here it would be read for this alone
+        return [not_advised("the set is large"), *large]
+    return [*advise(store, state.name, labels, written, source.text), *large]
+
+
+def _tell(written: Written, warnings: Sequence[Warned] = ()) -> None:
     state = written.state
     typer.echo(
         f"{written.created} created, {written.updated} updated, {written.removed} removed; "
         f"{state.name!r} holds {state.size} at revision {state.revision}",
         err=True,
     )
+    for warned in warnings:
+        typer.echo(f"warning: {warned.detail} ({warned.code})", err=True)

@@ -147,6 +147,42 @@ def test_a_terminal_is_shown_how_far_an_import_has_come(
     assert len(names_in(url)) == 3_003
 
 
+def test_no_more_labels_are_taken_than_a_set_may_hold(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINOLEX_MAX_LABELS", "2")
+
+    full = run(
+        "import", "-", "--format", "txt", "--set", "winter", typed="skiing\nsledding\nluge\n"
+    )
+
+    assert full.exit_code == 1
+    assert "may hold 2 labels (label_set_full)" in full.stderr
+    assert "winter" not in run("sets").stdout
+    assert len(names_in(url)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("url")
+def test_what_labels_are_like_is_told_when_they_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more.txt").write_text("skiing\nxqzvw\n")
+
+    put = run("put", "horse riding")
+    imported = run("import", str(tmp_path / "more.txt"))
+    monkeypatch.setenv("KINOLEX_MANY_LABELS", "5")
+    large = run("put", "swimming")
+
+    assert put.exit_code == 0, put.output
+    assert "warning: 'horse riding' means much the same as 'riding a horse'" in put.stderr
+    assert "(near_duplicate)" in put.stderr
+    assert "warning: 'xqzvw' has no word" in imported.stderr
+    assert "skiing" not in imported.stderr
+    assert "the set is large (not_advised)" in large.stderr
+    assert "'default' holds 7 labels, more than 5 (many_labels)" in large.stderr
+
+
 @pytest.mark.slow
 def test_a_label_is_taught_by_videos_and_forgets_them(url: str, tmp_path: Path) -> None:
     for colour in ("red", "green"):
