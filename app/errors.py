@@ -180,6 +180,12 @@ class InvalidParameter(ServiceError):
         return cls("; ".join(f"{f.pointer}: {f.detail}" for f in faults[:3]), faults)
 
 
+class InvalidLabel(InvalidParameter):
+    """Labels with texts that cannot be embedded."""
+
+    code = "invalid_label"
+
+
 def _pointer(path: Sequence[str | int]) -> str:
     """JSON pointer (RFC 6901) as a URI fragment without percent-encoding."""
     return "#" + "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)

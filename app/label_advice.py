@@ -1,10 +1,12 @@
 """What a caller may want to know about labels just put: like another one, or not understood."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from app.errors import InvalidLabel
+from app.label_fields import invalid_labels
 from app.label_schemas import Warned
 from app.store import LabelStore, NewLabel, SetState, Written
-from model import KinolexError, KnowsWords, TextEncoder, label_key
+from model import KinolexError, KnowsWords, Label, LabelError, TextEncoder, label_key
 
 # Cosine of two labels' vectors. Among our everyday actions the nearest pair, two kinds of
 # football, is at 0.84; "riding a horse" and "horse riding" are at 0.97.
@@ -71,6 +73,39 @@ def advise_on_size(state: SetState, many_labels: int) -> list[Warned]:
         return []
     detail = f"{state.name!r} holds {state.size} labels, more than {many_labels}"
     return [Warned(pointer="#", code="many_labels", detail=detail)]
+
+
+def put_or_point(
+    put: Callable[[], Written], labels: Sequence[NewLabel], text: TextEncoder
+) -> Written:
+    """What `put` did with the labels.
+
+    Where a text model of whole words has no vector for some, raises InvalidLabel with a pointer to
+    each text that holds such a word; other LabelErrors go on as they are.
+    """
+    try:
+        return put()
+    except LabelError as error:
+        if not isinstance(text, KnowsWords):
+            raise
+        faults = [
+            (("labels", position, *path), f"no vector for {', '.join(map(repr, words))}")
+            for position, new in enumerate(labels)
+            for path, said in _texts(new.label)
+            if (words := text.unknown_words(said))
+        ]
+        if not faults:
+            raise
+        raise invalid_labels(faults, InvalidLabel) from error
+
+
+def _texts(label: Label) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The label's texts, each with its path in the label's JSON."""
+    yield ("name",), label.name
+    for field, texts in (("prompts", label.prompts), ("aliases", label.aliases)):
+        yield from (((field, position), said) for position, said in enumerate(texts))
+    if label.description:
+        yield ("description",), label.description
 
 
 def _warned(position: int, code: str, detail: str) -> Warned:

@@ -213,7 +213,16 @@ def body_schema(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def invalid_labels(faults: Sequence[tuple[tuple[str | int, ...], str]]) -> InvalidParameter:
-    """The first of these (path, message) faults, each with its JSON pointer into the body."""
+def invalid_labels(
+    faults: Sequence[tuple[tuple[str | int, ...], str]],
+    kind: type[InvalidParameter] = InvalidParameter,
+) -> InvalidParameter:
+    """The first of these (path, message) faults, each with its JSON pointer into the body.
+
+    A last one says how many more there are.
+    """
     listed = [{"loc": ("body", *path), "msg": message} for path, message in faults[:_MOST_FAULTS]]
-    return InvalidParameter.of(listed)
+    if len(faults) > _MOST_FAULTS:
+        more = f"{len(faults) - _MOST_FAULTS:,} more faults are not listed"
+        listed.append({"loc": ("body",), "msg": more})
+    return kind.of(listed)

@@ -323,9 +323,9 @@ class UnknownLimit(BaseModel):
     """When the checkpoint says "none of these", and how often wrongly."""
 
     limit: float = Field(description="`is_unknown` is said of scores above it.")
-    false_positive_rate: float = Field(
+    false_positive_rate: float | None = Field(
         description="Share of videos called unknown though one of the labels applies, 0 to 1; "
-        "on the validation classes that the limit was fitted on."
+        "on the validation classes that the limit was fitted on. null where it was not fitted."
     )
 
 

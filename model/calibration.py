@@ -31,8 +31,9 @@ class CalibrationConfig:
     `unknown_*` map the best standardised similarity of a set, less what chance gives a set of its
     size, to the probability that one of its labels applies. Above `unknown_limit` the answer is
     said to be unknown, which on the fitting classes wrongly rejects the share
-    `unknown_false_positive_rate` of known videos. `nearest_share` 0..1 says how far a label's level
-    goes from its mean similarity over the bank to that of its nearest clips.
+    `unknown_false_positive_rate` of known videos, None if nothing was fitted. `nearest_share` 0..1
+    says how far a label's level goes from its mean similarity over the bank to that of its nearest
+    clips.
     """
 
     score_slope: float = 1.0
@@ -40,11 +41,11 @@ class CalibrationConfig:
     unknown_slope: float = 1.0
     unknown_bias: float = 0.0
     unknown_limit: float = 0.5
-    unknown_false_positive_rate: float = 0.05
+    unknown_false_positive_rate: float | None = None
     nearest_share: float = 0.0
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, astuple(self))):
+        if not all(value is None or math.isfinite(value) for value in astuple(self)):
             raise ValueError(f"not all of {self} are finite")
         if not 0.0 <= self.nearest_share <= 1.0:
             raise ValueError(f"nearest_share must be in 0..1, not {self.nearest_share}")

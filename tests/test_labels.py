@@ -109,6 +109,23 @@ def test_one_wrong_label_stores_none_and_every_fault_has_its_pointer(client: Tes
     assert client.get("/labels").headers["etag"] == '"1"'
 
 
+@pytest.mark.parametrize(("wrong", "listed"), [(100, 100), (1_234, 101)])
+def test_of_very_many_faults_the_first_are_listed_and_the_rest_counted(
+    client: TestClient, wrong: int, listed: int
+) -> None:
+    answer = client.put("/labels", json={"labels": ["fine", *[" "] * wrong]})
+
+    assert answer.status_code == 422
+    assert pointers(answer)[:100] == [f"#/labels/{number}/name" for number in range(1, 101)]
+    assert len(pointers(answer)) == listed
+    if wrong > listed:
+        assert answer.json()["errors"][-1] == {
+            "pointer": "#",
+            "in": "body",
+            "detail": "1,134 more faults are not listed",
+        }
+
+
 def test_the_same_label_twice_in_a_request_is_refused(client: TestClient) -> None:
     answer = client.put("/labels", json={"labels": ["Straße", "rowing", {"name": " STRASSE "}]})
 

@@ -143,9 +143,27 @@ def test_a_label_with_an_unknown_word_is_refused_with_the_word(client):
     refused = client.put("/labels", json={"labels": ["red", "blue zorbing"]})
     assert refused.status_code == 422
     assert refused.json()["code"] == "invalid_label"
+    assert [fault["pointer"] for fault in refused.json()["errors"]] == ["#/labels/1/name"]
     assert "'zorbing'" in refused.json()["detail"]
     assert client.get("/labels/red").status_code == 404
     assert client.put("/labels", json={"labels": ["red", "blue"]}).status_code == 200
+
+
+def test_every_text_with_an_unknown_word_is_pointed_at(client):
+    labels = [
+        {"name": "red", "prompts": ["green", "a zorbing"], "aliases": ["luge"]},
+        "blue",
+        {"name": "green", "description": "like skeleton"},
+    ]
+    put = client.put("/labels", json={"labels": labels})
+    whole = client.put("/label-sets/x", json={"labels": labels}, headers={"If-None-Match": "*"})
+    for refused in (put, whole):
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_label")
+        assert [fault["pointer"] for fault in refused.json()["errors"]] == [
+            "#/labels/0/prompts/1",
+            "#/labels/0/aliases/0",
+            "#/labels/2/description",
+        ]
 
 
 def test_an_ad_hoc_label_with_an_unknown_word_is_refused_with_the_word(client, tmp_path):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.dependencies import SettingsDep, StoreDep, TaggerDep
 from app.etags import etag, is_known, read_condition, require_condition, unchanged
-from app.label_advice import advise, advise_on_size
+from app.label_advice import advise, advise_on_size, put_or_point
 from app.label_fields import PutSet, body_schema, new_labels, read_body
 from app.label_schemas import OneSetAnswer, SetAnswer, SetsAnswer, Warned, WriteAnswer
 from app.routes.addressing import PageSize, PageToken, SetName, read_token, write_token
@@ -83,7 +83,8 @@ def _put(
     if content.copy_of is not None:
         return store.copy_set(content.copy_of, label_set, condition=condition), []
     labels = new_labels(content.labels or [])
-    written = store.replace(label_set, labels, condition=condition)
+    replace = partial(store.replace, label_set, labels, condition=condition)
+    written = put_or_point(replace, labels, text)
     return written, advise(store, label_set, labels, written, text)
 
 

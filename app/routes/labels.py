@@ -13,7 +13,7 @@ from app.dependencies import SettingsDep, StoreDep, TaggerDep
 from app.errors import UnsupportedMediaType
 from app.etags import etag, is_known, read_condition, unchanged
 from app.intake import JSON_TYPE, media_type, receive_text
-from app.label_advice import advise, advise_on_size
+from app.label_advice import advise, advise_on_size, put_or_point
 from app.label_fields import MOST_LABELS_AT_ONCE, PutLabels, body_schema, new_labels, read_body
 from app.label_files import MEDIA_TYPES, FileFormat, read_labels, write_labels
 from app.label_schemas import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, WriteAnswer
@@ -72,7 +72,7 @@ async def put_labels(
     condition = read_condition(request)
     labels = await _received(request, settings)
     put = partial(store.upsert, label_set, labels, condition=condition)
-    written = await to_thread.run_sync(put)
+    written = await to_thread.run_sync(put_or_point, put, labels, tagger.text)
     advice = await to_thread.run_sync(advise, store, label_set, labels, written, tagger.text)
     warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
     return answer_write(response, written, tagger, warnings)
