@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -165,6 +166,31 @@ def ready(address: str, server: subprocess.Popen[str]) -> bool:
         return False
 
 
+def put_and_met_everywhere(address: str, label: str, video: bytes) -> None:
+    """Stores a label, and then asks so often, four at a time, that every process has to answer."""
+    put = httpx2.put(f"{address}/labels", json={"labels": [label]}, timeout=60)
+    put.raise_for_status()
+
+    def ask(_: int) -> None:
+        # a new connection each time, so that either process may take it
+        found = httpx2.get(f"{address}/labels/{label}", timeout=60)
+        assert found.status_code == 200, found.text
+        answer = httpx2.post(
+            f"{address}/classify", files={"file": video}, data={"top_k": "10000"}, timeout=60
+        )
+        assert answer.status_code == 200, answer.text
+        assert label in {tag["label"] for tag in answer.json()["tags"]}
+        assert answer.json()["label_set"]["revision"] == put.json()["label_set"]["revision"]
+
+    with ThreadPoolExecutor(4) as askers:
+        list(askers.map(ask, range(6)))
+
+
+def is_classify(file: Path) -> bool:
+    """Whether a process's file of counts has requests to /classify in it."""
+    return file.name.startswith("counter_") and b"/classify" in file.read_bytes()
+
+
 @pytest.mark.slow
 def test_served_by_two_processes_every_answer_knows_every_label(tmp_path: Path, red: Path) -> None:
     port = 18_473
@@ -177,16 +203,16 @@ def test_served_by_two_processes_every_answer_knows_every_label(tmp_path: Path, 
         try:
             while not ready(address, server):
                 time.sleep(0.2)
-            for number in range(6):
-                label = f"label number {number}"
-                httpx2.put(f"{address}/labels", json={"labels": [label]}).raise_for_status()
-                # a new connection each time, so that either process may take it
-                assert httpx2.get(f"{address}/labels/{label}").status_code == 200
+            for number in range(3):
+                put_and_met_everywhere(address, f"label number {number}", red.read_bytes())
             answer = httpx2.post(
                 f"{address}/classify", files={"file": red.read_bytes()}, timeout=60
             )
             assert answer.status_code == 200, answer.text
             assert len(answer.json()["tags"]) == 5
+            # each process counts in files that are named after it
+            counted = (tmp_path / "data" / "metrics").glob("*.db")
+            assert len({file.stem.split("_")[-1] for file in counted if is_classify(file)}) == 2
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
