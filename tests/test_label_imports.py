@@ -1,7 +1,9 @@
 """Large imports over HTTP: a hundred thousand labels in one request, read as they come."""
 
+import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,21 @@ def test_a_hundred_thousand_labels_come_and_go_in_one_request(store: LabelStore)
     assert count == store.state(DEFAULT_SET).size == 100_001
     assert one_more.status_code == 422
     assert one_more.json()["errors"][0]["pointer"] == "#/labels"
+
+
+@pytest.mark.slow
+def test_a_spreadsheet_of_a_hundred_thousand_labels_comes_and_goes_too(store: LabelStore) -> None:
+    rows = (b'"n, %d",0.5\r\n' % number for number in range(100_000))
+
+    with label_client(store) as client:
+        put = client.put("/labels", content=chain([b"name,threshold\r\n"], rows), headers=CSV)
+        with client.stream("GET", "/labels", params={"format": "csv"}) as export:
+            count = sum(1 for _ in csv.DictReader(export.iter_lines()))
+
+    assert put.status_code == 200, put.text
+    assert put.json()["created"] == 100_000
+    assert count == store.state(DEFAULT_SET).size == 100_001
+    assert store.get(DEFAULT_SET, "N, 99999")[1].new.label.threshold == 0.5
 
 
 @pytest.mark.parametrize(("headers", "first"), [(NDJSON, b""), (CSV, b"name\n")])
