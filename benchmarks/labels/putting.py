@@ -11,13 +11,17 @@ from typing import Any
 from benchmarks.clips import SMALL, encoded
 from benchmarks.labels.phrases import phrases
 from benchmarks.labels.service import Service, served
-from model import Tagger
+from model import Label, Tagger
 
 _QUIET_REQUESTS = 30
+_NEW_LABELS = 200
 
 
 def measure(tagger: Tagger, cache: Path, labels: int) -> dict[str, Any]:
-    """`put_over_encode` and `latency_growth_during_put`, with what they were made from."""
+    """`put_over_encode` and `latency_growth_during_put`, with what they were made from.
+
+    Beside them what a new label's background level costs alone.
+    """
     names = phrases()
     first, second = names[:labels], names[labels : 2 * labels]
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as service:
@@ -39,6 +43,7 @@ def measure(tagger: Tagger, cache: Path, labels: int) -> dict[str, Any]:
         "classify_p50_ms_during_put": 1000 * median(during),
         "classifications_during_put": len(during),
         "put_slowdown_beside_client": beside / alone,
+        "background_level_ms": 1000 * _background_seconds(tagger, first[:_NEW_LABELS]),
     }
 
 
@@ -54,6 +59,17 @@ def _encode_seconds(tagger: Tagger, names: Sequence[str]) -> float:
     start = time.perf_counter()
     model.encode(texts, show_progress_bar=False)
     return time.perf_counter() - start
+
+
+def _background_seconds(tagger: Tagger, names: Sequence[str]) -> float:
+    """What level and spread over the background bank cost for one new label, already embedded."""
+    made = tagger.prototypes([Label(name) for name in names])
+    seconds = []
+    for prototypes in made:
+        start = time.perf_counter()
+        tagger.calibration.background_of(prototypes.vectors)
+        seconds.append(time.perf_counter() - start)
+    return median(seconds)
 
 
 def _put_seconds(service: Service, names: Sequence[str]) -> float:
