@@ -1,0 +1,30 @@
+"""`make bench-labels` ends with one line of JSON that has every figure, measured or not."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.labels import accuracy
+from benchmarks.labels.__main__ import main
+
+FIGURES = [
+    *("put_over_encode", "latency_growth_during_put", "search_p50_ms_1m", "recall_at_10_1m"),
+    *("start_seconds_1m", "memory_gb_1m", "add_ms_1m", "kill_lost"),
+    *("hmean_raw", "hmean_calibrated", "unknown_auroc", "ece"),
+]
+
+
+def test_the_last_line_has_every_figure_and_null_for_what_was_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # a checkout without the real clips: the quickest part
+    monkeypatch.setattr(accuracy, "DATA", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["benchmarks.labels", "--only", "accuracy"])
+
+    main()
+
+    *others, last = capsys.readouterr().out.splitlines()
+    assert json.loads(last) == dict.fromkeys(FIGURES)
+    assert any(line.startswith("no_accuracy_because: ") for line in others)
