@@ -33,6 +33,10 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
         ),
         "ece": _mean([suite.reliability.error for suite in report.suites]),
         "accuracy_on": [suite.name for suite in report.suites],
+        # the seen half of the harmonic mean is then over clips that were trained on
+        "known_were_trained": {
+            suite.name: suite.together[SERVED].known_were_trained for suite in suites
+        },
     }
 
 
