@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         default="",
         repr=False,
         description="SQLAlchemy URL of the label store; empty: `labels.sqlite` in the data "
-        "folder. `postgresql://...` lets several machines share the labels.",
+        "folder. `postgresql://...`, 15 or newer, lets several machines share the labels.",
     )
     upload_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),
