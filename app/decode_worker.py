@@ -14,7 +14,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -79,7 +79,7 @@ def _restrict(max_memory_bytes: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def limit_processor_time(seconds: int) -> None:
+def _limit_processor_time(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     end = math.ceil(used.ru_utime + used.ru_stime) + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
@@ -134,6 +134,23 @@ def map_frames(fd: int, shape: tuple[int, ...]) -> mmap.mmap:
     return mmap.mmap(fd, frames_start(shape[0]) + math.prod(shape))
 
 
+def jobs(
+    connection: socket.socket, cpu_seconds: int
+) -> Iterator[tuple[Mapping[str, Any], list[int]]]:
+    """What the pool asks for, until it is gone: the request, and descriptors for that time only.
+
+    Each job may use so much processor time.
+    """
+    while True:
+        message, fds, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 2)
+        if not message:
+            return
+        _limit_processor_time(cpu_seconds)
+        yield json.loads(message), fds
+        for fd in fds:
+            os.close(fd)
+
+
 def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
     limits = VideoLimits(**arguments["limits"])
     _restrict(arguments["max_memory_bytes"])
@@ -141,19 +158,13 @@ def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
     libc = ctypes.CDLL(None)
     held_bytes = _resident_bytes()
     connection.send(READY)
-    while True:
-        message, fds, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 2)
-        if not message:
-            return
-        limit_processor_time(arguments["cpu_seconds"])
+    for request, fds in jobs(connection, arguments["cpu_seconds"]):
         try:
-            answer = _work(json.loads(message), fds, limits)
+            answer = _work(request, fds, limits)
         except VideoError as error:
             answer = {"code": error.code, "message": str(error)}
         except MemoryError:
             answer = {"code": CorruptVideo.code, "message": "the video needs too much memory"}
-        for fd in fds:
-            os.close(fd)
         # a frame whose side data was looked at lies in a cycle: up to 12 MB of each video
         gc.collect()
         answer["worn_out"] = _is_worn_out(arguments["max_memory_bytes"])

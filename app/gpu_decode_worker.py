@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from app.decode_worker import (
-    MESSAGE_BYTES,
     PR_SET_NO_NEW_PRIVS,
     READY,
     SharedFile,
-    limit_processor_time,
+    jobs,
     map_frames,
     views,
 )
@@ -139,20 +138,14 @@ def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
         print(f"no decoding on the GPU: {error}", file=sys.stderr)
         sys.exit(os.EX_UNAVAILABLE)
     connection.send(READY)
-    while True:
-        message, fds, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 2)
-        if not message:
-            return
-        limit_processor_time(arguments["cpu_seconds"])
+    for request, fds in jobs(connection, arguments["cpu_seconds"]):
         try:
-            answer = _draw(json.loads(message), fds, arguments["device"])
+            answer = _draw(request, fds, arguments["device"])
         except Exception as error:  # whatever it was, another decoder is asked instead
             said = f"{type(error).__name__}: {error}"[:300]
             # after an error of CUDA a process can do nothing more with it
             worn_out = "CUDA error" in said
             answer = {"code": CorruptVideo.code, "message": said, "worn_out": worn_out}
-        for fd in fds:
-            os.close(fd)
         connection.send(json.dumps(answer).encode())
 
 
