@@ -1,9 +1,11 @@
 """Health, readiness, the model, the page, and what the app does when it starts."""
 
+import gc
 import io
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,19 @@ class BrokenEncoder(ColourEncoder):
 
     def encode(self, pixels: torch.Tensor) -> Any:
         raise RuntimeError("no such instruction")
+
+
+def test_the_garbage_collector_leaves_what_was_loaded_alone(
+    make_settings: Callable[..., Settings],
+) -> None:
+    with TestClient(create_app(make_settings(), tagger=colour_tagger()), BASE_URL) as client:
+        patience = time.monotonic() + 30
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < patience
+        loaded = gc.get_freeze_count()
+        assert loaded > len(gc.get_objects())
+
+    assert gc.get_freeze_count() == 0
 
 
 def test_ready_only_after_one_warm_inference(make_settings: Callable[..., Settings]) -> None:
