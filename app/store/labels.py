@@ -136,7 +136,10 @@ class LabelStore:
 
     @property
     def reembedding(self) -> Progress | None:
-        """How far the change to this checkpoint's text space is; None while there is none."""
+        """How far the change to this checkpoint's text space is; None while there is none.
+
+        Blocks on the database.
+        """
         return self._reembedding.progress()
 
     def wait_until_embedded(self) -> None:
