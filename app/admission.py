@@ -16,6 +16,8 @@ _NEWEST = 0.1
 _LONGEST_RETRY_SECONDS = 60
 # Turns differ: who is expected to need more than this share of the deadline may well miss it.
 _SAFE_SHARE = 0.75
+# A client that sends one video after the other leaves gaps between them.
+_IN_USE_SECONDS = 2.0
 
 
 class Admission:
@@ -45,6 +47,7 @@ class Admission:
         self._waiting = 0
         self._uploading = 0
         self._turn_seconds = _FIRST_GUESS_SECONDS
+        self._last_turn = -math.inf
 
     @property
     def wait_seconds(self) -> float:
@@ -55,6 +58,12 @@ class Admission:
     def _ahead(self) -> int:
         busy = self._places - self._working.value
         return self._waiting + self._uploading + (busy if busy == self._places else 0)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a video is here, or was in the last seconds; may be asked from any thread."""
+        is_empty = self._working.value == self._places and not self._waiting + self._uploading
+        return not is_empty or time.monotonic() - self._last_turn < _IN_USE_SECONDS
 
     @property
     def is_alone(self) -> bool:
@@ -100,6 +109,7 @@ class Admission:
             yield
         finally:
             self._working.release()
+            self._last_turn = time.monotonic()
             self._tell()
             self._turn_seconds += _NEWEST * (time.monotonic() - started - self._turn_seconds)
 

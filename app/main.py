@@ -41,7 +41,7 @@ from model import (
     TorchEncoder,
     VideoLimits,
     load_checkpoint,
-    use_one_core,
+    use_cores,
 )
 
 # A GPU runs so many videos in hardly more time than one; frames of so many are in its memory.
@@ -121,10 +121,19 @@ async def open_service(
             tagger = await to_thread.run_sync(_load_tagger, settings, log)
         if isinstance(tagger.encoder, TorchEncoder):
             tagger = replace(tagger, encoder=RuntimeEncoder(tagger.encoder))
+        admission = Admission(
+            # one more than decode, so that the encoder has work while they all do
+            places=settings.decode_workers + 1,
+            queue_size=settings.queue_size,
+            max_uploads=settings.max_uploads,
+            longest_wait_seconds=settings.request_timeout_seconds,
+            on_change=metrics.note_load,
+        )
         open_store = partial(
             LabelStore.open,
             max_labels=settings.max_labels,
             cache_folder=settings.cache_dir,
+            is_busy=lambda: admission.is_in_use,
         )
         store = await to_thread.run_sync(open_store, settings.store_url, tagger)
         stack.callback(store.close)
@@ -146,14 +155,6 @@ async def open_service(
                 jobs_per_worker=settings.decode_jobs_per_worker,
                 gpu=gpu,
             )
-        )
-        admission = Admission(
-            # one more than decode, so that the encoder has work while they all do
-            places=settings.decode_workers + 1,
-            queue_size=settings.queue_size,
-            max_uploads=settings.max_uploads,
-            longest_wait_seconds=settings.request_timeout_seconds,
-            on_change=metrics.note_load,
         )
         batcher = await stack.enter_async_context(_batcher(tagger))
         service = TaggingService(
@@ -250,7 +251,9 @@ def _batcher(tagger: Tagger) -> Batcher:
             most_together=_MOST_ON_GPU,
             linger_seconds=_LINGER_ON_GPU_SECONDS,
         )
-    return Batcher(tagger.embed_frames, threads=len(os.sched_getaffinity(0)), prepare=use_one_core)
+    return Batcher(
+        tagger.embed_frames, threads=len(os.sched_getaffinity(0)), prepare=partial(use_cores, 1)
+    )
 
 
 def _gpu_decode_pool(settings: Settings, log: FilteringBoundLogger) -> GpuDecodePool:

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from model.runtime_trial import cached_choice, trial_command, usual_clips
     from model.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
     from model.segments import Span, duration_ratio, merge_windows
-    from model.single_thread import use_one_core
     from model.tagger import Tag, Tagged, Tagger, Unknown
     from model.text import (
         KnowsWords,
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
         clean_name,
         label_key,
     )
+    from model.torch_threads import use_cores
     from model.video import FrameBatch, VideoInfo, VideoLimits, decode, probe
 
 _HOMES = {
@@ -101,7 +101,6 @@ _HOMES = {
     "runtime_trial": ("cached_choice", "trial_command", "usual_clips"),
     "sampling": ("SamplingConfig", "Window", "clip_timestamps", "plan_windows"),
     "segments": ("Span", "duration_ratio", "merge_windows"),
-    "single_thread": ("use_one_core",),
     "tagger": ("Tag", "Tagged", "Tagger", "Unknown"),
     "text": (
         "KnowsWords",
@@ -111,6 +110,7 @@ _HOMES = {
         "clean_name",
         "label_key",
     ),
+    "torch_threads": ("use_cores",),
     "video": ("FrameBatch", "VideoInfo", "VideoLimits", "decode", "probe"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -176,7 +176,7 @@ __all__ = [
     "save_checkpoint",
     "save_index",
     "trial_command",
-    "use_one_core",
+    "use_cores",
     "usual_clips",
 ]
 

@@ -1,5 +1,6 @@
 """Labels to prompts to vectors in the text space, through a frozen sentence-transformers model."""
 
+import copy
 import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import CheckpointError, LabelError
-from model.single_thread import use_one_core
+from model.torch_threads import use_cores
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -29,6 +30,8 @@ _CONTINUES = "##"
 # Up to so many texts one core is soonest done: on a busy machine the model's threads wait for each
 # other at every layer, and a label took ten times as long.
 _FEW = 16
+# Of more, every core takes so many at a time, which spares the waiting too (docs/labels.md).
+_SHARE = 64
 _WEIGHTS = "model.safetensors"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -202,7 +205,13 @@ class SentenceTextEncoder:
             ) from error
         self._dim = int(self._model.get_embedding_dimension() or 0)
         self._hash = _weights_sha256(source) or _parameters_sha256(self._model)
-        self._single = ThreadPoolExecutor(thread_name_prefix="text", initializer=use_one_core)
+        self._single = ThreadPoolExecutor(
+            thread_name_prefix="text", initializer=use_cores, initargs=(1,)
+        )
+        # Cutting a word sets another padding than a batch needs, in the tokenizer itself, and a
+        # batch of another thread would meet it. Its own settings are made by a first batch.
+        self._word_tokenizer = copy.deepcopy(self._model.tokenizer)
+        self._encode(["one", "and another"])
 
     @property
     def dim(self) -> int:
@@ -218,7 +227,21 @@ class SentenceTextEncoder:
         """(N,) texts to (N, dim) float32 unit vectors."""
         if len(texts) <= _FEW:
             return self._single.submit(self._encode, texts).result()
-        return self._encode(texts)
+        return self._encode_shared(texts)
+
+    def _encode_shared(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        import torch
+
+        # a batch takes as long as its longest text makes it: neighbours are of one length
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        shares = [order[start : start + _SHARE] for start in range(0, len(order), _SHARE)]
+        vectors = np.empty((len(texts), self._dim), np.float32)
+        # new threads have the priority of the one that asks
+        with ThreadPoolExecutor(torch.get_num_threads(), "texts", use_cores, (1,)) as cores:
+            made = cores.map(lambda share: self._encode([texts[index] for index in share]), shares)
+            for share, rows in zip(shares, made, strict=True):
+                vectors[share] = rows
+        return vectors
 
     def _encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         vectors = self._model.encode(
@@ -235,7 +258,7 @@ class SentenceTextEncoder:
         return tuple(word for word in text.split() if self._is_splintered(word))
 
     def _is_splintered(self, word: str) -> bool:
-        tokenizer = self._model.tokenizer
+        tokenizer = self._word_tokenizer
         if not hasattr(tokenizer, "tokenize"):
             # a static embedding's tokenizer tells no word from its pieces
             return False

@@ -157,6 +157,20 @@ async def test_one_at_work_with_nobody_waiting_is_alone() -> None:
         crowd.go.set()
 
 
+async def test_a_gate_is_in_use_while_somebody_sends_or_works_and_some_seconds_after() -> None:
+    gate = admission()
+    assert not gate.is_in_use
+    with gate.upload():
+        assert gate.is_in_use
+    assert not gate.is_in_use
+    async with gate.turn(Stopwatch()):
+        assert gate.is_in_use
+    assert gate.is_in_use
+    with anyio.fail_after(10):
+        while gate.is_in_use:
+            await anyio.sleep(0.1)
+
+
 async def test_who_gives_up_waiting_leaves_the_queue() -> None:
     crowd = Crowd(admission(places=1, queue_size=1))
     async with anyio.create_task_group() as group:

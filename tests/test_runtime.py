@@ -27,7 +27,6 @@ from model.runtime import (
     probe_pixels,
 )
 from model.runtime_trial import cached_choice, trial_command, usual_clips
-from model.single_thread import use_one_core
 from tests.fakes import colour_tagger
 from tests.networks import LITE, lively_network
 
@@ -252,29 +251,6 @@ def test_torch_answers_until_the_faster_runtime_is_ready(reference: TorchEncoder
     assert fast.prepared == [CLIPS]
     np.testing.assert_array_equal(encoder.encode(pixels), fast.encode(pixels))
     assert encoder.runtime == fast.runtime
-
-
-def test_one_core_is_for_the_thread_that_asks_only() -> None:
-    usual = torch.get_num_threads()
-    torch.set_num_threads(3)
-    seen: dict[str, int] = {}
-
-    def encode() -> None:
-        use_one_core()
-        seen["encoding"] = torch.get_num_threads()
-
-    try:
-        for name, work in (("encoding", encode), ("other", lambda: None)):
-            thread = threading.Thread(target=work)
-            thread.start()
-            thread.join()
-            if name == "other":
-                later = threading.Thread(target=lambda: seen.update(later=torch.get_num_threads()))
-                later.start()
-                later.join()
-    finally:
-        torch.set_num_threads(usual)
-    assert seen == {"encoding": 1, "later": 3}
 
 
 def test_a_choice_is_kept_for_these_circumstances_only(tmp_path: Path) -> None:

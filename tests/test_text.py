@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import threading
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -221,6 +222,30 @@ def test_the_packaged_model_knows_what_words_mean(minilm):
 def test_texts_of_any_length_and_number_are_embedded(minilm):
     assert minilm.encode([]).shape == (0, 384)
     assert np.isfinite(minilm.encode(["", "word " * 2000, "\U0001f938 手品"])).all()
+
+
+def test_many_texts_that_the_cores_share_get_the_vectors_of_a_few(minilm):
+    # longest and shortest by turns, so that no share is in the order of the texts
+    texts = [f"a person {'very ' * (index % 2 * 20)}busy with {index}" for index in range(150)]
+    few = np.concatenate([minilm.encode(texts[start : start + 10]) for start in range(0, 150, 10)])
+    np.testing.assert_allclose(minilm.encode(texts), few, atol=1e-5)
+
+
+def test_words_are_looked_at_while_texts_are_embedded(minilm):
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            minilm.unknown_words("somersaulting")
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(20):
+            assert minilm.encode(["run", "a person running very fast"]).shape == (2, 384)
+    finally:
+        stop.set()
+        looking.join()
 
 
 def packaged_copy(folder: Path) -> Path:

@@ -3,14 +3,14 @@
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
 from app.store.records import PrototypeSource
-from model import Label, Prototypes, TextEncoder
+from model import Label, Prototypes, TextEncoder, use_cores
 
 # So few are embedded in the caller's thread, before a person notices.
 _AT_ONCE = 32
@@ -22,12 +22,17 @@ class BackgroundEmbedding:
     """A source of prototypes whose large batches run one at a time in a thread of low priority.
 
     The kernel divides processors by thread, and the text model's own threads inherit the
-    priority; without it an import would take half of every core from the video encoder.
+    priority; without it an import would take half of every core from the video encoder. While
+    `is_busy` says that requests come, it leaves half of the cores alone besides: threads of low
+    priority still take caches and memory from the others.
     """
 
-    def __init__(self, source: PrototypeSource) -> None:
+    def __init__(
+        self, source: PrototypeSource, is_busy: Callable[[], bool] = lambda: False
+    ) -> None:
         self._source = source
-        self._executor = ThreadPoolExecutor(1, "embedding", initializer=lower_priority)
+        self._is_busy = is_busy
+        self._executor = ThreadPoolExecutor(1, "embedding", lower_priority)
 
     @property
     def text_space(self) -> str:
@@ -43,7 +48,12 @@ class BackgroundEmbedding:
         """The source's; blocks until the batches before this one are done."""
         if len(labels) <= _AT_ONCE:
             return self._source.prototypes(labels)
-        return self._executor.submit(self._source.prototypes, labels).result()
+        return self._executor.submit(self._embed, labels).result()
+
+    def _embed(self, labels: Sequence[Label]) -> list[Prototypes]:
+        cores = len(os.sched_getaffinity(0))
+        use_cores(max(1, cores // 2) if self._is_busy() else cores)
+        return self._source.prototypes(labels)
 
     @property
     def typical_videos(self) -> npt.NDArray[np.float32]:

@@ -16,7 +16,7 @@ from app.store.writes import keep_vectors
 from model import KinolexError, Label, LabelError, Prototypes
 
 # Labels in one run of the text model: between two runs others get the processor.
-BATCH = 256
+BATCH = 512
 
 _EMBEDDED_COLUMNS = (
     LabelRow.id,

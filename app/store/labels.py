@@ -1,7 +1,7 @@
 """The label store: the truth about labels, for every thread, process and host that shares it."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -74,9 +74,10 @@ class LabelStore:
         *,
         max_labels: int,
         cache_folder: Path | None = None,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._engine = engine
-        self._source = BackgroundEmbedding(source)
+        self._source = BackgroundEmbedding(source, is_busy)
         self._max_labels = max_labels
         cache = None if cache_folder is None else IndexCache(cache_folder, self._source)
         self._snapshots = Snapshots(engine, self._source, cache)
@@ -93,17 +94,21 @@ class LabelStore:
         max_labels: int = 1_000_000,
         complete_vectors: bool = True,
         cache_folder: Path | None = None,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> Self:
         """Opens the database, makes or migrates its tables, and fills a new one.
 
         `first_labels` (our everyday actions unless given) become the default set when there is
         none yet. Labels without vectors in the source's text space get them: a few at once, many
         in the background, none if not `complete_vectors`. The indexes of large sets are kept in
-        `cache_folder`, for a quick start. Raises StoreMismatch when the URL or
-        the schema is not ours.
+        `cache_folder`, for a quick start. While `is_busy`, from any thread, says that others want
+        the processors, many labels are embedded on half of them. Raises StoreMismatch when the URL
+        or the schema is not ours.
         """
         engine = open_engine(database_url)
-        store = cls(engine, source, max_labels=max_labels, cache_folder=cache_folder)
+        store = cls(
+            engine, source, max_labels=max_labels, cache_folder=cache_folder, is_busy=is_busy
+        )
         try:
             with alone(engine, "start"):
                 migrate(engine)
