@@ -47,6 +47,29 @@ def test_the_share_is_the_one_that_serves_seen_and_unseen_best():
     assert means[SHARES.index(share)] == max(means) > means[0] + 20
 
 
+def without_handicap() -> Question:
+    """One unseen label beside a trained one, each with clips of its own alone."""
+    return Question(
+        np.eye(8, dtype=np.float32)[[4, 5]],
+        np.array([0, 1]),
+        np.eye(8, dtype=np.float32)[[4, 5]],
+        np.array([True, False]),
+    )
+
+
+def test_a_question_counts_as_often_as_it_has_unseen_labels():
+    question, bank = drowning()
+    lines: dict[str, list[str]] = {name: [] for name in ("both", "first", "second")}
+    choose_share([question, without_handicap()], bank, lines["both"].append)
+    choose_share([question], bank, lines["first"].append)
+    choose_share([without_handicap()], bank, lines["second"].append)
+    both, first, second = (
+        float(re.search(r"and unseen ([\d.]+) %", rows[0])[1]) for rows in lines.values()
+    )
+    assert first != second
+    assert both == pytest.approx((2 * first + second) / 3, abs=0.1)
+
+
 def test_without_a_question_no_label_is_handicapped():
     assert choose_share([], np.empty((0, 8), np.float32)) == 0.0
 
