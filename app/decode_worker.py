@@ -89,7 +89,7 @@ def _resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
-def _is_worn_out(max_memory_bytes: int) -> bool:
+def is_worn_out(max_memory_bytes: int) -> bool:
     """Whether the process has grown so much that a fresh one is better."""
     return _resident_bytes() > max_memory_bytes // 4
 
@@ -167,7 +167,7 @@ def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
             answer = {"code": CorruptVideo.code, "message": "the video needs too much memory"}
         # a frame whose side data was looked at lies in a cycle: up to 12 MB of each video
         gc.collect()
-        answer["worn_out"] = _is_worn_out(arguments["max_memory_bytes"])
+        answer["worn_out"] = is_worn_out(arguments["max_memory_bytes"])
         connection.send(json.dumps(answer).encode())
         if _resident_bytes() > held_bytes + _LOOSE_BYTES:
             libc.malloc_trim(0)

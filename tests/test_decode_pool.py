@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from app.worker_pool import Answer, DecodeTimeout
+from app.worker_pool import Answer, DecodeTimeout, WorkerPool
 from model.errors import (
     CorruptVideo,
     NotAVideo,
@@ -218,6 +218,26 @@ async def test_workers_are_replaced_after_their_jobs(clip):
                 seen.extend(pool.pids)
                 await pool.probe(fd, soon())
     assert len(set(seen)) == 3
+
+
+async def test_a_worker_that_has_grown_to_a_quarter_of_its_memory_is_replaced():
+    leaking = WorkerPool(
+        "tests.leaking_worker",
+        {"max_memory_bytes": 4 * 128 << 20},
+        workers=1,
+        cpu_seconds=60,
+        jobs_per_worker=1000,
+    )
+    async with leaking as pool:
+        first = pool.pids
+        served = 0
+        while pool.pids == first:
+            await pool.do({"job": "any"}, [], soon())
+            served += 1
+        # the process itself has 30 to 60 MB
+        assert 128 - 70 < 8 * served < 128
+        await until(lambda: len(pool.pids) == 1)
+        assert pool.pids != first
 
 
 async def test_a_job_goes_to_the_worker_that_was_busy_last(clip):
