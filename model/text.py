@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import math
 import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,8 @@ _CONTINUES = "##"
 # Up to so many texts one core is soonest done: on a busy machine the model's threads wait for each
 # other at every layer, and a label took ten times as long.
 _FEW = 16
-# Of more, every core takes so many at a time, which spares the waiting too (docs/labels.md).
+# Of more, every core takes at most so many at a time, which spares the waiting too: see
+# docs/labels.md.
 _SHARE = 64
 _WEIGHTS = "model.safetensors"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -227,18 +229,22 @@ class SentenceTextEncoder:
         """(N,) texts to (N, dim) float32 unit vectors."""
         if len(texts) <= _FEW:
             return self._single.submit(self._encode, texts).result()
-        return self._encode_shared(texts)
+        return (
+            self._encode_shared(texts) if self._model.device.type == "cpu" else self._encode(texts)
+        )
 
     def _encode_shared(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         import torch
 
         # a batch takes as long as its longest text makes it: neighbours are of one length
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        shares = [order[start : start + _SHARE] for start in range(0, len(order), _SHARE)]
+        cores = torch.get_num_threads()
+        size = min(_SHARE, math.ceil(len(order) / cores))
+        shares = [order[start : start + size] for start in range(0, len(order), size)]
         vectors = np.empty((len(texts), self._dim), np.float32)
         # new threads have the priority of the one that asks
-        with ThreadPoolExecutor(torch.get_num_threads(), "texts", use_cores, (1,)) as cores:
-            made = cores.map(lambda share: self._encode([texts[index] for index in share]), shares)
+        with ThreadPoolExecutor(cores, "texts", use_cores, (1,)) as pool:
+            made = pool.map(lambda share: self._encode([texts[index] for index in share]), shares)
             for share, rows in zip(shares, made, strict=True):
                 vectors[share] = rows
         return vectors
