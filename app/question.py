@@ -76,6 +76,29 @@ class Vocabulary:
                 return hits
             depth *= 2
 
+    def search_windows(
+        self,
+        embeddings: npt.NDArray[np.float32],
+        top_k: int,
+        min_score: float,
+        score: Callable[[float], float],
+    ) -> list[list[Hit]]:
+        """The labels nearest to each of (W, dim) embeddings, best first, as `search` finds them.
+
+        Behind the first `top_k` only those that are not under a threshold of their own: a film has
+        many windows.
+        """
+        if not self.thresholds:
+            return self.index.search(embeddings, min(top_k, len(self.index)))
+        found = (self.search(row, top_k, min_score, score) for row in embeddings[:, np.newaxis])
+        return [
+            [
+                *hits[:top_k],
+                *(h for h in hits[top_k:] if score(h.standardised) >= self._threshold(h.name)),
+            ]
+            for hits in found
+        ]
+
     def _pass(self, hits: Sequence[Hit], score: Callable[[float], float]) -> int:
         """How many are not under a threshold of their own."""
         if not self.thresholds:

@@ -312,9 +312,11 @@ class TaggingService:
         watch: Stopwatch,
     ) -> list[list[Tag]]:
         ranks = min(question.top_k, _MOST_RANKS) + _HYSTERESIS_DEPTH
-        depth = min(len(vocabulary.index), ranks)
+        score = self._tagger.calibration.score
         with watch.stage("search"):
-            found = await _in_thread(vocabulary.index.search, embeddings, depth)
+            found = await _in_thread(
+                vocabulary.search_windows, embeddings, ranks, question.min_score, score
+            )
         return [list(self._tagger.tags(hits)) for hits in found]
 
 

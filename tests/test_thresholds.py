@@ -71,6 +71,20 @@ def test_the_answer_is_that_of_a_search_for_all(
     )
 
 
+@pytest.mark.parametrize("strict", [0, 150], ids=["without thresholds", "with thresholds"])
+def test_each_window_keeps_its_nearest_labels_and_those_that_pass(strict: int) -> None:
+    index, windows = index_of(200), unit(3, 1)
+    vocabulary = Vocabulary("set", 1, index, dict.fromkeys(NAMES[:strict], 1.0))
+
+    found = vocabulary.search_windows(windows, 10, 0.0, SCORE)
+
+    for hits, everything in zip(found, LabelIndex.search(index, windows, 200), strict=True):
+        assert hits[:10] == everything[:10]
+        passing = [hit for hit in everything if hit.name not in vocabulary.thresholds]
+        assert [hit for hit in hits if hit.name not in vocabulary.thresholds][:10] == passing[:10]
+        assert all(hit in passing for hit in hits[10:])
+
+
 @pytest.mark.parametrize("threshold", [0.0, 1.0], ids=["all pass", "none passes"])
 def test_thresholds_of_all_labels_cost_no_search_for_all(threshold: float) -> None:
     index = index_of(200)
