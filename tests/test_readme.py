@@ -1,5 +1,6 @@
 """README and the docs say what is true: the snippet runs, the tree is the disk's, links lead on."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from model import load_checkpoint
 from tests.clips import write_clip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -197,3 +199,8 @@ def test_only_the_checkpoint_is_large() -> None:
         else:
             limit = 1024 * 1024
         assert path.stat().st_size <= limit, f"{path.relative_to(ROOT)} is too large for git"
+
+
+def test_the_report_of_the_default_checkpoint_is_that_of_the_one_served() -> None:
+    report = json.loads((ROOT / "docs" / "reports" / "default.json").read_text())
+    assert report["revision"] == load_checkpoint().revision
