@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from app.settings import Settings
 from app.store import LabelStore
+from app.store.embedding import BATCH
 from tests.clips import clip_bytes
 from tests.conftest import open_client
 from tests.fakes import colour_tagger
@@ -13,8 +14,9 @@ from tests.test_deadline import PatientText, soon_set
 from tests.word_vectors import WordSource
 
 RED = clip_bytes(seconds_colours=["red"])
-# a batch of 256 is embedded, the next one waits; what is left is too much to do in passing
-NAMES = ["red", *(f"label {number}" for number in range(255)), *(f"late {n}" for n in range(1_100))]
+# a batch is embedded, the next one waits; what is left is too much to do in passing
+EARLY = ["red", *(f"label {number}" for number in range(BATCH - 1))]
+LATE = [f"late {number}" for number in range(1_100)]
 
 
 def test_a_request_is_told_how_many_labels_are_embedded_and_later_answered(
@@ -22,7 +24,7 @@ def test_a_request_is_told_how_many_labels_are_embedded_and_later_answered(
 ) -> None:
     settings = make_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    LabelStore.open(settings.store_url, WordSource(salt="old"), first_labels=NAMES).close()
+    LabelStore.open(settings.store_url, WordSource(salt="old"), first_labels=EARLY + LATE).close()
     text = PatientText()
 
     with open_client(settings, tagger=colour_tagger(text=text)) as client, soon_set(text.sign):
@@ -43,6 +45,6 @@ def test_a_request_is_told_how_many_labels_are_embedded_and_later_answered(
                 told = answer.json()["detail"]
                 threading.Event().wait(0.05)
 
-        ask_until("256 of 1,356 labels are embedded for this checkpoint")
+        ask_until(f"{BATCH} of {BATCH + 1_100:,} labels are embedded for this checkpoint")
         text.sign.set()
         ask_until("red")
