@@ -58,7 +58,7 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
     keep({"search": searched})
     say("decoders")
     decode = {
-        name: libraries.measure_decoders(path, seconds=0.5 if quick else 3)
+        name: libraries.measure_decoders(path, seconds=0.5 if quick else 2)
         for name, path in paths.items()
     }
     keep({"search": searched, "decode": decode})
