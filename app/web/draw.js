@@ -83,9 +83,9 @@ function facts({ video, model, label_set: labels }) {
 export function drawAnswer(place, answer) {
   const shown = [];
   if (answer.unknown.is_unknown) {
-    const sure = `No label fits well enough (${percent(answer.unknown.score)} sure).`;
+    const guess = `Perhaps no label fits (${percent(answer.unknown.score)}).`;
     const title = element("p", "unknown-title", "None of these");
-    shown.push(element("div", "unknown", title, element("p", "", sure)));
+    shown.push(element("div", "unknown", title, element("p", "", guess)));
   }
   if (answer.tags.length) {
     const list = element("ol", answer.unknown.is_unknown ? "tags faint" : "tags");
