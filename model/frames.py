@@ -1,5 +1,6 @@
 """Packets -> frames in display order, with the damage counted and the useless work left out."""
 
+import math
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -112,7 +113,7 @@ class FrameReader:
         decoded, and afterwards only `seek` goes on.
         """
         while len(self._shown) <= self._sort_depth and not self._ended:
-            is_enough = until is not None and self._has_sent_all(until)
+            is_enough = until is not None and self._has_sent_last(until)
             packet = None if is_enough else self._take()
             if packet is not None:
                 self._decode(packet)
@@ -122,17 +123,20 @@ class FrameReader:
         if not self._shown:
             return None
         shown = self._shown.pop(0)
-        self._released = max(shown.pts, self._released or shown.pts)
-        return Shown(self._released, shown.frame)
+        if self._released is not None and self._released > shown.pts:
+            return Shown(self._released, shown.frame)
+        self._released = shown.pts
+        return shown
 
-    def _has_sent_all(self, until: int) -> bool:
-        """Whether every frame shown at or before `until` is already in the decoder."""
+    def _has_sent_last(self, until: int) -> bool:
+        """Whether the last frame shown at or before `until` is already in the decoder."""
         self._fill()
         # Packets come sorted by decoding time, and none is shown before it is decoded.
         last = self._ahead[-1].dts if self._ahead else None
         if not self._read_all and (last is None or last <= until):
             return False
-        return all(packet.pts is not None and packet.pts > until for packet in self._ahead)
+        latest = max((pts for pts in self._sent if pts <= until), default=-math.inf)
+        return not any(packet.pts is None or latest < packet.pts <= until for packet in self._ahead)
 
     def seek(self, target: int) -> None:
         """Go to the last keyframe shown at or before `target`, or raise UnreliableStreamError."""
@@ -185,7 +189,7 @@ class FrameReader:
                 self._count_bad()
             else:
                 # Empty packets mean the end to a decoder, wherever they come.
-                if packet.size and (packet.is_keyframe or not self._keyframes_only):
+                if packet.size and (not self._keyframes_only or packet.is_keyframe):
                     return packet
         return None
 
@@ -206,7 +210,7 @@ class FrameReader:
             raise VideoTooLong(f"more than {self._limits.max_walked_frames} frames to walk through")
 
     def _decode(self, packet: VideoPacket) -> None:
-        if packet.has_sidedata("encryption_info"):
+        if _is_encrypted(packet):
             self.encrypted_packets += 1
             if self._strict:
                 raise UnreliableStreamError("an encrypted packet")
@@ -239,7 +243,13 @@ class FrameReader:
                 raise UnreliableStreamError("a frame with a damaged past")
             pts = self._time(frame)
             if pts is not None:
-                insort(self._shown, Shown(pts, frame), key=lambda shown: shown.pts)
+                self._put_in_order(Shown(pts, frame))
+
+    def _put_in_order(self, shown: Shown) -> None:
+        if self._shown and shown.pts < self._shown[-1].pts:
+            insort(self._shown, shown, key=lambda other: other.pts)
+        else:
+            self._shown.append(shown)
 
     def _count_bad(self) -> None:
         self.bad_packets += 1
@@ -248,18 +258,19 @@ class FrameReader:
 
     def _may_be_wanted(self, packet: VideoPacket) -> bool:
         """Whether this packet's frame can be the last one shown at a wanted time."""
-        if self._wanted is None or packet.pts is None or packet.is_discard:
+        start = packet.pts
+        if self._wanted is None or start is None or packet.is_discard:
             return True
-        place = bisect_left(self._wanted, packet.pts)
+        place = bisect_left(self._wanted, start)
         if place == len(self._wanted):
             return False
-        start, end = packet.pts, self._wanted[place]
+        end = self._wanted[place]
         # The packets ahead are asked first: far from a wanted time the next one already answers.
-        if any(
-            other.pts is not None and start < other.pts <= end and not other.is_discard
-            for other in self._ahead
-        ):
-            return False
+        # A loop, for it is done for every packet: a generator alone costs as much.
+        for other in self._ahead:
+            pts = other.pts
+            if pts is not None and start < pts <= end and not other.is_discard:
+                return False
         return not any(start < pts <= end for pts in self._sent)
 
     def _time(self, frame: VideoFrame) -> int | None:
@@ -280,6 +291,12 @@ class FrameReader:
                 pts = latest + self._step
         self._latest = pts if latest is None else max(latest, pts)
         return pts
+
+
+def _is_encrypted(packet: VideoPacket) -> bool:
+    # Few packets have side data at all; PyAV looks the name up among forty for each that is asked.
+    has_any = next(packet.iter_sidedata(), None) is not None
+    return has_any and packet.has_sidedata("encryption_info")
 
 
 def time_base_of(stream: VideoStream) -> Fraction:

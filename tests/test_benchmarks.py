@@ -130,7 +130,9 @@ def test_the_bound_decodes_the_wanted_frames_and_no_more_than_kinolex(tiny: Path
         ours = video.decoded_packets
 
     assert found == 8
-    assert sum(group.packets for group in decoders._must_decode(str(tiny))) <= ours
+    needed = sum(group.packets for group in decoders._must_decode(str(tiny)))
+    # to show the first frame a decoder takes a few more, where none of them is wanted
+    assert needed <= ours <= needed + 3
 
 
 def test_a_crew_works_in_rounds_and_says_why_it_cannot(tiny: Path) -> None:
