@@ -6,6 +6,7 @@ writes the frames there and answers on its socket.
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ from app.gpu_decode_pool import GpuDecodePool
 from app.worker_pool import Answer, WorkerPool
 from model.sampling import SamplingConfig
 from model.video import FrameBatch, VideoInfo, VideoLimits
+
+
+@lru_cache(maxsize=16)
+def _fields(sampling: SamplingConfig) -> Mapping[str, Any]:
+    return asdict(sampling)
 
 
 class DecodePool(WorkerPool):
@@ -93,7 +99,7 @@ class DecodePool(WorkerPool):
         """Probe and decode the frames of all clips of the whole video, opening it once."""
         request = {
             "job": "sample",
-            "sampling": asdict(sampling),
+            "sampling": _fields(sampling),
             "short_side": short_side,
             "keyframes_only": keyframes_only,
             "threads": threads,

@@ -29,57 +29,41 @@ class State(TypedDict):
     warm: anyio.Event
 
 
-class _RequestState(State):
+class RequestState(State):
+    """One request's copy."""
+
     request_id: str
     stopwatch: Stopwatch
 
 
-def _state(request: Request) -> _RequestState:
-    return cast(_RequestState, request.scope["state"])
+async def _state(request: Request) -> RequestState:
+    return cast(RequestState, request.scope["state"])
 
 
-async def _settings(request: Request) -> Settings:
-    return _state(request)["settings"]
+async def _settings(state: "StateDep") -> Settings:
+    return state["settings"]
 
 
-async def _tagger(request: Request) -> Tagger:
-    return _state(request)["tagger"]
+async def _tagger(state: "StateDep") -> Tagger:
+    return state["tagger"]
 
 
-async def _store(request: Request) -> LabelStore:
-    return _state(request)["store"]
+async def _store(state: "StateDep") -> LabelStore:
+    return state["store"]
 
 
-async def _admission(request: Request) -> Admission:
-    return _state(request)["admission"]
+async def _metrics(state: "StateDep") -> Metrics:
+    return state["metrics"]
 
 
-async def _service(request: Request) -> TaggingService:
-    return _state(request)["service"]
+async def _is_warm(state: "StateDep") -> bool:
+    return state["warm"].is_set()
 
 
-async def _metrics(request: Request) -> Metrics:
-    return _state(request)["metrics"]
-
-
-async def _is_warm(request: Request) -> bool:
-    return _state(request)["warm"].is_set()
-
-
-async def _request_id(request: Request) -> str:
-    return _state(request)["request_id"]
-
-
-async def _stopwatch(request: Request) -> Stopwatch:
-    return _state(request)["stopwatch"]
-
-
+# Where videos come in, one for all: FastAPI takes longer over seven than it takes to read a label.
+StateDep = Annotated[RequestState, Depends(_state)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 TaggerDep = Annotated[Tagger, Depends(_tagger)]
 StoreDep = Annotated[LabelStore, Depends(_store)]
-AdmissionDep = Annotated[Admission, Depends(_admission)]
-ServiceDep = Annotated[TaggingService, Depends(_service)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 IsWarmDep = Annotated[bool, Depends(_is_warm)]
-RequestIdDep = Annotated[str, Depends(_request_id)]
-StopwatchDep = Annotated[Stopwatch, Depends(_stopwatch)]

@@ -1,6 +1,7 @@
 """A request's body to sealed files, hashed, counted and timed while it streams in."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ RAW_TYPES = ("video/", "application/octet-stream", "application/mp4")
 FORM_TYPE = "multipart/form-data"
 JSON_TYPE = "application/json"
 
-# Bytes gathered before a worker thread hashes and writes them: a hop costs as much as 50 KiB.
+# Bytes gathered before a worker thread hashes and writes them.
 _WRITE_BYTES = 1024 * 1024
 
 
@@ -82,8 +83,7 @@ async def receive_videos(
             raise EmptyFile("the file has no bytes")
         yield Uploads(videos, tuple(form.fields) if form else ())
     finally:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(spools.close)
+        await _close(spools)
 
 
 @asynccontextmanager
@@ -95,18 +95,14 @@ async def receive_text(request: Request, settings: Settings) -> AsyncGenerator[S
     spools = Spools(
         settings.upload_dir, settings.upload_memory_bytes, expected_bytes=announced_bytes(request)
     )
-    waiting: list[tuple[int, bytes]] = []
+    writer = _Writer(spools)
     try:
         async for chunk in _chunks(request, settings):
-            waiting.append((0, chunk))
-            if sum(len(piece) for _, piece in waiting) >= _WRITE_BYTES:
-                await to_thread.run_sync(spools.write, waiting)
-                waiting = []
-        await to_thread.run_sync(spools.write, waiting)
+            await writer.take([(0, chunk)])
+        await writer.finish()
         yield spools.seal(1)[0]
     finally:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(spools.close)
+        await _close(spools)
 
 
 def media_type(request: Request) -> str:
@@ -126,24 +122,20 @@ async def dropped_when_gone(request: Request) -> AsyncGenerator[None]:
 
     Raises ClientDisconnect then.
     """
-    gone = False
 
     async def watch(scope: anyio.CancelScope) -> None:
-        nonlocal gone
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        gone = True
         scope.cancel()
 
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(watch, group.cancel_scope)
+    with anyio.CancelScope() as scope:
+        # not a task group, which wraps what the block raises
+        watcher = asyncio.create_task(watch(scope))
+        try:
             yield
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as failures:
-        # the watcher raises nothing, so the block's own failure is the only one
-        raise failures.exceptions[0] from failures.exceptions[0].__cause__
-    if gone:
+        finally:
+            watcher.cancel()
+    if scope.cancelled_caught:
         raise ClientDisconnect
 
 
@@ -165,25 +157,51 @@ async def _fill(
     chunks: AsyncIterator[bytes],
     settings: Settings,
 ) -> None:
-    size = total = waiting_bytes = 0
-    waiting: list[tuple[int, bytes | memoryview]] = []
+    size = total = 0
+    writer = _Writer(spools)
     async for chunk in chunks:
         pieces = form.feed(chunk) if form else [(0, chunk)]
-        arrived = sum(len(piece) for _, piece in pieces)
-        size += arrived
+        size += sum(len(piece) for _, piece in pieces)
         total += len(chunk)
         if size > settings.max_upload_bytes:
             raise _too_large(settings)
         if total - size > 2 * MAX_FIELDS_BYTES:
             raise MalformedRequest("the form holds too much besides the video")
-        waiting += pieces
-        waiting_bytes += arrived
-        if waiting_bytes >= _WRITE_BYTES:
-            await to_thread.run_sync(spools.write, waiting)
-            waiting, waiting_bytes = [], 0
+        await writer.take(pieces)
     if form:
         form.finish()
-    await to_thread.run_sync(spools.write, waiting)
+    await writer.finish()
+
+
+class _Writer:
+    """Has spools written to: at once while they are light, else by a thread, in large pieces."""
+
+    def __init__(self, spools: Spools) -> None:
+        self._spools = spools
+        self._waiting: list[tuple[int, bytes | memoryview]] = []
+        self._waiting_bytes = 0
+
+    async def take(self, pieces: Sequence[tuple[int, bytes | memoryview]]) -> None:
+        self._waiting += pieces
+        self._waiting_bytes += sum(len(piece) for _, piece in pieces)
+        if self._waiting_bytes >= _WRITE_BYTES or self._spools.are_light(self._waiting_bytes):
+            await self.finish()
+
+    async def finish(self) -> None:
+        pieces, size = self._waiting, self._waiting_bytes
+        self._waiting, self._waiting_bytes = [], 0
+        if self._spools.are_light(size):
+            self._spools.write(pieces)
+        else:
+            await to_thread.run_sync(self._spools.write, pieces)
+
+
+async def _close(spools: Spools) -> None:
+    if spools.are_light():
+        spools.close()
+        return
+    with anyio.CancelScope(shield=True):
+        await to_thread.run_sync(spools.close)
 
 
 async def _chunks(request: Request, settings: Settings) -> AsyncGenerator[bytes]:

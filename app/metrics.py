@@ -54,9 +54,12 @@ class Metrics:
             registry=self._registry,
         )
         self._in_flight = self._gauge("requests_in_flight", "Requests that are being answered.")
-        self._uploading = self._gauge("videos_uploading", "Videos whose bytes are coming in.")
-        self._waiting = self._gauge("videos_waiting", "Videos that wait for a place to work.")
-        self._working = self._gauge("videos_working", "Videos being decoded or encoded.")
+        self._load_gauges = (
+            self._gauge("videos_uploading", "Videos whose bytes are coming in."),
+            self._gauge("videos_waiting", "Videos that wait for a place to work."),
+            self._gauge("videos_working", "Videos being decoded or encoded."),
+        )
+        self._load = (0, 0, 0)
         self._revision = self._gauge(
             "label_set_revision", "Revision of a label set.", ["label_set"], "mostrecent"
         )
@@ -102,9 +105,11 @@ class Metrics:
 
     def note_load(self, uploading: int, waiting: int, working: int) -> None:
         """How many videos come in, wait and are worked on now."""
-        self._uploading.set(uploading)
-        self._waiting.set(waiting)
-        self._working.set(working)
+        load = (uploading, waiting, working)
+        for gauge, now, before in zip(self._load_gauges, load, self._load, strict=True):
+            if now != before:
+                gauge.set(now)
+        self._load = load
 
     def note_labels(self, label_set: str, revision: int, size: int) -> None:
         """What a label set is like now."""

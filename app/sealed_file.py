@@ -15,6 +15,8 @@ from app.errors import StorageFull
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _COPY_BYTES = 1024 * 1024
+# So much is hashed and copied within memory in a millisecond.
+_LIGHT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class SealedFile:
 
 
 class Spool:
-    """Bytes on their way into a sealed file. Every method may block on the disk.
+    """Bytes on their way into a sealed file. Every method may block: on the disk, or by its size.
 
     The file has no name in any folder and vanishes when its last descriptor is closed, however
     this process ends. Raises StorageFull when there is no room.
@@ -37,26 +39,26 @@ class Spool:
         self._folder = folder
         self._memory_bytes = memory_bytes
         self._digest = hashlib.sha256()
-        self._size = 0
+        self.size_bytes = 0
         with _room():
-            self._in_memory = expected_bytes <= memory_bytes
-            self._fd = self._memory_file() if self._in_memory else self._disk_file()
+            self.in_memory = expected_bytes <= memory_bytes
+            self._fd = self._memory_file() if self.in_memory else self._disk_file()
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Appends the pieces."""
         with _room():
             for piece in pieces:
-                if self._in_memory and self._size + len(piece) > self._memory_bytes:
+                if self.in_memory and self.size_bytes + len(piece) > self._memory_bytes:
                     self._move_to_disk()
                 self._digest.update(piece)
-                self._size += len(piece)
+                self.size_bytes += len(piece)
                 rest = memoryview(piece)
                 while rest:
                     rest = rest[os.write(self._fd, rest) :]
 
     def seal(self) -> SealedFile:
         """No more bytes: nobody can write to the file from here on."""
-        if self._in_memory:
+        if self.in_memory:
             fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS)
         else:
             # a file on a disk cannot be sealed; the only descriptor that can write is given up
@@ -64,7 +66,7 @@ class Spool:
             os.close(self._fd)
             self._fd = readable
         os.lseek(self._fd, 0, os.SEEK_SET)
-        return SealedFile(self._fd, self._size, self._digest.hexdigest())
+        return SealedFile(self._fd, self.size_bytes, self._digest.hexdigest())
 
     def close(self) -> None:
         """Gives the room back; the sealed file is gone too."""
@@ -80,10 +82,10 @@ class Spool:
 
     def _move_to_disk(self) -> None:
         memory, self._fd = self._fd, self._disk_file()
-        self._in_memory = False
+        self.in_memory = False
         try:
             position = 0
-            while position < self._size:
+            while position < self.size_bytes:
                 position += os.sendfile(self._fd, memory, position, _COPY_BYTES)
         finally:
             os.close(memory)
@@ -101,9 +103,15 @@ class Spools:
         self._folder = folder
         self._memory_bytes = memory_bytes // most
         self._expected_bytes = expected_bytes // most
+        self._light_bytes = min(_LIGHT_BYTES, self._memory_bytes)
         self._spools: list[Spool] = []
         # where there is no room at all, that is said before the first byte
         self._spool(0)
+
+    def are_light(self, more_bytes: int = 0) -> bool:
+        """Whether all of it is so little, and in memory, that nothing here is worth a thread."""
+        size = more_bytes + sum(spool.size_bytes for spool in self._spools)
+        return size <= self._light_bytes and all(spool.in_memory for spool in self._spools)
 
     def write(self, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
         """Appends each piece to the file of its number."""

@@ -53,6 +53,8 @@ _HYSTERESIS_DEPTH = 20
 # Ranks of a window that can open a segment: a thousand windows of a million labels each would not
 # fit in memory.
 _MOST_RANKS = 100
+# A search among so few labels takes less than handing it to a thread and back.
+_FEW_LABELS = 2_000
 # Every answer is read from the database: a revision that is not there in seconds never was.
 _LONGEST_REVISION_WAIT_SECONDS = 5.0
 _REVISION_POLL_SECONDS = 0.05
@@ -97,11 +99,11 @@ class TaggingService:
         is_whole = question.granularity == "video"
         asked = question.timeout_seconds
         # windows have a deadline each: only the caller can set one for all of them
-        with _deadline(self._timeout(asked) if is_whole else asked):
+        with _deadline(self._timeout(asked) if is_whole else asked) as deadline:
             with watch.stage("labels"):
                 vocabulary = await self._vocabulary(question)
             if is_whole:
-                return await self._classify_whole(file, question, vocabulary, watch)
+                return await self._classify_whole(file, question, vocabulary, watch, deadline)
             return await self._classify_windows(file, question, vocabulary, watch, on_progress)
 
     async def embed_video(
@@ -118,21 +120,26 @@ class TaggingService:
         VideoError, Overloaded or DeadlineExceeded.
         """
         limit = self._timeout(timeout_seconds)
+        with _deadline(limit) as deadline:
+            return await self._embed_whole(file, watch, decode, limit, deadline)
+
+    async def _embed_whole(
+        self, file: SealedFile, watch: Stopwatch, decode: DecodeMode, limit: float, deadline: float
+    ) -> EmbeddedVideo:
         sampling = self._tagger.sampling
         if decode == "exact":
             sampling = replace(sampling, leeway=0.0)
-        with _deadline(limit) as deadline:
-            async with self._admission.turn(watch, within_seconds=limit):
-                with watch.stage("decode"):
-                    info, batch = await self._pool.sample(
-                        file.fd,
-                        sampling,
-                        self._tagger.preprocess.short_side,
-                        deadline,
-                        keyframes_only=decode == "keyframes",
-                        threads=self._decode_threads(),
-                    )
-                embedding = await self._embed([batch], watch)
+        async with self._admission.turn(watch, within_seconds=limit):
+            with watch.stage("decode"):
+                info, batch = await self._pool.sample(
+                    file.fd,
+                    sampling,
+                    self._tagger.preprocess.short_side,
+                    deadline,
+                    keyframes_only=decode == "keyframes",
+                    threads=self._decode_threads(),
+                )
+            embedding = await self._embed([batch], watch)
         warnings = [*info.warnings, *_fast_mode(decode), *batch.warnings]
         return EmbeddedVideo(info, _once(warnings), embedding)
 
@@ -182,11 +189,15 @@ class TaggingService:
             await anyio.sleep(_REVISION_POLL_SECONDS)
 
     async def _classify_whole(
-        self, file: SealedFile, question: Question, vocabulary: Vocabulary, watch: Stopwatch
+        self,
+        file: SealedFile,
+        question: Question,
+        vocabulary: Vocabulary,
+        watch: Stopwatch,
+        deadline: float,
     ) -> Classified:
-        embedded = await self.embed_video(
-            file, watch, question.timeout_seconds, decode=question.decode
-        )
+        limit = self._timeout(question.timeout_seconds)
+        embedded = await self._embed_whole(file, watch, question.decode, limit, deadline)
         hits = await self._search(embedded.embedding, vocabulary, question, watch)
         return Classified(
             video=embedded.video,
@@ -298,11 +309,17 @@ class TaggingService:
         question: Question,
         watch: Stopwatch,
     ) -> list[Hit]:
-        score = self._tagger.calibration.score
+        search = partial(
+            vocabulary.search,
+            embedding,
+            question.top_k,
+            question.min_score,
+            self._tagger.calibration.score,
+        )
         with watch.stage("search"):
-            return await _in_thread(
-                vocabulary.search, embedding, question.top_k, question.min_score, score
-            )
+            if len(vocabulary.index) <= _FEW_LABELS:
+                return search()
+            return await _in_thread(search)
 
     async def _window_tags(
         self,
@@ -323,7 +340,8 @@ class TaggingService:
 def _reported(tags: Sequence[Tag], question: Question, vocabulary: Vocabulary) -> tuple[Tag, ...]:
     allowed = [tag for tag in tags if vocabulary.allows(tag, question.min_score)]
     return tuple(
-        replace(tag, rank=rank) for rank, tag in enumerate(allowed[: question.top_k], start=1)
+        tag if tag.rank == rank else replace(tag, rank=rank)
+        for rank, tag in enumerate(allowed[: question.top_k], start=1)
     )
 
 

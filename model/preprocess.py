@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -72,14 +73,20 @@ def preprocess(
     middle = pixels[..., top : top + crop_height, left : left + crop_width].permute(0, 2, 3, 1)
     # one copy, from bytes or resized floats to the float32 that the network reads; then in place
     rows = middle.to(torch.float32, copy=True, memory_format=torch.contiguous_format).flatten(2)
-    mean, std = (torch.tensor(values, dtype=torch.float64) for values in (config.mean, config.std))
-    # a row long: three numbers would be spread over the pixels one by one, six times slower
-    factors = torch.stack([1 / (255.0 * std), mean / std]).float().repeat(1, crop_width)
-    if rows.is_cuda:
-        factors = factors.pin_memory()  # or sending them would wait for the frames
-    row_scale, row_shift = factors.to(device, non_blocking=True)
-    rows.mul_(row_scale).sub_(row_shift)
+    scale, shift = _row_factors(config, crop_width, device)
+    torch.addcmul(shift, rows, scale, out=rows)
     return rows.view(-1, crop_height, crop_width, 3).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def _row_factors(config: PreprocessConfig, width: int, device: str) -> Tensor:
+    """What a row of `width` RGB pixels is multiplied by, and what is added: float32 (2, 3 width).
+
+    A row long: three numbers would be spread over the pixels one by one, six times slower.
+    """
+    mean, std = (torch.tensor(values, dtype=torch.float64) for values in (config.mean, config.std))
+    factors = torch.stack([1 / (255.0 * std), -mean / std])
+    return factors.float().repeat(1, width).to(device)
 
 
 def _sent(videos: Sequence[npt.NDArray[np.uint8]], device: str) -> Tensor:

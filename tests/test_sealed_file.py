@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import StorageFull
-from app.sealed_file import SealedFile, Spool
+from app.sealed_file import SealedFile, Spool, Spools
 
 MEMORY = 1000
 
@@ -67,6 +67,27 @@ def test_a_closed_spool_leaves_no_descriptor_behind(tmp_path: Path) -> None:
         spool.close()
 
     assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("memory", "size", "expected", "is_light"),
+    [
+        (1 << 30, 1 << 20, 0, True),
+        (1 << 30, (1 << 20) + 1, 0, False),  # in memory, but long to hash
+        (MEMORY, MEMORY, 0, True),
+        (MEMORY, MEMORY + 1, 0, False),  # this byte takes it to the disk
+        (MEMORY, 10, MEMORY + 1, False),  # announced as long, so on the disk from the start
+    ],
+)
+def test_files_are_light_as_long_as_they_are_short_and_in_memory(
+    memory: int, size: int, expected: int, is_light: bool, tmp_path: Path
+) -> None:
+    spools = Spools(tmp_path, memory, expected_bytes=expected)
+
+    assert spools.are_light(size) == is_light
+    spools.write([(0, bytes(size))])
+    assert spools.are_light() == is_light
+    spools.close()
 
 
 def test_a_full_disk_is_said_as_such() -> None:

@@ -6,14 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from app.dependencies import (
-    AdmissionDep,
-    RequestIdDep,
-    ServiceDep,
-    SettingsDep,
-    StopwatchDep,
-    TaggerDep,
-)
+from app.dependencies import StateDep
 from app.event_stream import EVENT_TYPE, EventStream, wants_events
 from app.intake import dropped_when_gone, receive_video
 from app.question import OnProgress, Question
@@ -26,14 +19,13 @@ router = APIRouter(tags=["videos"])
 CLASSIFY_PATH = "/classify"
 
 
-async def _asked(
-    request: Request, settings: SettingsDep, admission: AdmissionDep, watch: StopwatchDep
-) -> AsyncGenerator[tuple[SealedFile, Question]]:
+async def _asked(request: Request, state: StateDep) -> AsyncGenerator[tuple[SealedFile, Question]]:
     """The video and what is asked about it; the video is there until the answer was sent."""
+    settings = state["settings"]
     query = request.query_params.multi_items()
     # a wrong option is told before the video is sent
     read_question(query, (), settings)
-    async with receive_video(request, settings, admission, watch) as upload:
+    async with receive_video(request, settings, state["admission"], state["stopwatch"]) as upload:
         yield upload.video, read_question(query, upload.fields, settings)
 
 
@@ -47,10 +39,7 @@ async def _asked(
 async def classify(
     request: Request,
     asked: Annotated[tuple[SealedFile, Question], Depends(_asked)],
-    tagger: TaggerDep,
-    service: ServiceDep,
-    request_id: RequestIdDep,
-    watch: StopwatchDep,
+    state: StateDep,
 ) -> ClassifyAnswer | Response:
     """Names what happens in a video.
 
@@ -62,11 +51,16 @@ async def classify(
     or `problem`.
     """
     video, question = asked
+    watch = state["stopwatch"]
 
     async def answer(on_progress: OnProgress | None = None) -> ClassifyAnswer:
-        classified = await service.classify(video, question, watch, on_progress)
+        classified = await state["service"].classify(video, question, watch, on_progress)
         return ClassifyAnswer.of(
-            classified, file=video, tagger=tagger, request_id=request_id, timings=watch.seconds
+            classified,
+            file=video,
+            tagger=state["tagger"],
+            request_id=state["request_id"],
+            timings=watch.seconds,
         )
 
     if wants_events(request):

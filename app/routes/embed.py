@@ -2,16 +2,11 @@
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from fastapi import APIRouter, Request
 
-from app.dependencies import (
-    AdmissionDep,
-    RequestIdDep,
-    ServiceDep,
-    SettingsDep,
-    StopwatchDep,
-    TaggerDep,
-)
+from app.dependencies import RequestState, StateDep
 from app.embed_schemas import EmbedAnswer, EmbedTexts
 from app.errors import InvalidParameter
 from app.intake import JSON_TYPE, dropped_when_gone, media_type, receive_video
@@ -33,21 +28,14 @@ def _body() -> dict[str, Any]:
 
 
 @router.post(EMBED_PATH, summary="Embed a text or a video", openapi_extra=_body())
-async def embed(
-    request: Request,
-    settings: SettingsDep,
-    tagger: TaggerDep,
-    admission: AdmissionDep,
-    service: ServiceDep,
-    request_id: RequestIdDep,
-    watch: StopwatchDep,
-) -> EmbedAnswer:
+async def embed(request: Request, state: StateDep) -> EmbedAnswer:
     """Unit vectors in the space where videos and labels meet.
 
     Send a video as `POST /classify` takes it, or JSON with a `text` or several `texts`. A text
     gets the vector that a label of this name is searched by: with the checkpoint's prompt
     templates, centred. The inner product of a video's and a text's vector is their `similarity`.
     """
+    service, admission, watch = state["service"], state["admission"], state["stopwatch"]
     query = request.query_params.multi_items()
     # a wrong option is told before the video is sent
     options = read_options(VideoOptions, query, "query")
@@ -55,13 +43,11 @@ async def embed(
         # refused before the body is read, which is short and takes no video's place
         with admission.upload():
             pass
-        texts = _texts(await request.body(), settings)
+        texts = _texts(await request.body(), state["settings"])
         async with dropped_when_gone(request):
             vectors = await service.embed_texts(texts, watch, options.timeout_seconds)
-        return EmbedAnswer.of(
-            vectors, None, tagger=tagger, request_id=request_id, timings=watch.seconds
-        )
-    async with receive_video(request, settings, admission, watch) as upload:
+        return _answer(vectors, None, state)
+    async with receive_video(request, state["settings"], admission, watch) as upload:
         options = read_options(
             VideoOptions, [*query, *upload.fields], "form" if upload.fields else "query"
         )
@@ -73,8 +59,18 @@ async def embed(
                 decode=options.decode,
             )
         video = VideoAnswer.of(embedded.video, embedded.warnings, upload.video.sha256)
+    return _answer(embedded.embedding, video, state)
+
+
+def _answer(
+    vectors: npt.NDArray[np.float32], video: VideoAnswer | None, state: RequestState
+) -> EmbedAnswer:
     return EmbedAnswer.of(
-        embedded.embedding, video, tagger=tagger, request_id=request_id, timings=watch.seconds
+        vectors,
+        video,
+        tagger=state["tagger"],
+        request_id=state["request_id"],
+        timings=state["stopwatch"].seconds,
     )
 
 

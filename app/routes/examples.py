@@ -6,23 +6,14 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Path, Request, Response
 
-from app.dependencies import (
-    AdmissionDep,
-    ServiceDep,
-    SettingsDep,
-    StopwatchDep,
-    StoreDep,
-    TaggerDep,
-)
+from app.dependencies import RequestState, StateDep, StoreDep, TaggerDep
 from app.errors import InvalidParameter
 from app.etags import etag, read_condition
 from app.intake import Uploads, dropped_when_gone, receive_videos
 from app.label_schemas import ExamplesAnswer, TaughtAnswer, Warned
 from app.routes.addressing import AskedSet, LabelName
 from app.schemas import ModelAnswer
-from app.service import TaggingService
 from app.store import Example, StoredExample
-from app.telemetry import Stopwatch
 from model import Tagger, VideoError
 
 router = APIRouter(tags=["examples"])
@@ -61,12 +52,7 @@ def _request_schema() -> dict[str, Any]:
 async def add_examples(
     request: Request,
     response: Response,
-    settings: SettingsDep,
-    store: StoreDep,
-    tagger: TaggerDep,
-    admission: AdmissionDep,
-    service: ServiceDep,
-    watch: StopwatchDep,
+    state: StateDep,
     label_set: AskedSet,
     name: LabelName,
 ) -> TaughtAnswer:
@@ -77,28 +63,29 @@ async def add_examples(
     is answered with it.
     """
     condition = read_condition(request)
+    store, tagger = state["store"], state["tagger"]
     # a label that is not there is told before the videos are sent
     _, stored = await to_thread.run_sync(store.examples, label_set, name)
-    async with receive_videos(request, settings, admission, watch, most=MOST_VIDEOS) as uploads:
+    async with receive_videos(
+        request, state["settings"], state["admission"], state["stopwatch"], most=MOST_VIDEOS
+    ) as uploads:
         if uploads.fields:
             raise InvalidParameter.at("form", uploads.fields[0][0], "there is no such option")
         async with dropped_when_gone(request):
-            examples, warnings = await _embed(uploads, service, watch)
+            examples, warnings = await _embed(uploads, state)
     teach = partial(store.teach, label_set, name, examples, condition=condition)
     taught = await to_thread.run_sync(teach)
     response.headers["ETag"] = etag(taught.state.revision)
     return TaughtAnswer.of(taught, _model(tagger), [*warnings, *_unused(stored, tagger)])
 
 
-async def _embed(
-    uploads: Uploads, service: TaggingService, watch: Stopwatch
-) -> tuple[list[Example], list[Warned]]:
+async def _embed(uploads: Uploads, state: RequestState) -> tuple[list[Example], list[Warned]]:
     """Raises what the service raises; of several videos, the message says which."""
     examples: list[Example] = []
     warnings: list[Warned] = []
     for number, video in enumerate(uploads.videos):
         try:
-            embedded = await service.embed_video(video, watch)
+            embedded = await state["service"].embed_video(video, state["stopwatch"])
         except VideoError as error:
             if len(uploads.videos) == 1:
                 raise

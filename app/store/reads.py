@@ -3,12 +3,16 @@
 import unicodedata
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
 
 from app.store.records import SET_NAME, LabelNotFound, LabelPage, SetNotFound, SetState, StoredLabel
 from app.store.rows import LABEL_COLUMNS, set_state, stored_label
 from app.store.tables import SETS, LabelRow, PrototypeRow
 from model import label_key
+
+# Built once: every question about a video asks it, and building takes longer than asking.
+_SET_BY_NAME = select(SETS).where(SETS.c.name == bindparam("name"), SETS.c.deleted.is_(False))
+_LOCKED_SET_BY_NAME = _SET_BY_NAME.with_for_update()
 
 
 def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
@@ -16,8 +20,8 @@ def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any
     if not SET_NAME.fullmatch(name):
         # some texts are no text to a database: it would refuse the query
         raise SetNotFound("no label set has a name like this")
-    statement = select(SETS).where(SETS.c.name == name, SETS.c.deleted.is_(False))
-    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    statement = _LOCKED_SET_BY_NAME if lock else _SET_BY_NAME
+    row = connection.execute(statement, {"name": name}).one_or_none()
     if row is None:
         raise SetNotFound(f"there is no label set {name!r}")
     return row
