@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import CorruptVideo, VideoError
+from model.long_turns import take_long_turns
 from model.sampling import SamplingConfig
 from model.video import Located, VideoLimits, open_video
 
@@ -154,6 +155,7 @@ def jobs(
 def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
     limits = VideoLimits(**arguments["limits"])
     _restrict(arguments["max_memory_bytes"])
+    take_long_turns()
     gc.freeze()
     libc = ctypes.CDLL(None)
     held_bytes = _resident_bytes()

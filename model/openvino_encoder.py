@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from model.encoder import ClipShape, Network, Runtime, served_embeddings
+from model.long_turns import long_turns
 from model.precision import round_filters
 
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
@@ -61,6 +62,10 @@ class OpenVinoEncoder:
 
     def prepare(self, clips: ClipShape) -> None:
         """Build the graph for one video of this shape; takes seconds."""
+        with long_turns():  # for OpenVINO's own threads
+            self._idle[clips] = self._requests(clips)
+
+    def _requests(self, clips: ClipShape) -> "SimpleQueue[openvino.InferRequest]":
         compiled = self._core.compile_model(
             self._graph(clips),
             "CPU",
@@ -77,7 +82,7 @@ class OpenVinoEncoder:
             request = compiled.create_infer_request()
             request.infer([np.zeros(_channels_last(clips), np.float32)])
             idle.put(request)
-        self._idle[clips] = idle
+        return idle
 
     def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
         """Embed (B, N, T, 3, H, W) float32 pixels of a prepared shape as (B, dim) unit float32."""

@@ -104,8 +104,8 @@ def test_only_settings_reads_the_environment() -> None:
     assert readers <= {"app/settings.py"}, "pass the value from app/main.py instead"
 
 
-# A decode worker loads only these two, so that it starts without torch.
-DECODE_MODULES = {"model.video", "model.sampling"}
+# A decode worker loads only these, so that it starts without torch.
+DECODE_MODULES = {"model.video", "model.sampling", "model.long_turns"}
 DECODING = {
     "app/decode_pool.py",
     "app/decode_worker.py",

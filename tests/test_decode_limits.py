@@ -1,5 +1,6 @@
 """What a decode process may use and touch, and when it ends."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -85,6 +86,7 @@ async def test_a_worker_is_shut_in():
         environment = Path(f"/proc/{pid}/environ").read_bytes()
         # Input, output, errors and the socket.
         assert count_open_files(pid) == 4
+        assert os.sched_getscheduler(pid) == os.SCHED_BATCH
     assert limits["Max file size"] == ["0", "0"]
     assert limits["Max core file size"] == ["0", "0"]
     assert limits["Max open files"] == ["32", "32"]
@@ -96,6 +98,8 @@ async def test_a_worker_is_shut_in():
         b"PYTHONPATH",
         b"OPENBLAS_NUM_THREADS",
         b"MALLOC_MMAP_THRESHOLD_",
+        b"MALLOC_TRIM_THRESHOLD_",
+        b"MALLOC_TOP_PAD_",
     }
 
 
