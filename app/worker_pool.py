@@ -55,7 +55,7 @@ class _Worker:
                     "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
                     "OPENBLAS_NUM_THREADS": "1",
                     "MALLOC_MMAP_THRESHOLD_": "1048576",  # or a long video's index stays
-                    # what one video leaves is there for the next; the worker gives back what is much
+                    # what a video leaves serves the next; the worker gives back what is much
                     "MALLOC_TRIM_THRESHOLD_": "67108864",
                     "MALLOC_TOP_PAD_": "1048576",
                 },
