@@ -63,18 +63,9 @@ class Vocabulary:
         next ones, and fewer allowed ones where there are no more. `score` maps a standardised
         similarity to a probability and does not fall.
         """
-        depth = top_k + min(len(self.thresholds), _SPARE)
-        least: float | None = None
-        while True:
-            hits = self.index.search(embedding, min(depth, len(self.index)))[0]
-            # nothing is near an embedding that is no number
-            if depth >= len(self.index) or not hits or self._pass(hits, score) >= top_k:
-                return hits
-            if least is None:
-                least = max(min_score, self._least_threshold())
-            if score(hits[-1].standardised) < least:
-                return hits
-            depth *= 2
+        depth = self._first_depth(top_k)
+        hits = self.index.search(embedding, min(depth, len(self.index)))[0]
+        return self._deepened(hits, depth, embedding, top_k, min_score, score)
 
     def search_windows(
         self,
@@ -90,7 +81,13 @@ class Vocabulary:
         """
         if not self.thresholds:
             return self.index.search(embeddings, min(top_k, len(self.index)))
-        found = (self.search(row, top_k, min_score, score) for row in embeddings[:, np.newaxis])
+        depth = self._first_depth(top_k)
+        # one search for all, which mostly is enough
+        first = self.index.search(embeddings, min(depth, len(self.index)))
+        found = (
+            self._deepened(hits, depth, row, top_k, min_score, score)
+            for hits, row in zip(first, embeddings[:, np.newaxis], strict=True)
+        )
         return [
             [
                 *hits[:top_k],
@@ -98,6 +95,32 @@ class Vocabulary:
             ]
             for hits in found
         ]
+
+    def _first_depth(self, top_k: int) -> int:
+        return top_k + min(len(self.thresholds), _SPARE)
+
+    def _deepened(
+        self,
+        hits: list[Hit],
+        depth: int,
+        embedding: npt.NDArray[np.float32],
+        top_k: int,
+        min_score: float,
+        score: Callable[[float], float],
+    ) -> list[Hit]:
+        """The hits, found to a `depth`, or those of a deeper search where too few are allowed."""
+        least: float | None = None
+        while depth < len(self.index):
+            # nothing is near an embedding that is no number
+            if not hits or self._pass(hits, score) >= top_k:
+                return hits
+            if least is None:
+                least = max(min_score, self._least_threshold())
+            if score(hits[-1].standardised) < least:
+                return hits
+            depth *= 2
+            hits = self.index.search(embedding, min(depth, len(self.index)))[0]
+        return hits
 
     def _pass(self, hits: Sequence[Hit], score: Callable[[float], float]) -> int:
         """How many are not under a threshold of their own."""

@@ -115,3 +115,22 @@ def test_a_label_far_down_is_found_and_the_search_grows_by_doubling() -> None:
 
     assert allowed(vocabulary, found, 0.0) == [last]
     assert index.asked == [17, 34, 68, 136, 200]
+
+
+def test_the_windows_of_a_film_are_searched_together_and_only_those_go_on_that_must() -> None:
+    index, windows = index_of(200), unit(40, 1)
+    lax = Vocabulary("set", 1, index, dict.fromkeys(NAMES[:30], 1.0))
+
+    lax.search_windows(windows, 5, 0.0, SCORE)
+
+    assert index.asked == [21]
+
+    near_first = {hit.name for hit in LabelIndex.search(index, windows[:1], 20)[0]}
+    hard_for_first = Vocabulary("set", 1, index, dict.fromkeys(near_first, 1.0))
+    index.asked.clear()
+
+    found = hard_for_first.search_windows(windows, 5, 0.0, SCORE)
+
+    assert index.asked[:2] == [21, 42]
+    assert len(index.asked) < 20
+    assert len([hit for hit in found[0] if hit.name not in near_first]) == 42 - 20
