@@ -52,6 +52,10 @@ format: $(VENV)/.tests ## rewrite the code in the house's format
 bench: $(VENV)/.benches ## measure against the bound and against rivals, about 20 minutes
 	$(BIN)/python -m benchmarks $(BENCH)
 
+.PHONY: bench-rivals
+bench-rivals: $(VENV)/.benches ## the service and its rivals with 1, 2, 4 and 16 clients each, half an hour
+	$(BIN)/python -m benchmarks.every_load $(BENCH)
+
 .PHONY: soak
 soak: $(VENV)/.benches ## four times more requests than can be answered, for two minutes
 	$(BIN)/python -m benchmarks.soak $(BENCH)

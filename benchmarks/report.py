@@ -22,6 +22,16 @@ def page(results: Figures) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def every_load_page(results: Figures) -> str:
+    """What `benchmarks.every_load` measured in Markdown."""
+    parts = [
+        f"The run took {results['minutes']:.0f} minutes.\n",
+        _serving(results["serve"]),
+        _missing(results["unavailable"]),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; numbers with three digits that count, None as a dash."""
     lines = [head, ["---"] * len(head), *([_cell(cell) for cell in row] for row in rows)]

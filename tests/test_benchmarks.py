@@ -18,7 +18,7 @@ from benchmarks import clips, decoders
 from benchmarks.crew import Crew, Unavailable, repeat
 from benchmarks.judged import is_met, judged
 from benchmarks.load import Body, percentile, run_clients
-from benchmarks.report import page, table
+from benchmarks.report import every_load_page, page, table
 from model.runtime_trial import trial_command
 from model.video import open_video
 
@@ -223,6 +223,16 @@ def test_the_page_says_what_missed_its_goal_and_why_something_is_missing() -> No
     assert "| `served_over_bound` | 0.8 | at least 0.9 | **no** |" in text
     assert "| `times_xclip` | - | at least 5 | - |" in text
     assert "- torchcodec: ImportError: no FFmpeg" in text
+
+
+def test_the_page_of_every_load_has_a_row_for_each_number_of_clients() -> None:
+    told = results() | {"minutes": 31.0}
+
+    text = every_load_page(told)
+
+    assert "31 minutes" in text
+    assert "| the bound | - |" in text
+    assert "| kinolex | 4 |" in text
 
 
 def test_table_cells() -> None:
