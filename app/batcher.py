@@ -80,22 +80,24 @@ class Batcher:
         return await answer
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            items = await self._next_items()
-            started = loop.time()
-            frames = [item.frames for item in items]
-            try:
-                rows = await loop.run_in_executor(self._executor, self._embed, frames)
-            except Exception as error:  # whatever it was, it is told to those who asked
-                for item in items:
-                    if not item.answer.done():
-                        item.answer.set_exception(error)
-                continue
-            self._run_seconds += _NEWEST * (loop.time() - started - self._run_seconds)
-            for item, row in zip(items, rows, strict=True):
+            await self._run(await self._next_items())
+
+    async def _run(self, items: Sequence[_Item]) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        frames = [item.frames for item in items]
+        try:
+            rows = await loop.run_in_executor(self._executor, self._embed, frames)
+        except Exception as error:  # whatever it was, it is told to those who asked
+            for item in items:
                 if not item.answer.done():
-                    item.answer.set_result(row)
+                    item.answer.set_exception(error)
+            return
+        self._run_seconds += _NEWEST * (loop.time() - started - self._run_seconds)
+        for item, row in zip(items, rows, strict=True):
+            if not item.answer.done():
+                item.answer.set_result(row)
 
     async def _next_items(self) -> list[_Item]:
         """At least one that is still wanted."""

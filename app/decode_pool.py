@@ -6,15 +6,16 @@ writes the frames there and answers on its socket.
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.frame_memory import FrameMemory
+from app.frame_memory import FrameMemory, FrameOutput, FrameSlots
 from app.gpu_decode_pool import GpuDecodePool
-from app.worker_pool import Answer, WorkerPool
+from app.worker_answer import Answer
+from app.worker_pool import WorkerPool
 from model.sampling import SamplingConfig
 from model.video import FrameBatch, VideoInfo, VideoLimits
 
@@ -31,6 +32,8 @@ class DecodePool(WorkerPool):
     event loop. Raises a VideoError (CorruptVideo also where the worker died on the video) or
     DecodeTimeout. Cancelling a call kills the worker that is busy with it.
 
+    `usual_frames` is how many frames of which short side most jobs ask for.
+
     With a `gpu` the workers still open every video, judge it and choose the frames, but where they
     find it plain and the GPU is idle, that draws them.
     """
@@ -43,6 +46,7 @@ class DecodePool(WorkerPool):
         cpu_seconds: int = 60,
         jobs_per_worker: int = 1000,
         gpu: GpuDecodePool | None = None,
+        usual_frames: tuple[int, int] = (8, 160),
     ) -> None:
         super().__init__(
             "app.decode_worker",
@@ -54,6 +58,7 @@ class DecodePool(WorkerPool):
             workers=workers,
             cpu_seconds=cpu_seconds,
             jobs_per_worker=jobs_per_worker,
+            make_slots=partial(FrameSlots, *usual_frames),
         )
         self._gpu = gpu
 
@@ -122,7 +127,6 @@ class DecodePool(WorkerPool):
                 drawn = await gpu.draw(found, fd, memory, deadline)
                 if drawn is not None:
                     return found, drawn
-        with FrameMemory(times.size, request["short_side"]) as memory:
-            memory.set_times(times)
-            answer = await self.do({**request, "locate": False}, [fd, memory.fd], deadline)
-            return answer, memory.batch(answer)
+        with FrameOutput(times, request["short_side"]) as frames:
+            answer = await self.do({**request, "locate": False}, [fd], deadline, frames=frames)
+            return answer, frames.batch(answer)

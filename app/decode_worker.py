@@ -42,7 +42,7 @@ def frames_start(count: int) -> int:
 
 
 def views(
-    memory: mmap.mmap, shape: tuple[int, ...]
+    memory: mmap.mmap | memoryview | NDArray[np.uint8], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """The times (T,) and frames (T, H, W, 3) inside a mapped memory file."""
     times = np.frombuffer(memory, np.float64, shape[0])
@@ -95,33 +95,35 @@ def is_worn_out(max_memory_bytes: int) -> bool:
     return _resident_bytes() > max_memory_bytes // 4
 
 
-def _work(request: Mapping[str, Any], fds: list[int], limits: VideoLimits) -> dict[str, Any]:
+def _work(
+    request: Mapping[str, Any], fds: list[int], limits: VideoLimits, slots: memoryview | None = None
+) -> dict[str, Any]:
     file = cast("BinaryIO", SharedFile(fds[0]))
     with open_video(file, limits, threads=request.get("threads", 1)) as video:
         answer: dict[str, Any] = {"info": asdict(video.info)}
         if request["job"] == "probe":
             return {**answer, "height": 0, "width": 0, "warnings": []}
+        memory = _mapped(fds[1]) if slots is None or len(fds) > 1 else slots[request["place"] :]
         if request["job"] == "sample":
             times = video.times(SamplingConfig(**request["sampling"])).ravel()
         else:
-            times = np.frombuffer(os.pread(fds[1], request["count"] * 8, 0))
+            times = np.frombuffer(memory, np.float64, request["count"]).copy()
         if request["locate"] and (found := video.locate(times, request["short_side"])):
-            return {**answer, **_hand_over(found, fds[1])}
+            return {**answer, **_hand_over(found, memory)}
         batch = video.decode(
             times,
             short_side=request["short_side"],
             keyframes_only=request["keyframes_only"],
-            allocate=lambda shape: views(map_frames(fds[1], shape), shape)[1],
+            allocate=lambda shape: views(memory, shape)[1],
         )
         shape = batch.frames.shape
-        views(map_frames(fds[1], shape), shape)[0][:] = batch.timestamps_seconds
+        views(memory, shape)[0][:] = batch.timestamps_seconds
         return {**answer, "height": shape[1], "width": shape[2], "warnings": batch.warnings}
 
 
-def _hand_over(located: Located, fd: int) -> dict[str, Any]:
+def _hand_over(located: Located, memory: memoryview) -> dict[str, Any]:
     """What the process beside a GPU needs to draw the frames; their times stay in the memory."""
-    times = np.frombuffer(mmap.mmap(fd, frames_start(located.seconds.size)), np.float64)
-    times[: located.seconds.size] = located.seconds
+    np.frombuffer(memory, np.float64, located.seconds.size)[:] = located.seconds
     return {
         "stream": located.stream,
         "start_seconds": located.start_seconds,
@@ -131,8 +133,17 @@ def _hand_over(located: Located, fd: int) -> dict[str, Any]:
     }
 
 
-def map_frames(fd: int, shape: tuple[int, ...]) -> mmap.mmap:
-    return mmap.mmap(fd, frames_start(shape[0]) + math.prod(shape))
+def _mapped(fd: int) -> memoryview:
+    return memoryview(mmap.mmap(fd, 0))
+
+
+def _lasting(numbers: list[str]) -> memoryview | None:
+    """The memory that the pool gave this process for good, of which the mapping is kept."""
+    for number in map(int, numbers):
+        memory = _mapped(number)
+        os.close(number)
+        return memory
+    return None
 
 
 def jobs(
@@ -152,7 +163,9 @@ def jobs(
             os.close(fd)
 
 
-def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
+def _serve(
+    connection: socket.socket, arguments: Mapping[str, Any], slots: memoryview | None
+) -> None:
     limits = VideoLimits(**arguments["limits"])
     _restrict(arguments["max_memory_bytes"])
     take_long_turns()
@@ -162,7 +175,7 @@ def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
     connection.send(READY)
     for request, fds in jobs(connection, arguments["cpu_seconds"]):
         try:
-            answer = _work(request, fds, limits)
+            answer = _work(request, fds, limits, slots)
         except VideoError as error:
             answer = {"code": error.code, "message": str(error)}
         except MemoryError:
@@ -177,5 +190,5 @@ def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as parent:
-        _serve(parent, json.loads(sys.argv[2]))
+    with socket.socket(fileno=int(sys.argv[2])) as parent:
+        _serve(parent, json.loads(sys.argv[1]), _lasting(sys.argv[3:]))

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Self
 
 from app.frame_memory import FrameMemory
-from app.worker_pool import Answer, DecodeTimeout, WorkerPool
+from app.worker_answer import Answer
+from app.worker_pool import DecodeTimeout, WorkerPool
 from model import FrameBatch, VideoError
 
 

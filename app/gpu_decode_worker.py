@@ -7,6 +7,7 @@ and nothing that it says of a video is believed but that it could not draw it.
 
 import ctypes
 import json
+import mmap
 import os
 import resource
 import socket
@@ -24,7 +25,6 @@ from app.decode_worker import (
     READY,
     SharedFile,
     jobs,
-    map_frames,
     views,
 )
 from model import CorruptVideo
@@ -46,7 +46,7 @@ def _draw(request: Mapping[str, Any], fds: list[int], device: str) -> dict[str, 
     """Write the frames into the memory file, and over the wanted times those that are shown."""
     height, width = size = (request["height"], request["width"])
     shape = (request["count"], *size, 3)
-    shown_at, frames = views(map_frames(fds[1], shape), shape)
+    shown_at, frames = views(mmap.mmap(fds[1], 0), shape)
     wanted, places = np.unique(shown_at, return_inverse=True)
     for place, frame in enumerate(_shown(fds[0], request["stream"], wanted, device)):
         here = places == place
@@ -150,5 +150,5 @@ def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as parent:
-        _serve(parent, json.loads(sys.argv[2]))
+    with socket.socket(fileno=int(sys.argv[2])) as parent:
+        _serve(parent, json.loads(sys.argv[1]))

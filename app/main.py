@@ -154,6 +154,7 @@ async def open_service(
                 cpu_seconds=settings.decode_cpu_seconds,
                 jobs_per_worker=settings.decode_jobs_per_worker,
                 gpu=gpu,
+                usual_frames=_usual_frames(tagger),
             )
         )
         batcher = await stack.enter_async_context(_batcher(tagger))
@@ -241,6 +242,11 @@ def _set_aside() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def _usual_frames(tagger: Tagger) -> tuple[int, int]:
+    sampling = tagger.sampling
+    return sampling.clips * sampling.frames_per_clip, tagger.preprocess.short_side
 
 
 def _batcher(tagger: Tagger) -> Batcher:

@@ -12,15 +12,15 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from app.decode_worker import MESSAGE_BYTES
-from model import CorruptVideo, KinolexError, VideoError
-from model.video import VideoInfo
+from app.frame_memory import FrameOutput, FrameSlots
+from app.worker_answer import Answer
+from model import CorruptVideo, KinolexError
 
 _START_SECONDS = 30.0
 
@@ -41,14 +41,22 @@ class _WorkerGone(Exception):
 class _Worker:
     """One process and the socket to it. Does one job at a time."""
 
-    def __init__(self, module: str, arguments: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        module: str,
+        arguments: str,
+        environment: Mapping[str, str],
+        slots: FrameSlots | None,
+    ) -> None:
         self.jobs = 0
+        self.slots = slots
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         with theirs:
-            number = str(theirs.fileno())
+            fds = [theirs.fileno(), *([] if slots is None else [slots.fd])]
+            numbers = map(str, fds)
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-B", "-m", module, number, arguments],
+                [sys.executable, "-P", "-B", "-m", module, arguments, *numbers],
                 cwd="/",
                 env={
                     **environment,
@@ -60,7 +68,7 @@ class _Worker:
                     "MALLOC_TOP_PAD_": "1048576",
                 },
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=fds,
                 # Ctrl-C on a terminal is for the service, which then ends its workers.
                 start_new_session=True,
             )
@@ -88,74 +96,20 @@ class _Worker:
         """End the process whatever it is doing; `reap` must follow."""
         self._process.kill()
         self._socket.close()
+        self.slots = None
 
     async def reap(self) -> int:
         """Wait for the end of the process; its exit code."""
         return await asyncio.to_thread(self._process.wait)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a worker said, checked: it may be in the hands of the video's author."""
-
-    worn_out: bool
-    error: VideoError | None = None
-    info: VideoInfo | None = None
-    size: tuple[int, int] = (0, 0)
-    warnings: tuple[str, ...] = ()
-    stream: int | None = None
-    start_seconds: float = 0.0
-
-    @classmethod
-    def parse(cls, message: bytes) -> Self:
-        """Raises CorruptVideo where the message makes no sense."""
-        try:
-            fields = json.loads(message)
-            # half of a surrogate pair is no text that could be sent on
-            json.dumps(fields, ensure_ascii=False).encode()
-            if "code" in fields:
-                known = {kind.code: kind for kind in VideoError.__subclasses__()}
-                error = known[fields["code"]](str(fields["message"]))
-                return cls(bool(fields["worn_out"]), error)
-            return cls(
-                worn_out=bool(fields["worn_out"]),
-                info=_facts(fields["info"]) if "info" in fields else None,
-                size=(int(fields["height"]), int(fields["width"])),
-                warnings=tuple(map(str, fields["warnings"])),
-                stream=int(fields["stream"]) if "stream" in fields else None,
-                start_seconds=float(fields.get("start_seconds", 0.0)),
-            )
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            raise CorruptVideo("the decoder died on this video") from error
-
-    @property
-    def facts(self) -> VideoInfo:
-        if self.info is None:
-            raise CorruptVideo("the decoder died on this video")
-        return self.info
-
-
-def _facts(told: Mapping[str, Any]) -> VideoInfo:
-    info = VideoInfo(
-        duration_seconds=float(told["duration_seconds"]),
-        frames_per_second=float(told["frames_per_second"]),
-        width=int(told["width"]),
-        height=int(told["height"]),
-        rotation=int(told["rotation"]),
-        codec=str(told["codec"]),
-        warnings=tuple(map(str, told["warnings"])),
-    )
-    if not (0 < info.duration_seconds < 1e9 and 0 < info.frames_per_second < 1e9):
-        raise ValueError("these are not the facts of a video")
-    return info
-
-
 class WorkerPool:
     """Workers of one kind; an async context manager. Jobs wait in order of arrival.
 
-    `module` is what a worker runs, `arguments` what it is started with. It inherits nothing from
-    this process's environment; `environment` is what it is given. One that ends with the exit code
-    EX_UNAVAILABLE before it is ready is not started again.
+    `module` is what a worker runs, `arguments` what it is started with, `make_slots` makes the
+    memory that it has for good. It inherits nothing from this process's environment; `environment`
+    is what it is given. One that ends with the exit code EX_UNAVAILABLE before it is ready is not
+    started again.
     """
 
     def __init__(
@@ -167,6 +121,7 @@ class WorkerPool:
         workers: int,
         cpu_seconds: int,
         jobs_per_worker: int,
+        make_slots: Callable[[], FrameSlots | None] = lambda: None,
     ) -> None:
         self._size = workers
         self._module = module
@@ -174,6 +129,7 @@ class WorkerPool:
         self._environment = environment
         self._cpu_seconds = cpu_seconds
         self._jobs_per_worker = jobs_per_worker
+        self._make_slots = make_slots
         self._idle: list[_Worker] = []
         # An asyncio.Queue would let newcomers overtake.
         self._waiting: deque[asyncio.Future[_Worker]] = deque()
@@ -214,9 +170,10 @@ class WorkerPool:
         fds: list[int],
         deadline: float,
         *,
+        frames: FrameOutput | None = None,
         waits: bool = True,
     ) -> Answer:
-        """Have a worker do the job, and look at its answer.
+        """Have a worker do the job, and look at its answer; `frames` is where it leaves pictures.
 
         Raises a VideoError (CorruptVideo also where the worker died) or DecodeTimeout, at once
         where no worker is free and it does not wait. Cancelling kills the worker.
@@ -226,7 +183,11 @@ class WorkerPool:
                 raise DecodeTimeout("no decode process is free")
             worker = await self._next_idle(deadline)
             try:
-                worker.ask(request, fds)
+                if frames is None:
+                    worker.ask(request, fds)
+                else:
+                    where = frames.place(worker.slots)
+                    worker.ask({**request, **where.told}, [*fds, *where.fds])
             except ConnectionError:
                 # It died while it was idle: nobody's fault, another one does the job.
                 self._replace(worker)
@@ -314,7 +275,7 @@ class WorkerPool:
 
     async def _spawn(self) -> bool:
         try:
-            worker = _Worker(self._module, self._arguments, self._environment)
+            worker = self._make_worker()
         except OSError:
             return False
         self._workers.add(worker)
@@ -326,6 +287,14 @@ class WorkerPool:
             return error.exit_code == os.EX_UNAVAILABLE
         self._free(worker)
         return True
+
+    def _make_worker(self) -> _Worker:
+        slots = self._make_slots()
+        try:
+            return _Worker(self._module, self._arguments, self._environment, slots)
+        finally:
+            if slots is not None:
+                slots.close_file()
 
     async def _close(self) -> None:
         starting = tuple(self._starting)

@@ -11,11 +11,11 @@ _LEAK_BYTES = 8 << 20
 
 def main() -> None:
     kept = []
-    with socket.socket(fileno=int(sys.argv[1])) as parent:
+    with socket.socket(fileno=int(sys.argv[2])) as parent:
         parent.send(READY)
         for _ in jobs(parent, cpu_seconds=60):
             kept.append(bytearray(_LEAK_BYTES))
-            worn_out = is_worn_out(json.loads(sys.argv[2])["max_memory_bytes"])
+            worn_out = is_worn_out(json.loads(sys.argv[1])["max_memory_bytes"])
             answer = {"worn_out": worn_out, "height": 1, "width": 1, "warnings": []}
             parent.send(json.dumps(answer).encode())
 

@@ -110,6 +110,7 @@ DECODING = {
     "app/decode_pool.py",
     "app/decode_worker.py",
     "app/frame_memory.py",
+    "app/worker_answer.py",
     "app/worker_pool.py",
 }
 

@@ -84,8 +84,8 @@ async def test_a_worker_is_shut_in():
         status = status_of(pid)
         loaded = Path(f"/proc/{pid}/maps").read_text()
         environment = Path(f"/proc/{pid}/environ").read_bytes()
-        # Input, output, errors and the socket.
-        assert count_open_files(pid) == 4
+        # Input, output, errors, the socket and the memory that it has for good.
+        assert count_open_files(pid) == 5
         assert os.sched_getscheduler(pid) == os.SCHED_BATCH
     assert limits["Max file size"] == ["0", "0"]
     assert limits["Max core file size"] == ["0", "0"]

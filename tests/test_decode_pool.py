@@ -9,7 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from app.worker_pool import Answer, DecodeTimeout, WorkerPool
+from app.worker_answer import Answer
+from app.worker_pool import DecodeTimeout, WorkerPool
 from model.errors import (
     CorruptVideo,
     NotAVideo,
