@@ -282,7 +282,8 @@ def test_a_full_queue_refuses_before_the_body_and_says_when_to_come_again(
 ) -> None:
     encoder = GatedEncoder()
     with serving(make_settings(queue_size=1), encoder) as address:
-        admitted = [make_wire(address) for _ in range(3)]
+        # three at work, as there is one decode process, and one waiting
+        admitted = [make_wire(address) for _ in range(4)]
         for wire in admitted:
             send_red(wire)
         while True:
@@ -293,10 +294,10 @@ def test_a_full_queue_refuses_before_the_body_and_says_when_to_come_again(
                 status, headers, problem = refused.answer()
                 break
             except TimeoutError:
-                # the three are still on their way into the queue
+                # the four are still on their way into the queue
                 refused.close()
         encoder.gate.set()
-        assert [wire.answer()[0] for wire in admitted] == [200] * 3
+        assert [wire.answer()[0] for wire in admitted] == [200] * 4
 
     assert (status, problem["code"]) == (503, "overloaded")
     assert 1 <= int(headers["retry-after"]) <= 60
