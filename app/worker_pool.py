@@ -64,7 +64,7 @@ class _Worker:
                     "OPENBLAS_NUM_THREADS": "1",
                     "MALLOC_MMAP_THRESHOLD_": "1048576",  # or a long video's index stays
                     # what a video leaves serves the next; the worker gives back what is much
-                    "MALLOC_TRIM_THRESHOLD_": "67108864",
+                    "MALLOC_TRIM_THRESHOLD_": "8388608",
                     "MALLOC_TOP_PAD_": "1048576",
                 },
                 stdin=subprocess.DEVNULL,

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -78,15 +77,16 @@ def preprocess(
     return rows.view(-1, crop_height, crop_width, 3).permute(0, 3, 1, 2)
 
 
-@lru_cache(maxsize=64)
 def _row_factors(config: PreprocessConfig, width: int, device: str) -> Tensor:
     """What a row of `width` RGB pixels is multiplied by, and what is added: float32 (2, 3 width).
 
     A row long: three numbers would be spread over the pixels one by one, six times slower.
     """
     mean, std = (torch.tensor(values, dtype=torch.float64) for values in (config.mean, config.std))
-    factors = torch.stack([1 / (255.0 * std), -mean / std])
-    return factors.float().repeat(1, width).to(device)
+    factors = torch.stack([1 / (255.0 * std), -mean / std]).float().repeat(1, width)
+    if torch.device(device).type == "cuda":
+        factors = factors.pin_memory()  # or sending them would wait for the frames
+    return factors.to(device, non_blocking=True)
 
 
 def _sent(videos: Sequence[npt.NDArray[np.uint8]], device: str) -> Tensor:
