@@ -1,10 +1,8 @@
 """Measures everything in one run: `python -m benchmarks`, or `make bench`."""
 
-import argparse
 import json
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,29 +14,15 @@ from typing import Any
 import av
 
 from benchmarks import clips, growth, libraries, report
+from benchmarks.command import run
 from benchmarks.crew import CORES
 from benchmarks.judged import judged
 from benchmarks.serving import RIVALS, Round, Servers, measure_clip, served_runtime
 
-_HERE = Path(__file__).resolve().parent
-
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="one small clip and no rival: does everything run?"
-    )
-    parser.add_argument("--cache", type=Path, default=growth.CACHE, help="folder of the clips")
-    parser.add_argument("--out", type=Path, default=_HERE, help="folder of latest.json and .md")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        results = measure(given.cache, Path(folder), quick=given.quick)
-    text = json.dumps(results, indent=1)
-    (given.out / "latest.json").write_text(f"{text}\n", encoding="utf-8")
-    (given.out / "latest.md").write_text(report.page(results), encoding="utf-8")
-    print(report.page(results))
+    run("benchmarks", __doc__, "latest", measure, report.page)
 
 
 def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:

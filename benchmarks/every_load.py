@@ -4,38 +4,21 @@
 two numbers of clients that suit them best, so that it ends in twenty minutes.
 """
 
-import argparse
-import json
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import clips, growth, report
+from benchmarks import clips, report
+from benchmarks.command import run
 from benchmarks.serving import RIVALS, Round, Servers, measure_clip, served_runtime
 
 CLIENTS = (1, 2, 4, 16)
-_HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.every_load", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="one small clip and no rival: does everything run?"
-    )
-    parser.add_argument("--cache", type=Path, default=growth.CACHE, help="folder of the clips")
-    parser.add_argument("--out", type=Path, default=_HERE, help="folder of every_load.json and .md")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        results = measure(given.cache, Path(folder), quick=given.quick)
-    text = json.dumps(results, indent=1)
-    (given.out / "every_load.json").write_text(f"{text}\n", encoding="utf-8")
-    page = report.every_load_page(results)
-    (given.out / "every_load.md").write_text(page, encoding="utf-8")
-    print(page)
+    run("benchmarks.every_load", __doc__, "every_load", measure, report.every_load_page)
 
 
 def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
