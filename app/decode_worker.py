@@ -96,14 +96,14 @@ def is_worn_out(max_memory_bytes: int) -> bool:
 
 
 def _work(
-    request: Mapping[str, Any], fds: list[int], limits: VideoLimits, slots: memoryview | None = None
+    request: Mapping[str, Any], fds: list[int], limits: VideoLimits, slots: memoryview
 ) -> dict[str, Any]:
     file = cast("BinaryIO", SharedFile(fds[0]))
     with open_video(file, limits, threads=request.get("threads", 1)) as video:
         answer: dict[str, Any] = {"info": asdict(video.info)}
         if request["job"] == "probe":
             return {**answer, "height": 0, "width": 0, "warnings": []}
-        memory = _mapped(fds[1]) if slots is None or len(fds) > 1 else slots[request["place"] :]
+        memory = slots[request["place"] :] if "place" in request else _mapped(fds[1])
         if request["job"] == "sample":
             times = video.times(SamplingConfig(**request["sampling"])).ravel()
         else:
@@ -137,15 +137,6 @@ def _mapped(fd: int) -> memoryview:
     return memoryview(mmap.mmap(fd, 0))
 
 
-def _lasting(numbers: list[str]) -> memoryview | None:
-    """The memory that the pool gave this process for good, of which the mapping is kept."""
-    for number in map(int, numbers):
-        memory = _mapped(number)
-        os.close(number)
-        return memory
-    return None
-
-
 def jobs(
     connection: socket.socket, cpu_seconds: int
 ) -> Iterator[tuple[Mapping[str, Any], list[int]]]:
@@ -163,9 +154,7 @@ def jobs(
             os.close(fd)
 
 
-def _serve(
-    connection: socket.socket, arguments: Mapping[str, Any], slots: memoryview | None
-) -> None:
+def _serve(connection: socket.socket, arguments: Mapping[str, Any], slots: memoryview) -> None:
     limits = VideoLimits(**arguments["limits"])
     _restrict(arguments["max_memory_bytes"])
     take_long_turns()
@@ -190,5 +179,8 @@ def _serve(
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[2])) as parent:
-        _serve(parent, json.loads(sys.argv[1]), _lasting(sys.argv[3:]))
+    connection_fd, slots_fd = map(int, sys.argv[2:])
+    slots_of_this_worker = _mapped(slots_fd)  # which keeps a descriptor of its own
+    os.close(slots_fd)
+    with socket.socket(fileno=connection_fd) as parent:
+        _serve(parent, json.loads(sys.argv[1]), slots_of_this_worker)

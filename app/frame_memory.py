@@ -161,19 +161,22 @@ class FrameOutput:
         return self
 
     def __exit__(self, *_: object) -> None:
-        memory, self._memory = self._memory, None
-        if memory is not None:
-            memory.close()
+        self._let_go()
 
     def place(self, slots: FrameSlots | None) -> Where:
         """Memory that a worker with these slots can write to; the times are in it."""
-        self.__exit__()
+        self._let_go()  # of what a worker that was gone would have had
         slot = slots.take(self._times.size, self._short_side) if slots is not None else None
         self._memory = slot or FrameMemory(self._times.size, self._short_side)
         self._memory.set_times(self._times)
         if isinstance(self._memory, _Slot):
             return Where({"place": self._memory.place}, ())
         return Where({}, (self._memory.fd,))
+
+    def _let_go(self) -> None:
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
 
     def batch(self, answer: Answer) -> FrameBatch:
         """The frames that the worker left, without a copy."""

@@ -15,6 +15,9 @@ DecodeMode: TypeAlias = Literal["auto", "exact", "keyframes"]
 # Labels looked for besides those asked, where some may be under a threshold of their own: a
 # second search costs more.
 _SPARE = 16
+# One search for so few hits among so few rows takes less than handing it to a thread and back.
+_FEW_ROWS = 2_000
+_FEW_HITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class Vocabulary:
     def allows(self, tag: Tag, min_score: float) -> bool:
         """Whether the tag's score reaches `min_score` and its label's own threshold."""
         return tag.score >= max(min_score, self._threshold(tag.label))
+
+    def is_searched_at_once(self, top_k: int) -> bool:
+        """Whether `search` takes so little that it is not worth a thread."""
+        rows = len(self.index.base.rows) + len(self.index.delta.rows)
+        return not self.thresholds and top_k <= _FEW_HITS and rows <= _FEW_ROWS
 
     def search(
         self,

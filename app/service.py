@@ -53,8 +53,6 @@ _HYSTERESIS_DEPTH = 20
 # Ranks of a window that can open a segment: a thousand windows of a million labels each would not
 # fit in memory.
 _MOST_RANKS = 100
-# A search among so few labels takes less than handing it to a thread and back.
-_FEW_LABELS = 2_000
 # Every answer is read from the database: a revision that is not there in seconds never was.
 _LONGEST_REVISION_WAIT_SECONDS = 5.0
 _REVISION_POLL_SECONDS = 0.05
@@ -317,7 +315,7 @@ class TaggingService:
             self._tagger.calibration.score,
         )
         with watch.stage("search"):
-            if len(vocabulary.index) <= _FEW_LABELS:
+            if vocabulary.is_searched_at_once(question.top_k):
                 return search()
             return await _in_thread(search)
 

@@ -134,3 +134,18 @@ def test_the_windows_of_a_film_are_searched_together_and_only_those_go_on_that_m
     assert index.asked[:2] == [21, 42]
     assert len(index.asked) < 20
     assert len([hit for hit in found[0] if hit.name not in near_first]) == 42 - 20
+
+
+def test_only_short_searches_are_done_at_once() -> None:
+    small = Vocabulary("set", 1, index_of(200))
+
+    assert small.is_searched_at_once(100)
+    assert not small.is_searched_at_once(101)
+    assert not Vocabulary("set", 1, index_of(200), {NAMES[0]: 0.5}).is_searched_at_once(5)
+    many = [f"label {number}" for number in range(2_001)]
+    background = np.array([[0.0, 1.0]], np.float32)
+    rows = zip(many, unit(len(many), 0), strict=True)
+    large = LabelIndex.build(
+        [(name, Prototypes((name,), row[np.newaxis], background)) for name, row in rows], DIM
+    )
+    assert not Vocabulary("set", 1, large).is_searched_at_once(5)
