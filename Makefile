@@ -6,7 +6,7 @@ PORT ?= 8000
 # Address of a wheel index to take torch and torchvision from: PyTorch's CPU index gives an
 # installation without the several GB of CUDA libraries. Empty: your ordinary index.
 TORCH_INDEX_URL ?=
-# More options for pytest, as in `make test TEST=tests/test_video.py` or `make test PYTEST="-k labels"`;
+# More options for pytest, as in `make test TEST=tests/model/video/test_video.py` or `make test PYTEST="-k labels"`;
 # PYTEST="-n 0" runs everything in one process, which a debugger needs.
 TEST ?=
 PYTEST ?=

@@ -1,5 +1,5 @@
 """`python -m app` is the program `kinolex`."""
 
-from app.cli import main
+from app.cli.program import main
 
 main()

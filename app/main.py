@@ -17,22 +17,22 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from structlog.typing import FilteringBoundLogger
 
-from app.admission import Admission
-from app.batcher import Batcher
-from app.body_limits import BodyLimit, EarlyAnswer
-from app.decode_pool import DecodePool
-from app.dependencies import State
-from app.gpu_decode_pool import GpuDecodePool
-from app.metrics import Metrics
+from app.decode.decode_pool import DecodePool
+from app.decode.gpu_pool import GpuDecodePool
+from app.encode.batcher import Batcher
+from app.encode.runtime_switch import switch_runtime
+from app.http.body_limits import BodyLimit, EarlyAnswer
+from app.http.origin_guard import OriginGuard
+from app.observe.metrics import Metrics
+from app.observe.request_log import RequestLog, make_logger
+from app.observe.tracing import Tracing
 from app.problems import PROBLEM_RESPONSE, install_problems
 from app.routes import classify, embed, examples, labels, system
-from app.runtime_switch import switch_runtime
-from app.security import OriginGuard
+from app.routes.dependencies import State
 from app.service import TaggingService
 from app.settings import Settings, gpu_environment, metrics_folder, unknown_variables
 from app.store import LabelStore
-from app.telemetry import RequestLog, make_logger
-from app.tracing import Tracing
+from app.upload.admission import Admission
 from model import (
     CheckpointError,
     KinolexError,

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from anyio import to_thread
 
-from app.ad_hoc import AdHocLabels
-from app.admission import Admission
-from app.batcher import Batcher
-from app.decode_pool import DecodePool
+from app.decode.decode_pool import DecodePool
+from app.decode.worker_pool import DecodeTimeout
+from app.encode.batcher import Batcher
 from app.errors import DeadlineExceeded
+from app.labels.ad_hoc import AdHocLabels
+from app.observe.request_log import Stopwatch
 from app.question import (
     Classified,
     DecodeMode,
@@ -27,7 +28,6 @@ from app.question import (
     Vocabulary,
     WindowTags,
 )
-from app.sealed_file import SealedFile
 from app.settings import Settings
 from app.store import (
     DEFAULT_SET,
@@ -36,10 +36,10 @@ from app.store import (
     LabelStore,
     RevisionNotReached,
 )
-from app.telemetry import Stopwatch
 from app.timeline import draw_timeline
+from app.upload.admission import Admission
+from app.upload.buffer import SealedFile
 from app.windows import cut, decode_windows, frame_times, mean_embedding, turns
-from app.worker_pool import DecodeTimeout
 from model import (
     FrameBatch,
     Hit,

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from app.decode_pool import DecodePool
+from app.decode.decode_pool import DecodePool
 from app.question import Question, WindowPlan
-from app.sealed_file import SealedFile
+from app.upload.buffer import SealedFile
 from model import (
     FrameBatch,
     SamplingConfig,

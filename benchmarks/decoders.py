@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from benchmarks.checkpoint import checkpoint_config
-from model.video import open_video
+from model.video.reader import open_video
 
 
 def times_of(path: str) -> list[float]:

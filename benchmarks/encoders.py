@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.checkpoint import checkpoint_config
 from model import EncoderConfig, TorchEncoder, build_network, load_checkpoint
-from model.encoder import Network, Runtime
-from model.runtime import make_encoder
+from model.encoder.networks import Network, Runtime
+from model.encoder.runtime import make_encoder
 
 SHIPPED = "shipped"
 PAPER = "r2plus1d_18"
@@ -37,7 +37,7 @@ def _pixels(name: str) -> torch.Tensor:
 
 
 def encode(name: str, runtime: str, precision: str) -> Callable[[], object]:
-    """The network `name` in a runtime of `model.runtime`."""
+    """The network `name` in a runtime of `model.encoder.runtime`."""
     torch.set_num_threads(1)
     pixels = _pixels(name)
     network, dim = _network(name)

@@ -32,7 +32,7 @@ from model import (
     load_checkpoint,
     plan_windows,
 )
-from model.video import open_video
+from model.video.reader import open_video
 
 _WIDTH, _HEIGHT, _RATE = 288, 216, 15
 _CLIPS_PER_FILM = 8

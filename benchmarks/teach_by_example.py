@@ -26,10 +26,10 @@ import numpy.typing as npt
 from model import Label, LabelIndex, Prototypes, Tagger, load_checkpoint
 from model.checkpoint import DEFAULT_CHECKPOINT, read_config
 from model.examples import WORDS_COUNT, blend
-from model.training.embedding import embed_readable
-from model.training.intervals import paired_difference
-from model.training.manifest import Sample, read_manifest
-from model.training.texts import read_held_out
+from model.training.data.manifest import Sample, read_manifest
+from model.training.measure.intervals import paired_difference
+from model.training.measure.sample_embeddings import embed_readable
+from model.training.words.texts import read_held_out
 
 _COUNTS = (1, 2, 5, 10)
 _WORDS_COUNTS = (1.0, 2.0, 4.0, 8.0)

@@ -31,15 +31,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from model.encoder import FrameNetwork
-from model.training.batches import Batch, StepBatches
+from model.encoder.networks import FrameNetwork
+from model.training.compare.trained_arms import ArbitraryWords
 from model.training.config import TrainConfig, read_preset
+from model.training.data.batches import Batch, StepBatches
+from model.training.data.manifest import Sample, read_manifest
 from model.training.initial import initial_network
-from model.training.manifest import Sample, read_manifest
-from model.training.networks import ArbitraryWords
 from model.training.schedule import freeze
-from model.training.texts import build_bank
 from model.training.train import Task, train
+from model.training.words.texts import build_bank
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 GOAL = 0.9

@@ -25,14 +25,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from model.calibration import Calibration, CalibrationConfig
-from model.encoder import EncoderConfig, Network, TorchEncoder, build_network
+from model.encoder.networks import EncoderConfig, Network, TorchEncoder, build_network
+from model.encoder.preprocess import PreprocessConfig
 from model.errors import CheckpointError
-from model.preprocess import PreprocessConfig
-from model.sampling import SamplingConfig
 from model.tagger import Tagger
-from model.text import DEFAULT_TEXT_MODEL, TextEncoder
-from model.text_source import TEXT_FOLDER, load_text_encoder
-from model.text_swap import load_text_instead
+from model.text.labels import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text.replacement import load_text_instead
+from model.text.source import TEXT_FOLDER, load_text_encoder
+from model.video.sampling import SamplingConfig
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "default_checkpoint"
 FORMAT_VERSION = 1
@@ -44,7 +44,7 @@ _NETWORK_PREFIX, _TEXT_MEAN, _BANK = "network.", "text_mean", "background_bank"
 class TextConfig:
     """The text space: a sentence-transformers model by name or path, its weights' sha256, prompts.
 
-    `./text` is the checkpoint's own folder (see `model.text_source`). Each of `templates` has one
+    `./text` is the checkpoint's own folder (see `model.text.source`). Each of `templates` has one
     `{}` for the label.
     """
 
@@ -218,6 +218,15 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
         raise CheckpointError(
             f"{name_or_path} is neither a directory nor a model on the Hub: {error}"
         ) from error
+
+
+def is_checkpoint(directory: Path) -> bool:
+    """Whether a directory says that it is a Kinolex checkpoint."""
+    try:
+        document = from_json((directory / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and "format_version" in document
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

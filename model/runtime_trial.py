@@ -23,9 +23,9 @@ import torch
 from filelock import FileLock
 
 from model.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
-from model.encoder import ClipShape, Runtime, RuntimeName, TorchEncoder
-from model.preprocess import crop_size
-from model.runtime import Measured, fastest, make_encoder, measure_runtimes
+from model.encoder.networks import ClipShape, Runtime, RuntimeName, TorchEncoder
+from model.encoder.preprocess import crop_size
+from model.encoder.runtime import Measured, fastest, make_encoder, measure_runtimes
 from model.tagger import Tagger
 
 _FORMAT = 1  # of the file, and of how it is measured

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from model.sampling import Window
+from model.video.sampling import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,14 @@ import numpy.typing as npt
 import torch
 
 from model.calibration import Calibration
-from model.encoder import Encoder
+from model.encoder.networks import Encoder
+from model.encoder.preprocess import PreprocessConfig, preprocess
 from model.examples import blend, example_weight
-from model.index import Hit, LabelIndex
-from model.label_block import Prototypes
-from model.preprocess import PreprocessConfig, preprocess
-from model.sampling import SamplingConfig
-from model.text import Label, TextEncoder, prototypes_from, texts_of
-from model.video import FrameBatch, VideoInfo, VideoLimits, open_video
+from model.index.label_block import Prototypes
+from model.index.label_index import Hit, LabelIndex
+from model.text.labels import Label, TextEncoder, prototypes_from, texts_of
+from model.video.reader import FrameBatch, VideoInfo, VideoLimits, open_video
+from model.video.sampling import SamplingConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.databases import database_url, postgres_server, postgres_url
+from tests.support.databases import database_url, postgres_server, postgres_url
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -60,7 +60,7 @@ def open_client(settings: "Settings", **parts: Any) -> "AbstractContextManager[T
     from starlette.testclient import TestClient
 
     from app.main import create_app
-    from tests.fakes import colour_tagger
+    from tests.support.fakes import colour_tagger
 
     app = create_app(settings, **{"tagger": colour_tagger(), **parts})
     return TestClient(app, base_url=BASE_URL)
@@ -90,7 +90,7 @@ def running_server(app: "FastAPI") -> Iterator[str]:
 def server(make_settings: "Callable[..., Settings]") -> Iterator[str]:
     """The address of a running service."""
     from app.main import create_app
-    from tests.fakes import colour_tagger
+    from tests.support.fakes import colour_tagger
 
     with running_server(create_app(make_settings(), tagger=colour_tagger())) as address:
         yield address

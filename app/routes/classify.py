@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from app.dependencies import StateDep
-from app.event_stream import EVENT_TYPE, EventStream, wants_events
-from app.intake import dropped_when_gone, receive_video
+from app.http.event_stream import EVENT_TYPE, EventStream, wants_events
 from app.question import OnProgress, Question
+from app.routes.dependencies import StateDep
+from app.routes.schemas.videos import ClassifyAnswer, Options, ProgressAnswer, read_question
 from app.routes.video_body import video_body
-from app.schemas import ClassifyAnswer, Options, ProgressAnswer, read_question
-from app.sealed_file import SealedFile
+from app.upload.buffer import SealedFile
+from app.upload.intake import dropped_when_gone, receive_video
 
 router = APIRouter(tags=["videos"])
 

@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 from fastapi import APIRouter, Request
 
-from app.dependencies import RequestState, StateDep
-from app.embed_schemas import EmbedAnswer, EmbedTexts
 from app.errors import InvalidParameter
-from app.intake import JSON_TYPE, dropped_when_gone, media_type, receive_video
-from app.label_fields import body_schema, read_body
+from app.labels.fields import body_schema, read_body
+from app.routes.dependencies import RequestState, StateDep
+from app.routes.schemas.embeddings import EmbedAnswer, EmbedTexts
+from app.routes.schemas.videos import VideoAnswer, VideoOptions, read_options
 from app.routes.video_body import video_body
-from app.schemas import VideoAnswer, VideoOptions, read_options
 from app.settings import Settings
+from app.upload.intake import JSON_TYPE, dropped_when_gone, media_type, receive_video
 
 router = APIRouter(tags=["videos"])
 

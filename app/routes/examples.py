@@ -6,14 +6,15 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Path, Request, Response
 
-from app.dependencies import RequestState, StateDep, StoreDep, TaggerDep
 from app.errors import InvalidParameter
-from app.etags import etag, read_condition
-from app.intake import Uploads, dropped_when_gone, receive_videos
-from app.label_schemas import ExamplesAnswer, TaughtAnswer, Warned
+from app.http.etags import etag, read_condition
+from app.labels.advice import Warned
 from app.routes.addressing import AskedSet, LabelName
-from app.schemas import ModelAnswer
+from app.routes.dependencies import RequestState, StateDep, StoreDep, TaggerDep
+from app.routes.schemas.labels import ExamplesAnswer, TaughtAnswer
+from app.routes.schemas.videos import ModelAnswer
 from app.store import Example, StoredExample
+from app.upload.intake import Uploads, dropped_when_gone, receive_videos
 from model import Tagger, VideoError
 
 router = APIRouter(tags=["examples"])

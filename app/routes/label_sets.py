@@ -5,14 +5,14 @@ from functools import partial
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from app.dependencies import SettingsDep, StoreDep, TaggerDep
-from app.etags import etag, is_known, read_condition, require_condition, unchanged
-from app.label_advice import advise, advise_on_size, put_or_point
-from app.label_fields import PutSet, body_schema, new_labels, read_body
-from app.label_schemas import OneSetAnswer, SetAnswer, SetsAnswer, Warned, WriteAnswer
+from app.http.etags import etag, is_known, read_condition, require_condition, unchanged
+from app.labels.advice import Warned, advise, advise_on_size, put_or_point
+from app.labels.fields import PutSet, body_schema, new_labels, read_body
 from app.routes.addressing import PageSize, PageToken, SetName, read_token, write_token
+from app.routes.dependencies import SettingsDep, StoreDep, TaggerDep
+from app.routes.schemas.labels import OneSetAnswer, SetAnswer, SetsAnswer, WriteAnswer
+from app.routes.schemas.videos import ModelAnswer
 from app.routes.writing import answer_write, json_body
-from app.schemas import ModelAnswer
 from app.store import Condition, LabelStore, Written
 from model import TextEncoder
 

@@ -9,14 +9,11 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.dependencies import SettingsDep, StoreDep, TaggerDep
 from app.errors import UnsupportedMediaType
-from app.etags import etag, is_known, read_condition, unchanged
-from app.intake import JSON_TYPE, media_type, receive_text
-from app.label_advice import advise, advise_on_size, put_or_point
-from app.label_fields import MOST_LABELS_AT_ONCE, PutLabels, body_schema, new_labels, read_body
-from app.label_files import MEDIA_TYPES, FileFormat, read_labels, write_labels
-from app.label_schemas import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, WriteAnswer
+from app.http.etags import etag, is_known, read_condition, unchanged
+from app.labels.advice import advise, advise_on_size, put_or_point
+from app.labels.fields import MOST_LABELS_AT_ONCE, PutLabels, body_schema, new_labels, read_body
+from app.labels.files import MEDIA_TYPES, FileFormat, read_labels, write_labels
 from app.routes import examples, label_sets
 from app.routes.addressing import (
     AskedSet,
@@ -27,11 +24,14 @@ from app.routes.addressing import (
     read_token,
     write_token,
 )
+from app.routes.dependencies import SettingsDep, StoreDep, TaggerDep
+from app.routes.schemas.labels import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, WriteAnswer
+from app.routes.schemas.videos import ModelAnswer
 from app.routes.writing import answer_write
-from app.schemas import ModelAnswer
-from app.sealed_file import SealedFile
 from app.settings import Settings
 from app.store import LabelStore, NewLabel
+from app.upload.buffer import SealedFile
+from app.upload.intake import JSON_TYPE, media_type, receive_text
 
 TextQuery = Annotated[
     str,

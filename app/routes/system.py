@@ -9,15 +9,15 @@ from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
-from app.dependencies import IsWarmDep, MetricsDep, StoreDep, TaggerDep
 from app.errors import NotReady
-from app.schemas import RunningModel, Status
+from app.routes.dependencies import IsWarmDep, MetricsDep, StoreDep, TaggerDep
+from app.routes.schemas.videos import RunningModel, Status
 from app.store import DEFAULT_SET, StoreUnavailable
 
 router = APIRouter(tags=["system"])
 
 PROBE_PATHS = ("/healthz", "/readyz", "/metrics")
-WEB = Path(__file__).parent.parent / "web"
+WEB = Path(__file__).resolve().parent.parent / "web"
 
 # The page loads its own files only, plays a video that the visitor chose, and is in nobody's frame.
 _PAGE_POLICY = "; ".join(

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from fastapi import Request, Response
 
 from app.errors import UnsupportedMediaType
-from app.etags import etag
-from app.intake import JSON_TYPE, media_type
-from app.label_schemas import SetAnswer, Warned, WriteAnswer
-from app.schemas import ModelAnswer
+from app.http.etags import etag
+from app.labels.advice import Warned
+from app.routes.schemas.labels import SetAnswer, WriteAnswer
+from app.routes.schemas.videos import ModelAnswer
 from app.store import Written
+from app.upload.intake import JSON_TYPE, media_type
 from model import Tagger
 
 

@@ -9,13 +9,13 @@ from typing import Self
 
 from sqlalchemy import Engine
 
-from app.store.background import BackgroundEmbedding
+from app.store.change_listener import Following
 from app.store.changes import MOST_EMBEDDED_IN_PASSING
 from app.store.database import alone, migrate, open_engine, reading, writing
 from app.store.embedding import Progress, Reembedding, Report, embed_labels
 from app.store.examples import copy_examples, examples_of, put_examples, remove_examples
-from app.store.following import Following
 from app.store.index_cache import IndexCache
+from app.store.low_priority import BackgroundEmbedding
 from app.store.reads import count_without_vectors, list_sets, one_label, page_of_labels, set_row
 from app.store.records import (
     ALWAYS,

@@ -15,10 +15,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row
 
-from app.store.background import lower_priority
 from app.store.changes import Changes
 from app.store.database import reading, writing
 from app.store.index_cache import LEAST_SAVED, IndexCache, count_enabled
+from app.store.low_priority import lower_priority
 from app.store.reads import set_row
 from app.store.records import LabelSnapshot, PrototypeSource, SetNotFound
 from app.store.rows import label_of

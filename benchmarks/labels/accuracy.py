@@ -18,8 +18,8 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
     if not manifests:
         return _nothing("no ../shared/data beside the checkout")
     try:
-        from model.training.evaluate import evaluate
-        from model.training.figures import RAW, SERVED
+        from model.training.measure.evaluate import evaluate
+        from model.training.measure.figures import RAW, SERVED
     except ModuleNotFoundError as error:
         return _nothing(f"{error}; install the extra `train`")
     report = evaluate(_default_checkpoint(), manifests, say=say)

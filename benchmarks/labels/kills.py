@@ -21,8 +21,8 @@ from app.store import DEFAULT_SET, LabelStore
 from benchmarks.labels.history import History
 from benchmarks.labels.rebuilt import Rebuilt
 from benchmarks.labels.service import Service, start
-from tests.clips import clip_bytes
-from tests.fakes import colour_tagger
+from tests.support.clips import clip_bytes
+from tests.support.fakes import colour_tagger
 
 # enough for an index on file, which must not bring back what is gone
 _FIRST_LABELS = 12_000

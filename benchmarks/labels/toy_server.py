@@ -6,7 +6,7 @@ import uvicorn
 
 from app.main import create_app
 from app.settings import Settings
-from tests.fakes import colour_tagger
+from tests.support.fakes import colour_tagger
 
 
 def main() -> None:

@@ -1,1 +1,4 @@
-"""Training only; nothing above imports it."""
+"""Training: from manifests to a checkpoint that can be served. Nothing above imports it.
+
+`run` is a whole run, `train` the trainer, `ship` writes the checkpoint.
+"""

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from model.calibration import CalibrationConfig, expected_best
-from model.training.manifest import Sample
-from model.training.metrics import Floats, Ints
+from model.training.data.manifest import Sample
+from model.training.measure.metrics import Floats, Ints
 
 BANK_SIZE = 1024
 _SET_DRAWS = 200

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from string import Template
 
 from model.checkpoint import CheckpointConfig
-from model.text_source import CARRIED
+from model.text.source import CARRIED
+from model.training.initial import names_torchvision
 from model.training.lineage import commands_of, first_run, steps_of
-from model.training.start import names_torchvision
-from model.training.texts import HeldOut
+from model.training.words.texts import HeldOut
 
 _CARD = Template("""\
 ---

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from model.encoder import EncoderConfig, NetworkName
-from model.preprocess import PreprocessConfig
-from model.sampling import SamplingConfig
-from model.vision_tower import TowerConfig
+from model.encoder.networks import EncoderConfig, NetworkName
+from model.encoder.preprocess import PreprocessConfig
+from model.encoder.vision_tower import TowerConfig
+from model.video.sampling import SamplingConfig
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -92,13 +92,14 @@ class BatchConfig:
 class TrainConfig:
     """A whole run; `model_id` names the checkpoint that comes out.
 
-    `init` is what `model.training.start` and `initial` know; `tower` comes from there.
+    `init` is what `model.training.initial` and `initial` know; `tower` comes from there.
     `centred` takes the mean of the labels' vectors off them; `descriptions` is the path of a table
     with columns `label` and `description` (several rows of one label are averaged), which join the
     templates in a label's vector. `phrases` takes what people do out of captions, as texts of their
-    own (`model.training.phrases`). `interpolated` ends a run that starts from a checkpoint with the
-    weights between that one's and its own that do best on the validation classes. `precision` is
-    that of the network's forward and backward pass, `probe` the faster one on this machine; weights
+    own (`model.training.words.phrases`). `interpolated` ends a run that starts from a checkpoint
+    with the weights between that one's and its own that do best on the validation classes.
+    `precision` is that of the network's forward and backward pass, `probe` the faster one on this
+    machine; weights
     stay in fp32.
     """
 

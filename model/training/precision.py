@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from model.encoder import Network, video_features
+from model.encoder.networks import Network, video_features
 from model.training.config import TrainConfig
-from model.training.processes import Place, total
+from model.training.distributed import Place, total
 from model.training.state import saved_precision
 
 _LARGEST_BATCH = 16

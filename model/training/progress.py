@@ -7,6 +7,12 @@ from pathlib import Path
 
 LOG = "log.jsonl"
 
+Progress = Callable[[int, int], None]
+
+
+def no_progress(done: int, total: int) -> None:
+    """Says nothing about `done` of `total`."""
+
 
 class ProgressLine:
     """Counts steps; every `every` steps it says speed, terms of the loss and time left.

@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from model.text import DEFAULT_TEXT_MODEL, TextEncoder
-from model.text_source import load_text_encoder
+from model.text.labels import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text.source import load_text_encoder
 from model.training.config import TrainConfig
-from model.training.manifest import EVALUATION_SPLITS, Sample, read_manifest
-from model.training.phrases import with_phrases
-from model.training.review import review, texts_to_drop, without_texts
+from model.training.data.manifest import EVALUATION_SPLITS, Sample, read_manifest
+from model.training.initial import adopt
 from model.training.ship import ship
-from model.training.start import adopt
-from model.training.texts import HeldOut, read_held_out
 from model.training.train import train
+from model.training.words.overlap_review import review, texts_to_drop, without_texts
+from model.training.words.phrases import with_phrases
+from model.training.words.texts import HeldOut, read_held_out
 
 
 def run(

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from model.encoder import ClipNetwork, FrameNetwork, Network
+from model.encoder.networks import ClipNetwork, FrameNetwork, Network
 from model.training.config import OptimiserConfig
 
 BACKBONE, HEAD = "backbone", "head"

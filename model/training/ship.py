@@ -16,25 +16,23 @@ from model.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from model.encoder import Network
+from model.encoder.networks import Network
 from model.tagger import Tagger
-from model.text import DEFAULT_TEXT_MODEL, TextEncoder
-from model.text_source import carry_text_model
+from model.text.labels import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text.source import carry_text_model
 from model.training.calibrate import draw_bank, fit
 from model.training.card import model_card
 from model.training.config import TrainConfig, as_document
-from model.training.embedding import embed_samples
-from model.training.fairness import choose_share, fairness_suites, question_of
-from model.training.features import FeatureEncoder
-from model.training.figures import RAW, SERVED, words_of
-from model.training.heads import Vectors, apply_head
-from model.training.intervals import accuracy_interval
+from model.training.data.manifest import Sample
+from model.training.features import FeatureEncoder, Vectors, apply_head, between
 from model.training.lineage import provenance_before
-from model.training.manifest import Sample
-from model.training.metrics import hits_at
-from model.training.networks import between
-from model.training.texts import HeldOut
+from model.training.measure.fairness import choose_share, fairness_suites, question_of
+from model.training.measure.figures import RAW, SERVED, words_of
+from model.training.measure.intervals import accuracy_interval
+from model.training.measure.metrics import hits_at
+from model.training.measure.sample_embeddings import embed_samples
 from model.training.train import Trained
+from model.training.words.texts import HeldOut
 
 FEWEST_FOR_CALIBRATION = 3  # classes: a set that lacks one must still be a choice
 MIXES = (0.5, 0.75, 1.0, 1.5)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from model.encoder import Network
+from model.encoder.networks import Network
 from model.training.config import TrainConfig, as_document, from_document
 
 STATE = "state.safetensors"

@@ -19,15 +19,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 
-from model.encoder import FrameNetwork, Network, video_features
-from model.text import TextEncoder
-from model.training.batches import Batch, StepBatches
+from model.encoder.networks import FrameNetwork, Network, video_features
+from model.text.labels import TextEncoder
 from model.training.config import TrainConfig
-from model.training.initial import initial_network
-from model.training.manifest import Sample, digest_of
-from model.training.objective import contrastive, cosine, cross_entropy, distillation, mse
-from model.training.precision import settle_precision
-from model.training.processes import (
+from model.training.data.batches import Batch, StepBatches
+from model.training.data.manifest import Sample, digest_of
+from model.training.distributed import (
     Place,
     SigtermWatch,
     gather,
@@ -37,10 +34,13 @@ from model.training.processes import (
     own_device,
     total,
 )
+from model.training.initial import initial_network
+from model.training.objective import contrastive, cosine, cross_entropy, distillation, mse
+from model.training.precision import settle_precision
 from model.training.progress import ProgressLine
 from model.training.schedule import freeze, optimiser_for, set_rates, set_training_mode
 from model.training.state import TrainState, load_state, save_state
-from model.training.texts import TextBank, build_bank, read_descriptions
+from model.training.words.texts import TextBank, build_bank, read_descriptions
 
 
 @dataclass(frozen=True, slots=True)

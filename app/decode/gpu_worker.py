@@ -1,0 +1,154 @@
+"""One process that draws frames of plain videos with torchcodec, on a GPU. Run by a pool.
+
+It loads torch and a GPU's driver, whose address space cannot be limited. Only files that
+`app.decode.worker` has opened, measured and found plain come here. The pool kills it at a deadline,
+and nothing that it says of a video is believed but that it could not draw it.
+"""
+
+import ctypes
+import json
+import mmap
+import os
+import resource
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from app.decode.worker import (
+    PR_SET_NO_NEW_PRIVS,
+    READY,
+    SharedFile,
+    jobs,
+    views,
+)
+from model import CorruptVideo
+
+# 8 bits in 4:2:0, as decoders on a CPU and on a GPU call it.
+_PLAIN_FORMATS = {"yuv420p", "nv12"}
+# From libswscale/yuv2rgb.c, in parts of 65536: what a step of luma is worth in RGB, what is taken
+# away for black, and what V adds to red, U to blue, U and V take from green, in BT.601 and BT.709.
+_LUMA = (255 << 16) // 219
+_BLACK = (400 << 16) - 326 * _LUMA
+_CHROMA = {False: (104597, 132201, -25675, -53279), True: (117489, 138438, -13975, -34925)}
+
+
+class _UnfitError(Exception):
+    """torchcodec gave other frames than those asked for."""
+
+
+def _draw(request: Mapping[str, Any], fds: list[int], device: str) -> dict[str, Any]:
+    """Write the frames into the memory file, and over the wanted times those that are shown."""
+    height, width = size = (request["height"], request["width"])
+    shape = (request["count"], *size, 3)
+    shown_at, frames = views(mmap.mmap(fds[1], 0), shape)
+    wanted, places = np.unique(shown_at, return_inverse=True)
+    for place, frame in enumerate(_shown(fds[0], request["stream"], wanted, device)):
+        here = places == place
+        frames[here] = _picture(frame, size).cpu().numpy()
+        shown_at[here] = frame.pts_seconds - request["start_seconds"]
+    return {"height": height, "width": width, "warnings": [], "worn_out": False}
+
+
+def _shown(fd: int, stream: int, wanted: NDArray[np.float64], device: str) -> Iterator[Any]:
+    """The frame shown at each time, sorted, with a seek where a keyframe lies between."""
+    # loads an FFmpeg of its own, and is not installed everywhere
+    from torchcodec.decoders import Demuxer
+
+    demuxer = Demuxer(SharedFile(fd), streams=stream)
+    index = demuxer.streams[0].scan()
+    begins = index.pts_seconds.numpy()
+    decoder = demuxer.streams[0].make_decoder(device)
+
+    def decoded() -> Iterator[Any]:
+        for packet in demuxer:
+            yield from decoder.decode(packet)
+        yield from decoder.drain()
+
+    frame, frames = None, decoded()
+    for begin in begins[np.maximum(np.searchsorted(begins, wanted, side="right") - 1, 0)]:
+        key = index.key_frame_seconds_for(begin)
+        if frame is None or key > frame.pts_seconds:
+            demuxer.seek(key)
+            decoder.reset()
+            frame, frames = None, decoded()
+        while frame is None or frame.pts_seconds < begin:
+            frame = next(frames, None)
+            if frame is None or frame.pts_seconds > begin:
+                raise _UnfitError(f"the frame at {begin} s is missing")
+            if frame.pixel_format not in _PLAIN_FORMATS or frame.color_range == "pc":
+                raise _UnfitError(f"the frame at {frame.pts_seconds} s is not plain")
+        yield frame
+
+
+def _picture(frame: Any, size: tuple[int, int]) -> torch.Tensor:
+    """A frame in 4:2:0 as RGB, uint8 (H, W, 3), on its device.
+
+    As libswscale draws it for `model.video.picture`, to within its rounding: the planes are scaled
+    with a triangle, U and V to half of the width, and then looked up.
+    """
+    height, width = size
+    half = (height, (width + 1) // 2)
+    y, u, v = (
+        functional.interpolate(plane[None, None].float(), shape, mode="bilinear", antialias=True)
+        .round_()
+        .int()[0, 0]
+        for plane, shape in zip(frame.planes, (size, half, half), strict=True)
+    )
+    to_red, to_blue, u_to_green, v_to_green = (
+        int(((part << 16) + 0x8000) / _LUMA) for part in _CHROMA[frame.color_space == "bt709"]
+    )
+    shifts = (
+        _shift(v, to_red),
+        _shift(u, u_to_green) + _shift(v, v_to_green),
+        _shift(u, to_blue),
+    )
+    rows = [y + shift.repeat_interleave(2, dim=1)[:, :width] for shift in shifts]
+    colours = (torch.stack(rows, dim=2) * _LUMA - _BLACK + 0x8000) >> 16
+    return colours.clamp_(0, 255).to(torch.uint8)
+
+
+def _shift(chroma: torch.Tensor, part: int) -> torch.Tensor:
+    """How many steps of luma a chroma of 0 to 255 stands for, 128 for none."""
+    return (chroma * part >> 16) - (part >> 9)
+
+
+def _make_ready(device: str) -> None:
+    """Load all that is loaded on first use, before there are limits."""
+    import torchcodec
+
+    if torchcodec.ffmpeg_major_version is None:
+        raise ImportError("torchcodec finds no FFmpeg")
+    torch.zeros(1, device=device)
+    torch.set_num_threads(1)
+    for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+        resource.setrlimit(kind, (0, 0))
+    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
+    try:
+        _make_ready(arguments["device"])
+    except Exception as error:  # whatever is missing, videos are decoded without this process
+        print(f"no decoding on the GPU: {error}", file=sys.stderr)
+        sys.exit(os.EX_UNAVAILABLE)
+    connection.send(READY)
+    for request, fds in jobs(connection, arguments["cpu_seconds"]):
+        try:
+            answer = _draw(request, fds, arguments["device"])
+        except Exception as error:  # whatever it was, another decoder is asked instead
+            said = f"{type(error).__name__}: {error}"[:300]
+            # after an error of CUDA a process can do nothing more with it
+            worn_out = "CUDA error" in said
+            answer = {"code": CorruptVideo.code, "message": said, "worn_out": worn_out}
+        connection.send(json.dumps(answer).encode())
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[2])) as parent:
+        _serve(parent, json.loads(sys.argv[1]))

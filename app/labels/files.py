@@ -1,0 +1,141 @@
+"""Labels as files and bodies: JSON lines, CSV for spreadsheets, plain lines of names.
+
+Readers and writers go line by line; a whole set is never one text in memory.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.labels.fields import LabelFields, LabelInput, fields_of, invalid_labels
+from app.store import NewLabel
+
+FileFormat = Literal["ndjson", "csv", "txt"]
+MEDIA_TYPES: dict[FileFormat, str] = {
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv",
+    "txt": "text/plain",
+}
+
+_COLUMNS = tuple(LabelFields.model_fields)
+_LISTS = ("prompts", "aliases")
+_BETWEEN_ITEMS = "|"
+_ENABLED = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+_label = TypeAdapter[LabelFields](LabelInput)
+
+# the number of a line and what makes a label of it
+_Record = tuple[int, Callable[[], LabelFields]]
+
+
+def read_labels(
+    lines: Iterable[str], file_format: FileFormat, *, most: int | None = None
+) -> list[LabelFields]:
+    """Every label of a file, `most` at most. Raises InvalidParameter with all that is wrong.
+
+    A fault's pointer counts labels from 0, as if they stood in a JSON array; its text has the
+    line.
+    """
+    labels: list[LabelFields] = []
+    faults: list[tuple[tuple[str | int, ...], str]] = []
+    try:
+        for position, (line, make) in enumerate(_READERS[file_format](lines)):
+            if position == most:
+                faults.append((("labels",), f"more than {most} labels"))
+                break
+            try:
+                labels.append(make())
+            except ValidationError as error:
+                faults += [
+                    (("labels", position, *each["loc"]), f"line {line}: {each['msg']}")
+                    for each in error.errors(include_url=False, include_context=False)
+                ]
+    except csv.Error as error:
+        faults.append((("labels",), f"not CSV: {error}"))
+    except UnicodeDecodeError as error:
+        faults.append((("labels",), f"not UTF-8: {error.reason}"))
+    if faults:
+        raise invalid_labels(faults)
+    return labels
+
+
+def write_labels(labels: Iterable[NewLabel], file_format: FileFormat) -> Iterator[str]:
+    """The file's text in pieces; reading them gives the same labels, but `txt` has only names."""
+    if file_format == "txt":
+        return (f"{new.label.name}\n" for new in labels)
+    if file_format == "ndjson":
+        return (f"{json.dumps(_said(new), ensure_ascii=False)}\n" for new in labels)
+    return _csv_rows(labels)
+
+
+def _said(new: NewLabel) -> dict[str, Any]:
+    return LabelFields.model_construct(**fields_of(new)).model_dump(exclude_defaults=True)
+
+
+def _json_lines(lines: Iterable[str]) -> Iterator[_Record]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield number, partial(_label.validate_json, line)
+
+
+def _names(lines: Iterable[str]) -> Iterator[_Record]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.startswith("#"):
+            yield number, partial(_label.validate_python, line)
+
+
+def _table(lines: Iterable[str]) -> Iterator[_Record]:
+    rows = csv.DictReader(lines, strict=True)
+    columns = rows.fieldnames or []
+    if "name" not in columns or not set(columns) <= set(_COLUMNS):
+        raise csv.Error(f"the first row must name columns among {', '.join(_COLUMNS)}")
+    for row in rows:
+        if None in row:
+            raise csv.Error(f"line {rows.line_num} has more cells than the first row")
+        filled = {column: _from_cell(column, cell) for column, cell in row.items() if cell}
+        yield rows.line_num, partial(_label.validate_python, filled)
+
+
+def _from_cell(column: str, cell: str) -> object:
+    """A cell's value; one that cannot be read stays text, which the label's check then refuses."""
+    if column == "enabled":
+        return _ENABLED.get(cell.strip().lower(), cell)
+    if column in _LISTS and not cell.startswith("["):
+        return cell.split(_BETWEEN_ITEMS)
+    if column in ("threshold", "metadata", *_LISTS):
+        try:
+            return json.loads(cell)
+        except (ValueError, RecursionError):
+            return cell
+    return cell
+
+
+def _csv_rows(labels: Iterable[NewLabel]) -> Iterator[str]:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for new in labels:
+        writer.writerow({key: _to_cell(key, value) for key, value in _said(new).items()})
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
+
+
+def _to_cell(column: str, value: Any) -> str:
+    if column in _LISTS:
+        is_plain = not any(_BETWEEN_ITEMS in item for item in value) and value[0][0] != "["
+        return _BETWEEN_ITEMS.join(value) if is_plain else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_READERS: dict[FileFormat, Callable[[Iterable[str]], Iterator[_Record]]] = {
+    "ndjson": _json_lines,
+    "csv": _table,
+    "txt": _names,
+}

@@ -1,0 +1,69 @@
+"""What routes ask for, by name: typed views of the state that the lifespan made.
+
+All are coroutines: FastAPI sends plain functions to a thread, six of them for every video.
+"""
+
+from typing import Annotated, TypedDict, cast
+
+import anyio
+from fastapi import Depends, Request
+
+from app.observe.metrics import Metrics
+from app.observe.request_log import Stopwatch
+from app.service import TaggingService
+from app.settings import Settings
+from app.store import LabelStore
+from app.upload.admission import Admission
+from model import Tagger
+
+
+class State(TypedDict):
+    """What lives as long as the app; each request sees a copy with its own id and stopwatch."""
+
+    settings: Settings
+    tagger: Tagger
+    store: LabelStore
+    admission: Admission
+    service: TaggingService
+    metrics: Metrics
+    warm: anyio.Event
+
+
+class RequestState(State):
+    """One request's copy."""
+
+    request_id: str
+    stopwatch: Stopwatch
+
+
+async def _state(request: Request) -> RequestState:
+    return cast(RequestState, request.scope["state"])
+
+
+async def _settings(state: "StateDep") -> Settings:
+    return state["settings"]
+
+
+async def _tagger(state: "StateDep") -> Tagger:
+    return state["tagger"]
+
+
+async def _store(state: "StateDep") -> LabelStore:
+    return state["store"]
+
+
+async def _metrics(state: "StateDep") -> Metrics:
+    return state["metrics"]
+
+
+async def _is_warm(state: "StateDep") -> bool:
+    return state["warm"].is_set()
+
+
+# Where videos come in, one for all: FastAPI takes longer over seven than it takes to read a label.
+StateDep = Annotated[RequestState, Depends(_state)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+TaggerDep = Annotated[Tagger, Depends(_tagger)]
+StoreDep = Annotated[LabelStore, Depends(_store)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
+IsWarmDep = Annotated[bool, Depends(_is_warm)]

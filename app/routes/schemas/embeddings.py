@@ -1,0 +1,68 @@
+"""The JSON of `POST /embed`."""
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.labels.fields import Name, fault
+from app.routes.schemas.videos import ModelAnswer, VideoAnswer
+from model import Tagger
+
+
+class EmbedTexts(BaseModel):
+    """One text, or several."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: Name | None = None
+    texts: list[Name] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.text is None) == (self.texts is None):
+            raise fault("give either text or texts")
+        return self
+
+    @property
+    def all(self) -> list[str]:
+        """The texts in their order."""
+        return [self.text] if self.text is not None else self.texts or []
+
+
+class EmbedAnswer(BaseModel):
+    """The answer of `POST /embed`: unit vectors whose inner products are the similarities."""
+
+    request_id: str
+    embeddings: list[list[float]] = Field(
+        description="One for the video, or one for each text: the vector by which a label of that "
+        "name would be searched."
+    )
+    dim: int
+    video: VideoAnswer | None = Field(description="null for texts.")
+    model: ModelAnswer
+    text_space: str = Field(description="Vectors of different spaces cannot be compared.")
+    timings: dict[str, float] = Field(description="Seconds in each stage.")
+
+    @classmethod
+    def of(
+        cls,
+        embeddings: npt.NDArray[np.float32],
+        video: VideoAnswer | None,
+        *,
+        tagger: Tagger,
+        request_id: str,
+        timings: Mapping[str, float],
+    ) -> Self:
+        """(N, dim) vectors as JSON has them."""
+        return cls(
+            request_id=request_id,
+            embeddings=embeddings.tolist(),
+            dim=embeddings.shape[1],
+            video=video,
+            model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+            text_space=tagger.text_space,
+            timings=dict(timings),
+        )

@@ -1,0 +1,116 @@
+from .calibration import Calibration, CalibrationConfig
+from .checkpoint import load_checkpoint, save_checkpoint
+from .cpu.torch_threads import use_cores
+from .encoder.networks import (
+    Encoder,
+    EncoderConfig,
+    Runtime,
+    RuntimeName,
+    TorchEncoder,
+    build_network,
+)
+from .encoder.preprocess import PreprocessConfig
+from .encoder.runtime import (
+    Measured,
+    RuntimeEncoder,
+    fastest_on_gpu,
+    installed_runtimes,
+    make_encoder,
+)
+from .errors import (
+    CheckpointError,
+    CorruptVideo,
+    EncryptedVideo,
+    KinolexError,
+    LabelError,
+    NoFrames,
+    NotAVideo,
+    NoVideoStream,
+    PictureTooLarge,
+    StillPicture,
+    UnsupportedCodec,
+    VideoError,
+    VideoTooLong,
+)
+from .examples import example_weight
+from .index.index_file import load_index, save_index
+from .index.label_block import LabelBlock, Prototypes
+from .index.label_index import Hit, LabelIndex
+from .runtime_trial import cached_choice, trial_command, usual_clips
+from .segments import Span, duration_ratio, merge_windows
+from .tagger import Tag, Tagged, Tagger, Unknown
+from .text.labels import (
+    KnowsWords,
+    Label,
+    SentenceTextEncoder,
+    TextEncoder,
+    clean_name,
+    label_key,
+)
+from .video.reader import FrameBatch, VideoInfo, VideoLimits, decode, probe
+from .video.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
+
+__all__ = [
+    "Calibration",
+    "CalibrationConfig",
+    "CheckpointError",
+    "CorruptVideo",
+    "Encoder",
+    "EncoderConfig",
+    "EncryptedVideo",
+    "FrameBatch",
+    "Hit",
+    "KinolexError",
+    "KnowsWords",
+    "Label",
+    "LabelBlock",
+    "LabelError",
+    "LabelIndex",
+    "Measured",
+    "NoFrames",
+    "NoVideoStream",
+    "NotAVideo",
+    "PictureTooLarge",
+    "PreprocessConfig",
+    "Prototypes",
+    "Runtime",
+    "RuntimeEncoder",
+    "RuntimeName",
+    "SamplingConfig",
+    "SentenceTextEncoder",
+    "Span",
+    "StillPicture",
+    "Tag",
+    "Tagged",
+    "Tagger",
+    "TextEncoder",
+    "TorchEncoder",
+    "Unknown",
+    "UnsupportedCodec",
+    "VideoError",
+    "VideoInfo",
+    "VideoLimits",
+    "VideoTooLong",
+    "Window",
+    "build_network",
+    "cached_choice",
+    "clean_name",
+    "clip_timestamps",
+    "decode",
+    "duration_ratio",
+    "example_weight",
+    "fastest_on_gpu",
+    "installed_runtimes",
+    "label_key",
+    "load_checkpoint",
+    "load_index",
+    "make_encoder",
+    "merge_windows",
+    "plan_windows",
+    "probe",
+    "save_checkpoint",
+    "save_index",
+    "trial_command",
+    "use_cores",
+    "usual_clips",
+]

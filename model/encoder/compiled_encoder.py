@@ -1,0 +1,85 @@
+"""The network through torch.compile: one compilation per shape of a clip."""
+
+import copy
+import shutil
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from model.encoder.networks import ClipShape, Network, Runtime, served_embeddings
+from model.encoder.rounding import lower_precision
+
+# "freezing" lets Inductor lay the weights out for the machine once; one thread per call, because
+# parallel calls keep the cores busier than parallel loops do.
+_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
+    "freezing": True,
+    "cpp.threads": 1,
+    "compile_threads": 1,
+}
+
+
+def can_compile() -> bool:
+    """Whether this computer has the C++ compiler that Inductor calls where nothing else is said."""
+    return shutil.which("g++") is not None
+
+
+class CompiledEncoder:
+    """A folded network behind the `Encoder` protocol; a shape must be prepared before its use."""
+
+    def __init__(
+        self,
+        network: Network,
+        dim: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._dim = dim
+        self._dtype = dtype
+        served = copy.deepcopy(network)
+        lower_precision(served, dtype)
+        self._compiled = torch.compile(
+            _Served(served, dtype).eval(), dynamic=False, options=_OPTIONS
+        )
+        self._prepared: set[ClipShape] = set()
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return self._dim
+
+    @property
+    def runtime(self) -> Runtime:
+        """torch.compile, in the precision asked for."""
+        return Runtime("compile", str(self._dtype).removeprefix("torch."))
+
+    def is_prepared(self, clips: ClipShape) -> bool:
+        """Whether videos of this shape can be encoded without compiling first."""
+        return clips in self._prepared
+
+    def prepare(self, clips: ClipShape) -> None:
+        """Compile for one video of this shape; takes a minute or two."""
+        n, t, c, h, w = clips
+        self.encode(torch.zeros(1, n, t, h, w, c).permute(0, 1, 2, 5, 3, 4))
+        self._prepared.add(clips)
+
+    def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
+        """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32, one after the other."""
+        # freezing asks for no_grad; under inference_mode Inductor compiles without it
+        with torch.no_grad():
+            rows = [cast(Tensor, self._compiled(video)).numpy() for video in torch.split(pixels, 1)]
+        return np.concatenate(rows)
+
+
+class _Served(nn.Module):
+    def __init__(self, network: Network, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network = network
+        self.dtype = dtype
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(1, N, T, 3, H, W) to (1, dim) unit."""
+        return served_embeddings(self.network, pixels, self.dtype)

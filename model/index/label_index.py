@@ -1,0 +1,274 @@
+"""An immutable index of label prototypes, searched by calibrated similarity.
+
+The search ranks by the standardised similarity (s - level) / spread of `model.calibration`. With
+the row [v / spread, -level / spread] and the query [q, 1] that is one inner product, so FAISS ranks
+by it exactly, and a label's own offset costs nothing at search time.
+
+An index is a large block and a small one. A write makes a new index that shares the large block:
+it copies the small one and marks what is gone. `merged` makes one block of both, which a large
+index needs now and then and which is left to a thread in the background.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Self
+
+import faiss
+import numpy as np
+
+from model.index.label_block import Floats, Integers, LabelBlock, Mask, Prototypes, join
+from model.index.shortlist import Shortlist
+from model.text.labels import label_key
+
+# Rows that are compared one by one; more are first narrowed down to a shortlist.
+MOST_COMPARED = 100_000
+# Changes that are worth a merge: at least so many, and this share of the large block.
+_LEAST_CHANGES = 2_000
+_SHARE_OF_CHANGES = 0.01
+# Labels asked for beyond which comparing everything is the shorter way.
+_MOST_SHORTLISTED = 500
+_PAIRS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A label found: raw cosine, standardised similarity, and the text whose row won."""
+
+    name: str
+    similarity: float
+    standardised: float
+    text: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelIndex:
+    """Labels and their prototypes; `upsert` and `remove` answer with a new index.
+
+    A label's rows are reduced by their maximum. Names keep the caller's spelling and are told
+    apart by `label_key`. `gone` (L,) marks the labels of `base` that are removed or replaced;
+    `shortlist` is over the rows of `base`.
+    """
+
+    base: LabelBlock
+    delta: LabelBlock
+    gone: Mask
+    next_order: int
+    shortlist: Shortlist | None = None
+
+    @classmethod
+    def build(cls, items: Iterable[tuple[str, Prototypes]], dim: int) -> Self:
+        """An index of (name, prototypes) pairs; of two with one key the later one stays.
+
+        The pairs are copied into arrays as they come, so that they need not all be in memory.
+        """
+        blocks: list[LabelBlock] = []
+        first = 0
+        pairs = iter(items)
+        while labels := _by_key(islice(pairs, _PAIRS_AT_ONCE)):
+            blocks.append(LabelBlock.of(labels, range(first, first + len(labels)), dim))
+            first += len(labels)
+        if len(blocks) == 1:
+            return cls.of(blocks[0], None)
+        parts = list(zip(blocks, _last_of_key(blocks), strict=True))
+        base = join(parts) if parts else LabelBlock.empty(dim)
+        return cls.of(base, None)
+
+    @classmethod
+    def of(cls, base: LabelBlock, shortlist: Shortlist | None) -> Self:
+        """An index of one block."""
+        base.prepare()
+        next_order = int(base.orders[-1]) + 1 if len(base) else 0
+        return cls(
+            base, LabelBlock.empty(base.dim), np.zeros(len(base), np.bool_), next_order, shortlist
+        )
+
+    def upsert(self, items: Iterable[tuple[str, Prototypes]]) -> Self:
+        """A new index with the given labels added or replaced; these keep their place."""
+        labels = _by_key(items)
+        if not labels:
+            return self
+        keys = [key for key, _, _ in labels]
+        in_base, in_delta = self._find_in_base(keys), self.delta.find(keys)
+        orders = self.next_order + np.arange(len(labels))
+        orders[in_base >= 0] = self.base.orders[in_base[in_base >= 0]]
+        orders[in_delta >= 0] = self.delta.orders[in_delta[in_delta >= 0]]
+        ascending = np.argsort(orders)
+        added = LabelBlock.of(
+            [labels[at] for at in ascending], orders[ascending].tolist(), self.dim
+        )
+        kept = _all_but(in_delta, len(self.delta))
+        delta = join([(self.delta, kept), (added, np.ones(len(added), np.bool_))])
+        return replace(
+            self,
+            delta=delta,
+            gone=self.gone | ~_all_but(in_base, len(self.base)),
+            next_order=self.next_order + len(labels),
+        )
+
+    def _find_in_base(self, keys: Sequence[str]) -> Integers:
+        found = self.base.find(keys)
+        known = np.flatnonzero(found >= 0)
+        found[known[self.gone[found[known]]]] = -1
+        return found
+
+    def remove(self, names: Iterable[str]) -> Self:
+        """A new index without the given labels; unknown names are ignored."""
+        keys = [label_key(name) for name in names]
+        if not keys:
+            return self
+        gone = self.gone | ~_all_but(self.base.find(keys), len(self.base))
+        kept = _all_but(self.delta.find(keys), len(self.delta))
+        delta = self.delta if kept.all() else join([(self.delta, kept)])
+        return replace(self, delta=delta, gone=gone)
+
+    def __len__(self) -> int:
+        return len(self.base) + len(self.delta) - int(np.count_nonzero(self.gone))
+
+    @property
+    def dim(self) -> int:
+        """Length of a prototype vector."""
+        return self.base.dim
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Display names in insertion order."""
+        present = np.flatnonzero(~self.gone)
+        orders = np.concatenate([self.base.orders[present], self.delta.orders])
+        names = [*map(self.base.names.__getitem__, present.tolist()), *self.delta.names]
+        return tuple(map(names.__getitem__, np.argsort(orders).tolist()))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether `merged` would make searches and writes quicker."""
+        rows = len(self.base.rows)
+        changes = len(self.delta.rows) + int(np.count_nonzero(self.gone))
+        needs_shortlist = self.shortlist is None and rows + len(self.delta.rows) > MOST_COMPARED
+        return needs_shortlist or changes > max(_LEAST_CHANGES, rows * _SHARE_OF_CHANGES)
+
+    def merged(self, queries: Floats) -> Self:
+        """The same labels in one block. Takes seconds when there are very many.
+
+        `queries` (N, dim) are embeddings such as will be searched for; there may be none.
+        """
+        base = self._one_block() if len(self.delta) or self.gone.any() else self.base
+        if len(base.rows) <= MOST_COMPARED:
+            return self.of(base, None)
+        return self.of(base, Shortlist.over(base.rows, _with_one(queries)))
+
+    def _one_block(self) -> LabelBlock:
+        return join([(self.base, ~self.gone), (self.delta, np.ones(len(self.delta), np.bool_))])
+
+    def search(self, embeddings: Floats, top_k: int) -> list[list[Hit]]:
+        """The `top_k` labels nearest to each of (Q, dim) unit embeddings, best first.
+
+        Equals are in the order in which they were added. Exact up to MOST_COMPARED rows; beyond,
+        a label may be missed now and then, and those that are found are compared exactly.
+        """
+        if embeddings.shape[1:] != (self.dim,):
+            raise ValueError(f"embeddings {embeddings.shape} are not (Q, {self.dim})")
+        queries = _with_one(embeddings)
+        if top_k < 1 or not len(queries):
+            return [[] for _ in queries]
+        values, rows = self._nearest_of_base(queries, top_k)
+        recent = _nearest(self.delta, queries, top_k, None)
+        return [
+            self._hits(
+                [(self.base, values[at], rows[at]), (self.delta, recent[0][at], recent[1][at])],
+                top_k,
+            )
+            for at in range(len(queries))
+        ]
+
+    def _nearest_of_base(self, queries: Floats, top_k: int) -> tuple[Floats, Integers]:
+        gone = self._gone_rows if self.gone.any() else None
+        if self.shortlist is not None and top_k <= _MOST_SHORTLISTED:
+            depth = _depth(self.base, top_k)
+            nearest = self.shortlist.nearest(queries, self.base.rows, depth, gone)
+            if nearest is not None:
+                return nearest
+        return _nearest(self.base, queries, top_k, gone)
+
+    @cached_property
+    def _gone_rows(self) -> Mask:
+        return self.gone[self.base.label_of_row]
+
+    def _hits(self, found: Sequence[tuple[LabelBlock, Floats, Integers]], top_k: int) -> list[Hit]:
+        """Labels from some rows of several blocks and their values."""
+        values = np.concatenate([of_block for _, of_block, _ in found])
+        rows = np.concatenate([at for _, _, at in found])
+        orders = np.concatenate([block.orders[block.label_of_row[at]] for block, _, at in found])
+        blocks = np.repeat(np.arange(len(found)), [len(at) for _, _, at in found])
+        hits: dict[int, Hit] = {}
+        for at in np.lexsort((rows, orders, -values)).tolist():
+            order, row, value = int(orders[at]), int(rows[at]), float(values[at])
+            # FAISS fills up with row -1 where nothing compares, as with an embedding of NaN
+            if row < 0 or order in hits:
+                continue
+            block = found[blocks[at]][0]
+            mean, spread = block.background[row].tolist()
+            name = block.names[block.label_of_row[row]]
+            hits[order] = Hit(name, value * spread + mean, value, block.texts[row])
+            if len(hits) == top_k:
+                break
+        return list(hits.values())
+
+
+def _by_key(items: Iterable[tuple[str, Prototypes]]) -> list[tuple[str, str, Prototypes]]:
+    by_key = {label_key(name): (name, prototypes) for name, prototypes in items}
+    return [(key, name, prototypes) for key, (name, prototypes) in by_key.items()]
+
+
+def _last_of_key(blocks: Sequence[LabelBlock]) -> list[Mask]:
+    """Marks each block's labels but those whose key comes again in a later block."""
+    masks = [np.ones(len(block), np.bool_) for block in blocks]
+    hashes = np.concatenate([block.key_hashes for block in blocks] or [np.empty(0, np.uint64)])
+    if len(np.unique(hashes)) < len(hashes):
+        seen: set[str] = set()
+        for block, mask in zip(reversed(blocks), reversed(masks), strict=True):
+            keys = [label_key(name) for name in block.names]
+            mask[:] = [key not in seen for key in keys]
+            seen.update(keys)
+    return masks
+
+
+def _all_but(positions: Integers, length: int) -> Mask:
+    mask = np.ones(length, np.bool_)
+    mask[positions[positions >= 0]] = False
+    return mask
+
+
+def _depth(block: LabelBlock, top_k: int) -> int:
+    # rows of top_k - 1 labels at most, and one more: that belongs to another label
+    return min(len(block.rows), (top_k - 1) * block.most_rows + 1)
+
+
+def _with_one(embeddings: Floats) -> Floats:
+    """(Q, dim) embeddings to (Q, dim + 1) queries: a one to meet -mean / spread."""
+    return np.concatenate([embeddings, np.ones((len(embeddings), 1), np.float32)], axis=1)
+
+
+def _nearest(
+    block: LabelBlock, queries: Floats, top_k: int, gone: Mask | None
+) -> tuple[Floats, Integers]:
+    """Inner products and positions of the best rows for each query, by comparing all of them."""
+    shape = (len(queries), _depth(block, top_k))
+    values, rows = np.empty(shape, np.float32), np.full(shape, -1, np.int64)
+    if not shape[1]:
+        return values, rows
+    selector = None
+    if gone is not None:
+        present = np.packbits(~gone, bitorder="little")
+        selector = faiss.IDSelectorBitmap(len(present), faiss.swig_ptr(present))
+    faiss.knn_inner_product(  # type: ignore[call-arg]  # its types know no selector
+        *(faiss.swig_ptr(matrix) for matrix in (queries, block.rows)),
+        block.rows.shape[1],
+        len(queries),
+        len(block.rows),
+        shape[1],
+        faiss.swig_ptr(values),
+        faiss.swig_ptr(rows),
+        selector,
+    )
+    return values, rows

@@ -1,0 +1,143 @@
+"""The ways in which zero-shot recognition is examined, on similarities (see `metrics`)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.training.measure.metrics import Accuracy, Bools, Floats, Ints, accuracy, auroc
+
+DRAWS = 10
+
+
+def half_of_classes(classes: int, draw: int) -> Ints:
+    """The columns of one of the paper's half splits, as the official code draws them."""
+    # the legacy generator: a seed must give the classes that it gave for published figures
+    half: Ints = np.random.RandomState(draw).permutation(classes)[: classes // 2]
+    return half
+
+
+@dataclass(frozen=True, slots=True)
+class HalfSplits:
+    """Evaluation Protocol 1: the accuracies of each draw.
+
+    Their spread is no confidence interval: the draws share one model and most classes.
+    """
+
+    top1: tuple[float, ...]
+    top5: tuple[float, ...]
+
+
+def half_splits(similarities: Floats, targets: Ints, draws: int = DRAWS) -> HalfSplits:
+    """EP1: half of the classes at random, samples and candidates alike.
+
+    Raises ValueError for fewer than two classes or a half without samples.
+    """
+    _check_halves(similarities)
+    figures = [
+        restricted_accuracy(similarities, targets, half_of_classes(similarities.shape[1], draw))
+        for draw in range(draws)
+    ]
+    return HalfSplits(tuple(f.top1 for f in figures), tuple(f.top5 for f in figures))
+
+
+def restricted_accuracy(similarities: Floats, targets: Ints, columns: Ints) -> Accuracy:
+    """Accuracy of the samples of some classes among just these classes."""
+    place = np.full(similarities.shape[1], -1)
+    place[columns] = np.arange(len(columns))
+    chosen = place[targets] >= 0
+    return accuracy(similarities[chosen][:, columns], place[targets[chosen]])
+
+
+def rejection(similarities: Floats, targets: Ints, draws: int = DRAWS) -> tuple[float, ...]:
+    """Open-set AUROC of each draw: half of the classes are asked for, the rest is unknown.
+
+    The score is the best similarity: how often is a sample with a label among those asked for
+    more sure of its best than one without?
+    """
+    _check_halves(similarities)
+    areas = []
+    for draw in range(draws):
+        half = half_of_classes(similarities.shape[1], draw)
+        best = similarities[:, half].max(axis=1)
+        known = np.isin(targets, half)
+        areas.append(auroc(best[known], best[~known]))
+    return tuple(areas)
+
+
+def _check_halves(similarities: Floats) -> None:
+    if similarities.shape[1] < 2:
+        raise ValueError("half of the classes needs at least two of them")
+
+
+@dataclass(frozen=True, slots=True)
+class Generalised:
+    """Samples of seen and unseen classes asked among all of them (Chao et al., ECCV 2016).
+
+    A handicap is taken off every seen class's similarity. Mean class accuracies `seen[i]` and
+    `unseen[i]` hold for handicaps between `breakpoints[i - 1]` and `breakpoints[i]`, the first
+    from minus and the last to plus infinity: nobody of the other side can win there.
+    """
+
+    breakpoints: tuple[float, ...]
+    seen: tuple[float, ...]
+    unseen: tuple[float, ...]
+
+    @property
+    def area(self) -> float:
+        """AUSUC: the area under seen over unseen accuracy."""
+        return float(np.trapezoid(self.seen, self.unseen))
+
+    @property
+    def best_handicap(self) -> float:
+        """The handicap of the best harmonic mean; to be chosen on validation classes."""
+        if not self.breakpoints:
+            return 0.0
+        best = int(np.argmax([harmonic_mean(*pair) for pair in self._pairs()]))
+        ends = (self.breakpoints[0] - 1.0, *self.breakpoints, self.breakpoints[-1] + 1.0)
+        return (ends[best] + ends[best + 1]) / 2
+
+    @property
+    def best_harmonic(self) -> float:
+        """The best harmonic mean of the curve: the most that a handicap could give."""
+        return max(harmonic_mean(*pair) for pair in self._pairs())
+
+    def at(self, handicap: float) -> tuple[float, float]:
+        """Seen and unseen accuracy at a handicap."""
+        return self._pairs()[int(np.searchsorted(self.breakpoints, handicap))]
+
+    def _pairs(self) -> list[tuple[float, float]]:
+        return list(zip(self.seen, self.unseen, strict=True))
+
+
+def generalised(similarities: Floats, targets: Ints, is_seen: Bools) -> Generalised:
+    """Seen against unseen accuracy at every handicap; `is_seen` (C,) marks the seen columns.
+
+    Raises ValueError without samples of both sides.
+    """
+    of_seen = is_seen[targets]
+    if of_seen.all() or not of_seen.any():
+        raise ValueError("needs samples of seen and of unseen classes")
+    own = np.take_along_axis(similarities, targets[:, np.newaxis], axis=1)
+    same_side = is_seen == of_seen[:, np.newaxis]
+    right = ((similarities >= own) & same_side).sum(axis=1) == 1
+    margin = similarities[:, is_seen].max(axis=1) - similarities[:, ~is_seen].max(axis=1)
+    # a class counts as much as any other of its side
+    counts = np.bincount(targets, minlength=len(is_seen))
+    classes_of = {side: int((counts[is_seen == side] > 0).sum()) for side in (True, False)}
+    weights = right / counts[targets] / np.where(of_seen, classes_of[True], classes_of[False])
+    order = np.argsort(margin[right], kind="stable")
+    at = margin[right][order]
+    falls = np.cumsum(np.where(of_seen, weights, 0.0)[right][order])
+    rises = np.cumsum(np.where(of_seen, 0.0, weights)[right][order])
+    last = np.flatnonzero(np.diff(at, append=np.inf))  # of each run of equal margins
+    seen_alone = falls[-1] if len(falls) else 0.0
+    return Generalised(
+        tuple(at[last].tolist()),
+        (float(seen_alone), *(seen_alone - falls[last]).tolist()),
+        (0.0, *rises[last].tolist()),
+    )
+
+
+def harmonic_mean(first: float, second: float) -> float:
+    """2ab / (a + b), 0 when both are."""
+    return 2 * first * second / (first + second) if first + second else 0.0

@@ -1,0 +1,133 @@
+"""Samples to embeddings through the very path that serves: what is measured is what is served."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from model.encoder.networks import FrameNetwork, TorchEncoder
+from model.errors import VideoError
+from model.tagger import Tagger
+from model.training.data.manifest import Sample
+from model.training.data.readers import read_frames
+from model.training.progress import Progress, no_progress
+from model.video.reader import FrameBatch
+from model.video.sampling import SamplingConfig
+
+# as many as are encoded at once: the fastest on CPUs, where larger batches leave the caches
+_FRAMES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A sample whose bytes could not be used, and why."""
+
+    sample: Sample
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Embedded:
+    """Samples that could be read with their (N, D) float32 embeddings, and those that could not."""
+
+    samples: tuple[Sample, ...]
+    vectors: npt.NDArray[np.float32]
+    broken: tuple[Broken, ...] = ()
+
+    def select(self, kept: Callable[[Sample], bool]) -> "Embedded":
+        """The part of which `kept` holds."""
+        rows = [row for row, sample in enumerate(self.samples) if kept(sample)]
+        return Embedded(
+            tuple(self.samples[row] for row in rows),
+            self.vectors[rows],
+            tuple(broken for broken in self.broken if kept(broken.sample)),
+        )
+
+
+def embed_samples(
+    tagger: Tagger,
+    samples: Sequence[Sample],
+    progress: Progress = no_progress,
+    *,
+    clips: int | None = None,
+) -> npt.NDArray[np.float32]:
+    """Embeddings of videos and pictures, (N, D) float32 unit, in order.
+
+    A picture is a clip that stands still. `clips` overrides how many clips of each video are
+    averaged. Raises a VideoError naming the first sample that cannot be read.
+    """
+    embedded = embed_readable(tagger, samples, progress, clips=clips)
+    if embedded.broken:
+        first = embedded.broken[0]
+        raise VideoError(f"{first.sample.path} {first.sample.member}: {first.reason}")
+    return embedded.vectors
+
+
+def embed_readable(
+    tagger: Tagger,
+    samples: Sequence[Sample],
+    progress: Progress = no_progress,
+    *,
+    clips: int | None = None,
+) -> Embedded:
+    """Like `embed_samples`, but samples that cannot be read are left out and listed."""
+    sampling = replace(tagger.sampling, clips=clips or tagger.sampling.clips)
+    vectors: list[npt.NDArray[np.float32]] = []
+    kept: list[Sample] = []
+    broken: list[Broken] = []
+    for pictures in (True, False):
+        chosen = [sample for sample in samples if sample.is_picture == pictures]
+        taken = SamplingConfig(1, 1) if pictures and _stills_are_pictures(tagger) else sampling
+        together = max(1, _FRAMES_AT_ONCE // (taken.clips * taken.frames_per_clip))
+        walker = replace(tagger, sampling=taken)
+        for batch in _read(chosen, taken, tagger.preprocess.short_side, together):
+            broken += [read for read in batch if isinstance(read, Broken)]
+            readable = [read for read in batch if not isinstance(read, Broken)]
+            if readable:
+                vectors.append(walker.embed_frames([frames for _, frames in readable]))
+                kept += [sample for sample, _ in readable]
+            progress(len(kept) + len(broken), len(samples))
+    # pictures went first: back to the order asked
+    position = {id(sample): row for row, sample in enumerate(samples)}
+    order = sorted(range(len(kept)), key=lambda row: position[id(kept[row])])
+    stacked = np.concatenate(vectors) if vectors else np.empty((0, tagger.encoder.dim), np.float32)
+    return Embedded(tuple(kept[row] for row in order), stacked[order], tuple(broken))
+
+
+def _stills_are_pictures(tagger: Tagger) -> bool:
+    """Whether a clip that stands still embeds as its single picture, which is far cheaper."""
+    encoder = tagger.encoder
+    return isinstance(encoder, TorchEncoder) and isinstance(encoder.network, FrameNetwork)
+
+
+_Read = tuple[Sample, FrameBatch] | Broken
+
+
+def _read(
+    samples: Sequence[Sample], sampling: SamplingConfig, short_side: int, together: int
+) -> Iterator[list[_Read]]:
+    """Batches of decoded samples; the next one is decoded while the caller uses this one."""
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+
+        def batch(start: int) -> Future[list[_Read]]:
+            taken = samples[start : start + together]
+            return ahead.submit(lambda: [_read_one(s, sampling, short_side) for s in taken])
+
+        coming = batch(0)
+        for start in range(0, len(samples), together):
+            current, coming = coming, batch(start + together)
+            yield current.result()
+
+
+def _read_one(sample: Sample, sampling: SamplingConfig, short_side: int) -> _Read:
+    count = sampling.clips * sampling.frames_per_clip
+    try:
+        frames = read_frames(sample, sampling, short_side)
+    except (VideoError, OSError) as error:
+        return Broken(sample, str(error))
+    if len(frames) == 1:
+        frames = np.repeat(frames, count, axis=0)
+    # the network sees no times: they are the places in the clip
+    return sample, FrameBatch(frames, np.arange(len(frames), dtype=np.float64))

@@ -1,0 +1,126 @@
+"""What a decode process may use and touch, and when it ends."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.decode.worker_pool import DecodeTimeout
+from model.errors import VideoError, VideoTooLong
+from model.video.reader import VideoLimits
+from tests.support.clips import clip_bytes
+from tests.support.pools import count_open_files, descriptor, is_alive, pool_of, soon, status_of
+
+ROOT = Path(__file__).resolve().parents[3]
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return clip_bytes()
+
+
+async def test_limits_reach_the_worker(clip):
+    with descriptor(clip) as fd:
+        async with pool_of(1, VideoLimits(max_duration_seconds=1)) as pool:
+            with pytest.raises(VideoTooLong):
+                await pool.probe(fd, soon())
+
+
+async def test_processor_time_is_limited():
+    # Recordings joined end to end cannot be seeked: all of it must be decoded.
+    piece = clip_bytes(
+        seconds_colours=["red"] * 8,
+        fps=25,
+        container="mpegts",
+        width=640,
+        height=480,
+        numbered=True,
+    )
+    with descriptor(piece * 150) as fd:
+        async with pool_of(1, cpu_seconds=1) as pool:
+            with pytest.raises(DecodeTimeout, match="1 s of processor time"):
+                await pool.decode(fd, [1190.0], 32, soon())
+            with descriptor(piece) as small:
+                assert (await pool.probe(small, soon())).codec == "h264"
+
+
+async def test_memory_is_limited(clip):
+    large = clip_bytes(
+        seconds_colours=["red"],
+        fps=4,
+        width=3840,
+        height=2160,
+        codec_options={"preset": "ultrafast"},
+    )
+    with descriptor(large) as fd, descriptor(clip) as small:
+        async with pool_of(1) as pool:
+            (pid,) = pool.pids
+            used_kib = int(status_of(pid).split("VmSize:")[1].split()[0])
+            assert (await pool.probe(fd, soon())).width == 3840
+        # Room for the small video, not for one picture of the large one (12 MiB).
+        async with pool_of(1, max_memory_bytes=(used_kib + 8 * 1024) * 1024) as pool:
+            with pytest.raises(VideoError):
+                await pool.probe(fd, soon())
+            assert (await pool.probe(small, soon())).codec == "h264"
+
+
+async def test_a_worker_is_shut_in():
+    async with pool_of(1, max_memory_bytes=1 << 30) as pool:
+        (pid,) = pool.pids
+        limits = {
+            line[:26].strip(): line[26:].split()[:2]
+            for line in Path(f"/proc/{pid}/limits").read_text().splitlines()
+        }
+        status = status_of(pid)
+        loaded = Path(f"/proc/{pid}/maps").read_text()
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        # Input, output, errors, the socket and the memory that it has for good.
+        assert count_open_files(pid) == 5
+        assert os.sched_getscheduler(pid) == os.SCHED_BATCH
+    assert limits["Max file size"] == ["0", "0"]
+    assert limits["Max core file size"] == ["0", "0"]
+    assert limits["Max open files"] == ["32", "32"]
+    assert limits["Max address space"] == [str(1 << 30)] * 2
+    assert "NoNewPrivs:\t1" in status
+    assert "libav" in loaded
+    assert "torch" not in loaded
+    assert set(dict(item.split(b"=", 1) for item in environment.split(b"\0") if item)) == {
+        b"PYTHONPATH",
+        b"OPENBLAS_NUM_THREADS",
+        b"MALLOC_MMAP_THRESHOLD_",
+        b"MALLOC_TRIM_THRESHOLD_",
+        b"MALLOC_TOP_PAD_",
+    }
+
+
+def test_workers_end_when_the_service_is_killed(tmp_path):
+    code = (
+        "import asyncio, sys\n"
+        "from app.decode.decode_pool import DecodePool\n"
+        "from model.video.reader import VideoLimits\n"
+        "async def main():\n"
+        "    async with DecodePool(2, VideoLimits()) as pool:\n"
+        "        print(*pool.pids, flush=True)\n"
+        "        await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stdout is not None
+        pids = service.stdout.readline().split()
+        service.kill()
+    assert len(pids) == 2
+    ended = threading.Event()
+    while any(is_alive(pid) for pid in pids):
+        ended.wait(0.02)

@@ -1,0 +1,158 @@
+"""The fast mode, the caller's deadline, and help for a video that is alone."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.decode.decode_pool import DecodePool
+from app.settings import Settings
+from model import SamplingConfig
+from tests.conftest import open_client
+from tests.support.clips import clip_bytes
+from tests.support.fakes import colour_tagger
+from tests.support.pools import descriptor, pool_of, soon, status_of, until
+
+# Keyframes at 0 and 8 s only: what happens between is not seen without decoding it.
+SPARSE = clip_bytes(
+    seconds_colours=["red"] * 2 + ["blue"] * 6 + ["red"] * 2,
+    gop=80,
+    codec_options={"x264-params": "scenecut=0"},
+)
+MP4 = {"Content-Type": "video/mp4"}
+TWO = "/classify?labels=red,blue"
+
+
+def ask(client: TestClient, path: str) -> dict[str, Any]:
+    answer = client.post(path, content=SPARSE, headers=MP4)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+@pytest.mark.parametrize("granularity", ["video", "segments"])
+def test_keyframes_only_is_a_mode_that_says_so(granularity: str, client: TestClient) -> None:
+    path = f"{TWO}&granularity={granularity}&window_seconds=2&stride_seconds=2"
+    exact = ask(client, path)
+    fast = ask(client, f"{path}&decode=keyframes")
+
+    assert exact["tags"][0]["label"] == "blue"
+    assert exact["video"]["warnings"] == []
+    assert fast["tags"][0]["label"] == "red"
+    [warning] = fast["video"]["warnings"]
+    assert "keyframes" in warning
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("leeway", "expected"), [(0.0, [1.2, 3.7, 6.2, 8.7]), (0.25, [1.2, 3.7, 5.6, 8.1])]
+)
+async def test_leeway_spares_what_comes_after_the_last_frame_of_a_group(
+    leeway: float, expected: list[float]
+) -> None:
+    sampling = SamplingConfig(1, 4, "spread", leeway)
+    with descriptor(SPARSE) as fd:
+        async with pool_of(1) as pool:
+            _, batch = await pool.sample(fd, sampling, 32, soon())
+    assert batch.timestamps_seconds.tolist() == pytest.approx(expected)
+
+
+def test_the_checkpoints_leeway_is_used_unless_exact_frames_are_asked_for(
+    make_settings: Callable[..., Settings],
+) -> None:
+    # red and blue at the parts' middles (s 1, 3, 6, 8); seconds 5 and 8 are what is cheapest
+    clip = clip_bytes(
+        seconds_colours=[
+            "red",
+            "red",
+            "blue",
+            "blue",
+            "blue",
+            "red",
+            "blue",
+            "blue",
+            "green",
+            "green",
+        ],
+        gop=80,
+        codec_options={"x264-params": "scenecut=0"},
+    )
+    loose = replace(colour_tagger(), sampling=SamplingConfig(1, 4, "spread", 0.25))
+    with open_client(make_settings(), tagger=loose) as client:
+        best = {
+            mode: client.post(f"{TWO}{mode}", content=clip, headers=MP4).json()["tags"][0]["label"]
+            for mode in ("", "&decode=auto", "&decode=exact")
+        }
+
+    assert best == {"": "red", "&decode=auto": "red", "&decode=exact": "blue"}
+
+
+def test_a_segments_mean_score_is_that_of_its_windows(client: TestClient) -> None:
+    path = f"{TWO}&granularity=segments&window_seconds=4&stride_seconds=2"
+    segments = ask(client, path)["segments"]
+
+    [blue] = [tag for s in segments for tag in s["tags"] if tag["label"] == "blue"]
+    # windows at the edges of the blue stretch are half red
+    assert 0 < blue["mean_score"] < blue["score"]
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+def test_a_deadline_must_be_a_time_to_come(seconds: str, client: TestClient) -> None:
+    answer = client.post(f"{TWO}&timeout_seconds={seconds}", content=SPARSE, headers=MP4)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "#/timeout_seconds"
+
+
+@pytest.mark.parametrize("granularity", ["video", "segments"])
+def test_a_caller_may_shorten_the_deadline(granularity: str, client: TestClient) -> None:
+    path = f"{TWO}&granularity={granularity}&timeout_seconds=0.000001"
+    answer = client.post(path, content=SPARSE, headers=MP4)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
+
+
+@pytest.mark.parametrize("granularity", ["video", "segments"])
+def test_a_caller_cannot_lengthen_the_deadline(
+    granularity: str, make_settings: Callable[..., Settings]
+) -> None:
+    path = f"{TWO}&granularity={granularity}&timeout_seconds=60"
+    with open_client(make_settings(request_timeout_seconds=1e-6)) as client:
+        answer = client.post(path, content=SPARSE, headers=MP4)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_threads_help_a_large_video_and_leave_a_small_one_alone() -> None:
+    large = clip_bytes(
+        seconds_colours=["red"] * 2, width=1280, height=720, codec_options={"preset": "ultrafast"}
+    )
+    small = clip_bytes(seconds_colours=["red"] * 2)
+    async with pool_of(1) as pool:
+        assert await _threads_seen(pool, large) > 1
+    async with pool_of(1) as pool:
+        assert await _threads_seen(pool, small) == 1
+
+
+async def _threads_seen(pool: DecodePool, clip: bytes) -> int:
+    """The most threads that the pool's worker was seen with while it decoded."""
+    (pid,) = pool.pids
+    most = 0
+
+    def look() -> bool:
+        nonlocal most
+        most = max(most, int(status_of(pid).split("Threads:")[1].split()[0]))
+        return job.done()
+
+    with descriptor(clip) as fd:
+        times = [number / 10 for number in range(20)]
+        job = asyncio.ensure_future(pool.decode(fd, times, 32, soon(), threads=4))
+        await until(look)
+        await job
+    return most

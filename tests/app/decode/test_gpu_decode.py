@@ -1,0 +1,353 @@
+"""Decoding beside a GPU: the same frames, and a way back for every video that goes wrong.
+
+The process is the one that decodes on a GPU, told to use the CPU.
+"""
+
+import asyncio
+import io
+import os
+import re
+import signal
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from app.decode.decode_pool import DecodePool
+from app.decode.gpu_pool import GpuDecodePool
+from app.settings import gpu_environment
+from model import SamplingConfig, TorchEncoder, load_checkpoint
+from model.errors import VideoError
+from model.video.reader import VideoLimits, open_video
+from tests.conftest import open_client
+from tests.support.clips import clip_bytes, read_number
+from tests.support.fakes import colour_tagger
+from tests.support.networks import LITE, lively_network
+from tests.support.pools import (
+    count_open_files,
+    descriptor,
+    is_alive,
+    pool_of,
+    soon,
+    status_of,
+    until,
+)
+
+try:
+    from torchcodec import ffmpeg_major_version
+except (ImportError, OSError, RuntimeError):
+    ffmpeg_major_version = None
+
+needs_torchcodec = pytest.mark.skipif(
+    ffmpeg_major_version is None, reason="torchcodec does not run here, or finds no FFmpeg"
+)
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+SPREAD = SamplingConfig(clips=2, frames_per_clip=3, spacing="spread")
+SPARING = replace(SPREAD, leeway=0.25)
+SIDE = 48
+# of the frames that SPREAD takes from three seconds at ten a second
+NUMBERS = [2, 7, 12, 17, 22, 27]
+PLAIN = {
+    "h264 with B-frames": {"b_frames": 2},
+    "short groups": {"gop": 3, "fps": 30},
+    "hevc": {"codec": "libx265"},
+    "vp9": {"codec": "libvpx-vp9"},
+    "BT.709": {"codec_options": {"colorspace": "bt709"}},
+    "variable rate": {"frame_times": [0, 0.1, 0.5, 0.55, 1.3, 1.9, 2.0, 2.7]},
+    "late start": {"first_timestamp": 1.5},
+    "fragments": {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
+    "upright": {"width": 144, "height": 192},
+    "stretched": {"sample_aspect": Fraction(4, 3)},
+    "of odd size": {"width": 193, "height": 145, "codec": "libvpx-vp9"},
+}
+ODD = {
+    "turned": {"rotation": 90},
+    "small": {"width": 64, "height": 48},
+    "10 bits": {"codec": "libx265", "pixel_format": "yuv420p10le"},
+    "full range": {"codec_options": {"color_range": "pc"}},
+    "interlaced": {"codec_options": {"flags": "+ildct+ilme"}},
+    "old codec": {"codec": "mpeg4"},
+    "matroska": {"container": "matroska"},
+    "transport stream": {"container": "mpegts"},
+}
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def plain_clip():
+    return clip(b_frames=2)
+
+
+@pytest.fixture(scope="module")
+async def running():
+    """A process started once for all, because it loads torch, and what it said when it failed."""
+    told = []
+    async with gpu_pool(told) as gpu, pool_with(gpu) as pool:
+        yield told, gpu, pool
+
+
+@pytest.fixture
+async def beside(running):
+    told, gpu, _ = running
+    told.clear()
+    await until(lambda: gpu.has_idle)
+    return running
+
+
+def clip(**options):
+    # NVDEC decodes nothing much smaller
+    size = {"width": 192, "height": 144}
+    return clip_bytes(
+        **{"seconds_colours": ["red", "green", "blue"], "numbered": True, **size, **options}
+    )
+
+
+def gpu_pool(told, device="cpu"):
+    return GpuDecodePool(device, environment=gpu_environment(), on_failure=told.append)
+
+
+def pool_with(gpu):
+    return DecodePool(1, VideoLimits(), gpu=gpu)
+
+
+def numbers(batch):
+    return [read_number(frame) for frame in batch.frames]
+
+
+@needs_torchcodec
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+async def test_plain_videos_give_the_same_frames_and_nearly_the_same_pixels(device):
+    told, most = [], 0
+    tagger = replace(
+        colour_tagger(), encoder=TorchEncoder(lively_network(), LITE.dim), sampling=SPREAD
+    )
+    async with pool_of(1) as reference, gpu_pool(told, device) as gpu, pool_with(gpu) as pool:
+        await until(lambda: gpu.has_idle)
+        for name, options in PLAIN.items():
+            for sampling in (SPREAD, SPARING):
+                with descriptor(clip(**options)) as fd:
+                    expected_info, expected = await reference.sample(fd, sampling, SIDE, soon())
+                    info, batch = await pool.sample(fd, sampling, SIDE, soon())
+                assert told == [], name
+                assert info == expected_info, name
+                np.testing.assert_allclose(
+                    batch.timestamps_seconds, expected.timestamps_seconds, atol=1e-6, err_msg=name
+                )
+                assert numbers(batch) == numbers(expected), name
+                difference = np.abs(batch.frames.astype(int) - expected.frames)
+                assert difference.mean() < 0.5, name
+                most = max(most, difference.max())
+                embeddings = tagger.embed_frames([expected, batch])
+                assert embeddings[0] @ embeddings[1] >= 0.999, name
+    # with all bytes equal it would not have been asked
+    assert most > 0
+
+
+def enlarged(path, times):
+    """The first frames of a clip as an MP4 of several times its size."""
+    target = io.BytesIO()
+    with av.open(str(path)) as source, av.open(target, "w", format="mp4") as output:
+        old = source.streams.video[0]
+        stream = output.add_stream("libx264", rate=15, options={"preset": "ultrafast"})
+        stream.width, stream.height = times * old.width, times * old.height
+        stream.pix_fmt = "yuv420p"
+        for number, frame in enumerate(islice(source.decode(old), 30)):
+            large = frame.reformat(stream.width, stream.height, interpolation="LANCZOS")
+            large.pts, large.time_base = number, Fraction(1, 15)
+            output.mux(stream.encode(large))
+        output.mux(stream.encode())
+    return target.getvalue()
+
+
+@needs_torchcodec
+@pytest.mark.shared
+@pytest.mark.slow
+async def test_the_shipped_checkpoint_sees_real_clips_as_it_does_through_the_cpu(beside):
+    told, gpu, pool = beside
+    tagger = load_checkpoint()
+    side = tagger.preprocess.short_side
+    clips = sorted((SHARED / "data" / "videos" / "train").rglob("*.mp4"))[::60]
+    assert len(clips) > 5
+    cosines, equal = [], []
+    async with pool_of(1) as reference:
+        for times, path in enumerate(clips, start=2):
+            with descriptor(enlarged(path, 2 + times % 3)) as fd:
+                _, expected = await reference.sample(fd, tagger.sampling, side, soon())
+                await until(lambda: gpu.has_idle)
+                _, batch = await pool.sample(fd, tagger.sampling, side, soon())
+            equal.append(np.array_equal(batch.frames, expected.frames))
+            embeddings = tagger.embed_frames([expected, batch])
+            cosines.append(float(embeddings[0] @ embeddings[1]))
+    assert told == []
+    assert not all(equal)
+    assert min(cosines) >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("options", "is_plain"),
+    [(each, True) for each in PLAIN.values()] + [(each, False) for each in ODD.values()],
+    ids=[*PLAIN, *ODD],
+)
+def test_only_plain_videos_are_for_another_decoder(options, is_plain):
+    with open_video(io.BytesIO(clip(**options))) as video:
+        assert (video.locate(np.array([0.5]), SIDE) is not None) == is_plain
+
+
+def test_an_mp4_that_others_may_take_for_a_playlist_is_not_plain():
+    times = np.array([0.5])
+    data = clip(container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+    text = b"\x01\x01\x01\x01free<MPD>".ljust(0x01010101, b" ")
+    found = []
+    for each in (data, text + data):
+        with open_video(io.BytesIO(each)) as video:
+            assert video.decode(times, short_side=SIDE).frames.shape[0] == 1
+            found.append(video.locate(times, SIDE))
+    assert found[0] is not None
+    assert found[1] is None
+
+
+@needs_torchcodec
+async def test_windows_are_decoded_in_the_order_asked(beside, plain_clip):
+    told, _, pool = beside
+    with descriptor(plain_clip) as fd:
+        batch = await pool.decode(fd, [2.5, 0.5, 0.51, 60.0, -1.0, 1.25], SIDE, soon())
+    assert told == []
+    assert numbers(batch) == [25, 5, 5, 29, 0, 12]
+
+
+@needs_torchcodec
+@pytest.mark.parametrize("broken", [b"hello", clip()[:600]], ids=["text", "torn"])
+async def test_a_broken_file_is_refused_as_ever(broken, beside):
+    told, _, pool = beside
+    with descriptor(broken) as fd:
+        async with pool_of(1) as reference:
+            with pytest.raises(VideoError) as expected:
+                await reference.sample(fd, SPREAD, SIDE, soon())
+        with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
+            await pool.sample(fd, SPREAD, SIDE, soon())
+    assert told == []
+
+
+async def frozen_draw(pool, gpu, fd, deadline):
+    """A job whose drawing process is stopped; and that process's id."""
+    (pid,) = gpu.pids
+    os.kill(pid, signal.SIGSTOP)
+    job = asyncio.create_task(pool.sample(fd, SPREAD, SIDE, deadline))
+    await until(lambda: not gpu.has_idle)
+    return job, pid
+
+
+@needs_torchcodec
+@pytest.mark.parametrize("end", [signal.SIGKILL, None], ids=["killed", "stuck"])
+async def test_a_process_that_ends_or_sticks_costs_no_answer(end, beside, plain_clip):
+    told, gpu, pool = beside
+    before = count_open_files()
+    with descriptor(plain_clip) as fd:
+        job, pid = await frozen_draw(pool, gpu, fd, soon(3))
+        if end is not None:
+            os.kill(pid, end)
+        assert numbers((await job)[1]) == NUMBERS
+        assert len(told) == 1
+        await until(lambda: gpu.has_idle)
+        assert not is_alive(pid)
+        job = pool.sample(fd, SPREAD, SIDE, soon())
+        assert numbers((await job)[1]) == NUMBERS
+    assert len(told) == 1
+    assert count_open_files() == before
+
+
+@needs_torchcodec
+async def test_a_client_that_goes_ends_the_drawing(beside, plain_clip):
+    told, gpu, pool = beside
+    with descriptor(plain_clip) as fd:
+        job, pid = await frozen_draw(pool, gpu, fd, soon())
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+        # nobody waits for the process that takes its place
+        _, batch = await pool.sample(fd, SPREAD, SIDE, soon())
+    await until(lambda: not is_alive(pid))
+    assert told == []
+    assert numbers(batch) == NUMBERS
+
+
+@needs_torchcodec
+async def test_while_it_is_busy_the_limited_processes_decode(beside, plain_clip):
+    told, gpu, pool = beside
+    with descriptor(plain_clip) as fd:
+        job, pid = await frozen_draw(pool, gpu, fd, soon())
+        _, batch = await pool.sample(fd, SPREAD, SIDE, soon())
+        assert not job.done()
+        os.kill(pid, signal.SIGCONT)
+        _, drawn = await job
+    assert told == []
+    assert numbers(drawn) == numbers(batch) == NUMBERS
+
+
+@needs_torchcodec
+async def test_the_process_is_shut_in_as_far_as_a_driver_allows(beside):
+    _, gpu, _ = beside
+    (pid,) = gpu.pids
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    names = {item.partition(b"=")[0] for item in environment}
+    assert "NoNewPrivs:\t1" in status_of(pid)
+    for name in ("file", "core file"):
+        assert f"Max {name} size".ljust(26) + "0" in limits
+    assert names <= {
+        *(name.encode() for name in gpu_environment()),
+        *(b"PYTHONPATH", b"OPENBLAS_NUM_THREADS", b""),
+        *(b"MALLOC_MMAP_THRESHOLD_", b"MALLOC_TRIM_THRESHOLD_", b"MALLOC_TOP_PAD_"),
+    }
+
+
+async def test_where_there_is_no_such_device_videos_are_decoded_as_ever(plain_clip, capfd):
+    told = []
+    with descriptor(plain_clip) as fd:
+        async with gpu_pool(told, device="cuda:99") as gpu, pool_with(gpu) as pool:
+            await until(lambda: gpu.pids)
+            await until(lambda: not gpu.pids)
+            _, batch = await pool.sample(fd, SPREAD, SIDE, soon())
+            assert (gpu.has_idle, gpu.pids) == (False, frozenset())
+    assert told == []
+    assert numbers(batch) == NUMBERS
+    assert "no decoding on the GPU: " in capfd.readouterr().err
+
+
+def drawing_processes():
+    """The ids of such processes that this one has started."""
+    threads = Path("/proc/self/task").glob("*/children")
+    children = [child for thread in threads for child in thread.read_text().split()]
+    return {child for child in children if b"app.decode.gpu_worker" in command_of(child)}
+
+
+def command_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@needs_torchcodec
+@pytest.mark.parametrize(
+    ("encoder_on", "decode_device", "expected"),
+    [("cuda", "auto", 1), ("cuda", "cpu", 0), ("cpu", "auto", 0)],
+)
+def test_the_service_starts_one_only_beside_an_encoder_on_a_gpu(
+    make_settings, encoder_on, decode_device, expected
+):
+    settings = make_settings(decode_device=decode_device)
+    before = drawing_processes()
+    with open_client(settings, tagger=replace(colour_tagger(), device=encoder_on)) as client:
+        assert client.get("/healthz").status_code == 200
+        assert len(drawing_processes() - before) == expected

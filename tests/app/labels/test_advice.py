@@ -1,0 +1,38 @@
+"""What the shipped text model says of labels: our own are understood and apart, noise is not."""
+
+import numpy as np
+import pytest
+
+from app.labels.advice import NEAR_DUPLICATE
+from app.store import everyday_actions
+from model import KnowsWords, Label, Tagger, load_checkpoint
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def tagger() -> Tagger:
+    return load_checkpoint()
+
+
+def test_words_are_known_and_noise_is_not(tagger: Tagger) -> None:
+    assert isinstance(tagger.text, KnowsWords)
+
+    for noise in ("asdfgh", "xqzvw", "跳舞", "🙂", "!!!"):
+        assert tagger.text.unknown_words(noise) == (noise,)
+    for known in ("riding a horse", "zumba", "capoeira", "kitesurfing", "123"):
+        assert tagger.text.unknown_words(known) == ()
+
+
+def test_the_everyday_actions_are_understood_and_no_two_are_near_duplicates(
+    tagger: Tagger,
+) -> None:
+    names = everyday_actions()
+    vectors = np.concatenate([p.vectors[:1] for p in tagger.prototypes([*map(Label, names)])])
+    similarities = vectors @ vectors.T
+    np.fill_diagonal(similarities, 0)
+
+    assert 380 <= len(names) <= 420
+    assert isinstance(tagger.text, KnowsWords)
+    assert all(len(tagger.text.unknown_words(name)) < len(name.split()) for name in names)
+    assert similarities.max() < NEAR_DUPLICATE

@@ -1,0 +1,127 @@
+"""Labels in files: what is written is read again, and what is wrong is said with its place."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from app.errors import InvalidParameter
+from app.labels.fields import LabelFields
+from app.labels.files import FileFormat, read_labels, write_labels
+from app.store import NewLabel
+from model import Label
+
+
+def read(text: str, file_format: FileFormat) -> list[NewLabel]:
+    lines = io.StringIO(text, newline="")
+    return [fields.new_label() for fields in read_labels(lines, file_format)]
+
+
+def faults(text: str, file_format: FileFormat) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidParameter) as caught:
+        read(text, file_format)
+    return [(fault.pointer, fault.detail.partition(":")[0]) for fault in caught.value.faults]
+
+
+def _is_allowed(text: str) -> bool:
+    try:
+        LabelFields(name=text)
+    except ValidationError:
+        return False
+    return True
+
+
+CHARACTERS = st.characters(exclude_categories=["Cc", "Cs"])
+TEXTS = (
+    st.text(CHARACTERS, min_size=1, max_size=12)
+    .filter(_is_allowed)
+    .map(lambda text: LabelFields(name=text).name)
+)
+LABELS = st.builds(
+    LabelFields,
+    name=TEXTS,
+    prompts=st.lists(TEXTS, max_size=3, unique=True),
+    aliases=st.lists(TEXTS, max_size=3, unique=True),
+    description=st.none() | TEXTS,
+    language=st.none() | st.just("pt-BR"),
+    threshold=st.none() | st.floats(0, 1),
+    enabled=st.booleans(),
+    metadata=st.dictionaries(st.text(max_size=3), st.none() | st.integers() | TEXTS, max_size=2),
+)
+
+
+@pytest.mark.parametrize("file_format", ["ndjson", "csv"])
+@settings(deadline=None)
+@given(labels=st.lists(LABELS, max_size=4))
+def test_what_is_written_is_read_again(file_format: FileFormat, labels: list[LabelFields]) -> None:
+    given_labels = [fields.new_label() for fields in labels]
+
+    assert read("".join(write_labels(given_labels, file_format)), file_format) == given_labels
+
+
+def test_json_lines_hold_only_what_is_said() -> None:
+    text = "".join(write_labels([NewLabel(Label("juggling", prompts=("with balls",)))], "ndjson"))
+
+    assert json.loads(text) == {"name": "juggling", "prompts": ["with balls"]}
+
+
+def test_json_lines_are_names_or_records() -> None:
+    labels = read('"juggling"\n\n{"name": "rowing", "threshold": 0.5}\n', "ndjson")
+
+    assert labels == [NewLabel(Label("juggling")), NewLabel(Label("rowing", threshold=0.5))]
+
+
+def test_a_spreadsheet_may_leave_columns_out_and_separates_items_by_bars() -> None:
+    labels = read("name,aliases,enabled\r\nrowing,sculling|paddling,no\r\njuggling,,\r\n", "csv")
+
+    assert labels == [
+        NewLabel(Label("rowing", aliases=("sculling", "paddling")), enabled=False),
+        NewLabel(Label("juggling")),
+    ]
+
+
+def test_plain_lines_are_names_and_remarks() -> None:
+    assert read("# sports\nrowing\n\n juggling \n", "txt") == [
+        NewLabel(Label("rowing")),
+        NewLabel(Label("juggling")),
+    ]
+
+
+def test_every_fault_is_said_with_its_label_and_line() -> None:
+    text = '"fine"\n{"name": "x", "threshold": 2}\n{"name": \n{"names": "y"}\n'
+
+    assert faults(text, "ndjson") == [
+        ("#/labels/1/threshold", "line 2"),
+        ("#/labels/2", "line 3"),
+        ("#/labels/3/name", "line 4"),
+        ("#/labels/3/names", "line 4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer"),
+    [
+        ("name,threshold\nx,high\n", "#/labels/0/threshold"),
+        ("name,enabled\nx,maybe\n", "#/labels/0/enabled"),
+        ("name,metadata\nx,7\n", "#/labels/0/metadata"),
+        ('name,prompts\nx,"[1]"\n', "#/labels/0/prompts/0"),
+        ("name\n \n", "#/labels/0/name"),
+        ("name,nmae\nx,y\n", "#/labels"),
+        ("prompts\nx\n", "#/labels"),
+        ("name\nx,y\n", "#/labels"),
+        ('name\n"never closed\n', "#/labels"),
+        ("", "#/labels"),
+    ],
+)
+def test_a_spreadsheet_with_a_fault_is_refused(text: str, pointer: str) -> None:
+    assert [place for place, _ in faults(text, "csv")] == [pointer]
+
+
+def test_a_file_has_no_more_labels_than_allowed() -> None:
+    with pytest.raises(InvalidParameter):
+        read_labels(["a", "b", "c"], "txt", most=2)
+
+    assert len(read_labels(["a", "b"], "txt", most=2)) == 2

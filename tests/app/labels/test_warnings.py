@@ -1,0 +1,83 @@
+"""What is stored is answered 200: advice that cannot be given takes nothing back."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.labels.advice import advise
+from app.store import LabelStore, NewLabel
+from app.store.changes import MOST_EMBEDDED_IN_PASSING
+from model import Label, LabelError, Prototypes
+from tests.support.label_service import label_client
+from tests.support.word_vectors import GatedSource, WordSource
+
+
+class PickySource(WordSource):
+    """A text space that has no place for zorbing."""
+
+    def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
+        if any("zorbing" in label.name for label in labels):
+            raise LabelError("no word 'zorbing'")
+        return super().prototypes(labels)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'labels.sqlite'}"
+
+
+@pytest.fixture
+def picky_client(url: str) -> Iterator[TestClient]:
+    """Of a set that another checkpoint wrote, with a label that this one cannot embed."""
+    LabelStore.open(url, WordSource(salt="old"), first_labels=["rowing", "zorbing"]).close()
+    store = LabelStore.open(url, PickySource(), complete_vectors=False)
+    with label_client(store) as client:
+        yield client
+    store.close()
+
+
+def test_a_label_that_was_there_and_cannot_be_embedded_fails_no_write(
+    picky_client: TestClient,
+) -> None:
+    put = picky_client.put("/labels", json={"labels": ["swimming"]})
+    whole = picky_client.put(
+        "/label-sets/default", json={"labels": ["diving"]}, headers={"If-Match": "*"}
+    )
+
+    assert (put.status_code, put.json()["created"]) == (200, 1)
+    [warned] = put.json()["warnings"]
+    assert (warned["pointer"], warned["code"]) == ("#", "not_advised")
+    assert "zorbing" in warned["detail"]
+    # the label in the way is gone with the rest
+    assert (whole.status_code, whole.json()["warnings"]) == (200, [])
+    assert picky_client.get("/labels/diving").status_code == 200
+
+
+def test_labels_that_are_still_being_embedded_fail_no_write(url: str) -> None:
+    names = [f"label {number}" for number in range(MOST_EMBEDDED_IN_PASSING + 1)]
+    LabelStore.open(url, WordSource(salt="old"), first_labels=names).close()
+    source = GatedSource()
+    store = LabelStore.open(url, source, complete_vectors=False)
+    source.gate.set()
+
+    with label_client(store) as client:
+        put = client.put("/labels", json={"labels": ["swimming"]})
+
+    assert put.status_code == 200
+    assert [warned["code"] for warned in put.json()["warnings"]] == ["not_advised"]
+    store.close()
+
+
+def test_a_set_that_is_deleted_right_after_the_write_is_no_failure(url: str) -> None:
+    source = WordSource()
+    store = LabelStore.open(url, source, first_labels=[])
+    labels = [NewLabel(Label("rowing"))]
+    written = store.upsert("sports", labels)
+    store.delete_set("sports")
+
+    [warned] = advise(store, "sports", labels, written, source.text)
+
+    assert warned.code == "not_advised"
+    store.close()

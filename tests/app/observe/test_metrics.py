@@ -1,0 +1,212 @@
+"""`/metrics` and traces: what an operator sees of requests, stages and refusals."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from app.errors import TracingNotInstalled
+from app.main import create_app
+from app.observe.tracing import Tracing
+from app.settings import Settings
+from tests.conftest import BASE_URL, open_client
+from tests.support.clips import clip_bytes
+from tests.support.fakes import colour_tagger
+
+RED = clip_bytes(seconds_colours=["red"])
+MP4 = {"Content-Type": "video/mp4"}
+ROOT = Path(__file__).resolve().parents[3]
+
+Samples = dict[tuple[str, tuple[str, ...]], float]
+
+
+def parse(text: str) -> Samples:
+    """Each sample's value by its name and the values of its labels, in order of their names."""
+    return {
+        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def numbers(client: TestClient) -> Samples:
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    return parse(answer.text)
+
+
+def tag(client: TestClient) -> None:
+    assert client.post("/classify?labels=red", content=RED, headers=MP4).status_code == 200
+
+
+def test_requests_are_counted_by_route_and_status_and_refusals_by_code(client: TestClient) -> None:
+    tag(client)
+    tag(client)
+    client.post("/classify", content=b"no video" * 99, headers=MP4)
+    client.get("/labels/no such label")
+    client.get("/a/made/up/path")
+    client.request("BREW", "/classify")
+
+    seen = numbers(client)
+
+    assert seen["kinolex_requests_total", ("POST", "/classify", "200")] == 2
+    assert seen["kinolex_requests_total", ("POST", "/classify", "415")] == 1
+    assert seen["kinolex_requests_total", ("GET", "/labels/{name:path}", "404")] == 1
+    assert seen["kinolex_requests_total", ("GET", "none", "404")] == 1
+    assert not any("made" in value for _, values in seen for value in values)
+    assert not any("BREW" in value for _, values in seen for value in values)
+    assert seen["kinolex_rejects_total", ("not_a_video",)] == 1
+    assert seen["kinolex_rejects_total", ("label_not_found",)] == 1
+
+
+def test_every_stage_has_a_histogram(client: TestClient) -> None:
+    tag(client)
+    tag(client)
+
+    seen = numbers(client)
+
+    for stage in ("intake", "queue", "decode", "encode", "search"):
+        assert seen["kinolex_stage_seconds_count", (stage,)] == 2
+        assert seen["kinolex_stage_seconds_bucket", ("+Inf", stage)] == 2
+    assert seen["kinolex_stage_seconds_sum", ("decode",)] > 0
+    assert seen["kinolex_request_seconds_count", ("/classify",)] == 2
+
+
+def test_gauges_say_what_is_going_on_now(client: TestClient) -> None:
+    tag(client)
+    state = client.put("/labels", json={"labels": ["a new one"]}).json()["label_set"]
+
+    seen = numbers(client)
+
+    assert seen["kinolex_requests_in_flight", ()] == 1  # the one that asks
+    for name in ("uploading", "waiting", "working"):
+        assert seen[f"kinolex_videos_{name}", ()] == 0
+    assert seen["kinolex_label_set_revision", ("default",)] == state["revision"]
+    assert seen["kinolex_label_set_labels", ("default",)] == state["size"]
+
+
+def test_two_apps_count_for_themselves(make_settings: Callable[..., Settings]) -> None:
+    with open_client(make_settings()) as one, open_client(make_settings()) as two:
+        tag(one)
+        key = ("kinolex_requests_total", ("POST", "/classify", "200"))
+        assert numbers(one)[key] == 1
+        assert key not in numbers(two)
+
+
+def test_openmetrics_is_spoken_to_who_asks_for_it(client: TestClient) -> None:
+    answer = client.get(
+        "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+    )
+
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+@contextmanager
+def two_workers(tmp_path: Path) -> Iterator[http.client.HTTPConnection]:
+    """`kinolex serve` with two processes and the shipped checkpoint."""
+    port = 18_000 + os.getpid() % 2_000
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "KINOLEX_DATA_DIR": str(tmp_path / "data"),
+        "KINOLEX_DECODE_WORKERS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
+    command = [sys.executable, "-m", "app", "serve", "--workers", "2", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
+    ) as serving:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            while not is_ready(connection):
+                assert serving.poll() is None
+                threading.Event().wait(0.2)
+            yield connection
+        finally:
+            connection.close()
+            serving.send_signal(signal.SIGTERM)
+
+
+def is_ready(connection: http.client.HTTPConnection) -> bool:
+    try:
+        return get(connection, "/readyz")[0] == 200
+    except OSError:
+        return False
+
+
+def get(connection: http.client.HTTPConnection, path: str) -> tuple[int, str]:
+    """Over a connection of its own, so that any of the processes may take it."""
+    connection.close()
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+@pytest.mark.slow
+def test_each_of_several_processes_answers_for_all(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as connection:
+        with ThreadPoolExecutor(4) as crowd:
+            for _ in crowd.map(lambda _: ask_for_model(connection), range(60)):
+                pass
+        counts = {
+            parse(get(connection, "/metrics")[1])[
+                "kinolex_requests_total", ("GET", "/model", "200")
+            ]
+            for _ in range(10)
+        }
+        files = list((tmp_path / "data" / "metrics").glob("counter_*.db"))
+
+    assert counts == {60}
+    assert len(files) >= 2
+
+
+def ask_for_model(connection: http.client.HTTPConnection) -> None:
+    own = http.client.HTTPConnection(connection.host, connection.port, timeout=60)
+    assert json.loads(get(own, "/model")[1])["id"]
+    own.close()
+
+
+def test_a_trace_has_a_span_for_the_request_and_one_for_each_stage(
+    make_settings: Callable[..., Settings],
+) -> None:
+    memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
+    exporter = memory.InMemorySpanExporter()
+    app = create_app(make_settings(), tagger=colour_tagger(), tracing=Tracing.to_exporter(exporter))
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with TestClient(app, base_url=BASE_URL) as client:
+        answer = client.post(
+            "/classify?labels=red", content=RED, headers={**MP4, "traceparent": parent}
+        )
+
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    [request] = [span for name, span in spans.items() if re.search("classify", name)]
+    stages = {name: span for name, span in spans.items() if span is not request}
+    assert {"intake", "queue", "decode", "encode", "search"} <= stages.keys()
+    assert format(request.context.trace_id, "032x") == parent.split("-")[1]
+    assert request.attributes["kinolex.request_id"] == answer.headers["x-request-id"]
+    assert request.attributes["url.query"] == ""
+    for stage in stages.values():
+        assert stage.parent.span_id == request.context.span_id
+        assert request.start_time <= stage.start_time <= stage.end_time
+
+
+def test_traces_without_opentelemetry_are_refused_with_the_command_that_helps(
+    monkeypatch: pytest.MonkeyPatch, make_settings: Callable[..., Settings]
+) -> None:
+    name = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(TracingNotInstalled, match=r"pip install 'kinolex\[otel\]'"):
+        create_app(make_settings(otlp_endpoint="http://127.0.0.1:4318"), tagger=colour_tagger())

@@ -1,0 +1,66 @@
+"""docs/api.md says what the service does."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from app.errors import KINDS
+from app.routes.schemas.videos import Options
+from tests.support.clips import write_clip
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+ADDRESS = "http://127.0.0.1:8000"
+
+
+def commands() -> list[tuple[str, str]]:
+    """Each curl line and the status that it says it gets; 2xx when it says nothing."""
+    lines = [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+        for line in block.splitlines()
+    ]
+    parts = [re.fullmatch(r"(.*?)(?:   # (\d{3}))?", line) for line in lines]
+    return [(part[1], part[2] or "2..") for part in parts if part]
+
+
+def test_every_curl_line_gets_the_status_that_the_page_says(server: str, tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", seconds_colours=["red", "green"])
+    (tmp_path / ".curlrc").write_text(
+        'silent\nshow-error\noutput = answer\nwrite-out = "%{http_code}"\n'
+    )
+    assert len(commands()) > 15
+
+    for command, status in commands():
+        assert command.startswith("curl "), command
+        outcome = subprocess.run(
+            ["bash", "-c", command.replace(ADDRESS, server)],
+            cwd=tmp_path, env={**os.environ, "CURL_HOME": str(tmp_path)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        answer = (tmp_path / "answer").read_text()
+        assert re.fullmatch(status, outcome.stdout), (command, outcome.stderr, answer)
+
+
+def test_every_code_is_on_the_page_with_its_status() -> None:
+    documented = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PAGE, re.MULTILINE)
+
+    assert {code: int(status) for status, code in documented} == {
+        code: kind.status for code, kind in KINDS.items()
+    }
+
+
+def test_every_option_is_on_the_page() -> None:
+    documented = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+
+    assert documented >= set(Options.model_fields)
+
+
+def test_every_address_is_on_the_page(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+
+    assert {"/" + path.split("/")[1] for path in paths} <= set(
+        re.findall(r"`(?:\w+ )?(/[\w-]+)", PAGE)
+    )

@@ -1,0 +1,138 @@
+"""Teaching by example over HTTP, with a checkpoint whose vectors can be computed on paper."""
+
+import hashlib
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from model import example_weight
+from tests.support.clips import clip_bytes
+
+RED, GREEN = (clip_bytes(seconds_colours=[colour]) for colour in ("red", "green"))
+RED_AGAIN = clip_bytes(seconds_colours=["red", "red"])
+# a name without a colour: ColourText makes it grey
+GREY = np.ones(3) / np.sqrt(3)
+PLACE = "/labels/warm%2Fcold/examples"
+
+
+@pytest.fixture
+def taught(client: TestClient) -> TestClient:
+    client.put("/labels", json={"labels": ["warm/cold"]})
+    return client
+
+
+def teach(client: TestClient, *videos: bytes, place: str = PLACE) -> httpx2.Response:
+    return client.post(place, files=[("file", ("a.mp4", video)) for video in videos])
+
+
+def similarity(client: TestClient, video: bytes, **options: Any) -> float:
+    answer = client.post(
+        "/classify",
+        content=video,
+        params={"top_k": 1000, **options},
+        headers={"Content-Type": "video/mp4"},
+    ).json()
+    [found] = [tag for tag in answer["tags"] if tag["label"] == "warm/cold"]
+    value: float = found["similarity"]
+    return value
+
+
+def embedding(client: TestClient, video: bytes) -> np.ndarray[Any, Any]:
+    answer = client.post("/embed", content=video, headers={"Content-Type": "video/mp4"})
+    return np.array(answer.json()["embeddings"][0])
+
+
+def test_the_next_request_is_answered_with_the_blend_of_words_and_examples(
+    taught: TestClient,
+) -> None:
+    answer = teach(taught, RED, RED_AGAIN).json()
+
+    assert (answer["added"], answer["removed"], answer["examples"]) == (2, 0, 2)
+    assert answer["weight"] == example_weight(2)
+    assert answer["warnings"] == []
+    red = embedding(taught, RED) + embedding(taught, RED_AGAIN)
+    blend = (1 - answer["weight"]) * GREY + answer["weight"] * red / np.linalg.norm(red)
+    expected = float(embedding(taught, RED) @ blend / np.linalg.norm(blend))
+    revision = answer["label_set"]["revision"]
+    assert similarity(taught, RED, min_revision=revision) == pytest.approx(expected, abs=1e-4)
+    assert taught.get("/labels").headers["etag"] == f'"{revision}"'
+
+
+def test_examples_are_listed_by_digest_and_removed_one_by_one_or_all(taught: TestClient) -> None:
+    before = similarity(taught, RED)
+    teach(taught, RED, GREEN)
+    teach(taught, RED)
+    listed = taught.get(PLACE).json()
+    digests = {hashlib.sha256(video).hexdigest() for video in (RED, GREEN)}
+
+    one = taught.delete(f"{PLACE}/{hashlib.sha256(GREEN).hexdigest()}").json()
+    again = taught.delete(f"{PLACE}/{hashlib.sha256(GREEN).hexdigest()}")
+    left = taught.get(PLACE).json()["items"]
+    rest = taught.delete(PLACE).json()
+
+    assert {item["sha256"] for item in listed["items"]} == digests
+    assert all(item["in_use"] for item in listed["items"])
+    assert listed["weight"] == example_weight(2)
+    assert (one["removed"], one["examples"], rest["removed"], rest["weight"]) == (1, 1, 1, 0)
+    assert (again.status_code, again.json()["code"]) == (404, "example_not_found")
+    assert [item["sha256"] for item in left] == [hashlib.sha256(RED).hexdigest()]
+    assert similarity(taught, RED) == pytest.approx(before)
+
+
+def test_every_set_has_its_own_examples(taught: TestClient) -> None:
+    taught.put("/label-sets/mine", json={"copy_of": "default"}, headers={"If-None-Match": "*"})
+    teach(taught, RED, place=f"/label-sets/mine{PLACE}")
+
+    assert len(taught.get(f"/label-sets/mine{PLACE}").json()["items"]) == 1
+    assert taught.get(PLACE).json()["items"] == []
+    assert similarity(taught, RED, label_set="mine") > similarity(taught, RED)
+
+
+def test_a_label_named_like_the_address_is_reached_in_another_spelling(taught: TestClient) -> None:
+    taught.put("/labels", json={"labels": ["cold/examples"]})
+
+    assert taught.get("/labels/cold/EXAMPLES").json()["name"] == "cold/examples"
+
+
+@pytest.mark.parametrize(
+    ("videos", "status", "code"),
+    [
+        ([b"no video"], 415, "not_a_video"),
+        ([RED, b""], 422, "empty_file"),
+        ([RED] * 11, 400, "malformed_request"),
+        ([], 400, "malformed_request"),
+    ],
+)
+def test_what_is_no_example_teaches_nothing(
+    taught: TestClient, videos: list[bytes], status: int, code: str
+) -> None:
+    content = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = teach(taught, *videos) if videos else taught.post(PLACE, content=b"x", headers=content)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert taught.get(PLACE).json()["items"] == []
+
+
+def test_of_several_videos_the_broken_one_is_named(taught: TestClient) -> None:
+    answer = teach(taught, RED, b"no video", GREEN)
+
+    assert answer.status_code == 415
+    assert answer.json()["detail"].startswith("video 2: ")
+    assert taught.get(PLACE).json()["items"] == []
+
+
+def test_options_and_labels_that_are_not_there_are_told(taught: TestClient) -> None:
+    option = taught.post(PLACE, files={"file": RED}, data={"weight": "1"})
+    label = teach(taught, RED, place="/labels/nobody/examples")
+    digest = taught.delete(f"{PLACE}/latest")
+    stale = taught.post(PLACE, files={"file": RED}, headers={"If-Match": '"1"'})
+
+    assert [each.json()["code"] for each in (option, label, digest, stale)] == [
+        "invalid_parameter",
+        "label_not_found",
+        "invalid_parameter",
+        "revision_mismatch",
+    ]

@@ -1,0 +1,338 @@
+"""Labels over HTTP: what a caller puts is there, whole or not at all, and never silently lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.store import DEFAULT_SET, LabelStore
+from tests.support.label_service import label_client
+from tests.support.word_vectors import WordSource
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LabelStore]:
+    url = f"sqlite:///{tmp_path / 'labels.sqlite'}"
+    store = LabelStore.open(url, WordSource(), first_labels=["juggling", "riding a horse"])
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def client(store: LabelStore) -> Iterator[TestClient]:
+    with label_client(store) as client:
+        yield client
+
+
+def names(client: TestClient, path: str = "/labels") -> list[str]:
+    return [item["name"] for item in client.get(path).json()["items"]]
+
+
+def pointers(answer: Any) -> list[str]:
+    return [fault["pointer"] for fault in answer.json()["errors"]]
+
+
+def test_a_put_label_is_listed_and_read_with_all_its_fields(client: TestClient) -> None:
+    put = {
+        "name": "paddling/canoeing",
+        "prompts": ["in a canoe on a lake"],
+        "aliases": ["rowing", "going by canoe"],
+        "description": "moving a boat with a paddle",
+        "language": "en",
+        "threshold": 0.25,
+        "enabled": True,
+        "metadata": {"id": 7, "tags": ["a", None]},
+    }
+
+    answer = client.put("/labels", json={"labels": ["swimming", put]})
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["created"], body["updated"], body["removed"]) == (2, 0, 0)
+    assert body["label_set"] | {"created_at": "", "updated_at": ""} == {
+        "name": "default",
+        "revision": 2,
+        "size": 4,
+        "created_at": "",
+        "updated_at": "",
+    }
+    assert body["model"] == {"id": "words", "revision": "0"}
+    assert answer.headers["etag"] == '"2"'
+    assert names(client) == ["juggling", "paddling/canoeing", "riding a horse", "swimming"]
+    read = client.get("/labels/Paddling/CANOEING").json()
+    assert {key: read[key] for key in put} == put
+    assert read["label_set"]["revision"] == 2
+
+
+def test_a_label_is_removed_under_any_spelling(client: TestClient) -> None:
+    answer = client.delete("/labels/" + quote(" RIDING  a horse"))
+
+    assert (answer.status_code, answer.json()["removed"]) == (200, 1)
+    assert names(client) == ["juggling"]
+    assert client.get("/labels/riding a horse").status_code == 404
+    again = client.delete("/labels/riding a horse")
+    assert (again.status_code, again.json()["code"]) == (404, "label_not_found")
+
+
+def test_one_wrong_label_stores_none_and_every_fault_has_its_pointer(client: TestClient) -> None:
+    answer = client.put(
+        "/labels",
+        json={
+            "labels": [
+                "swimming",
+                "  ",
+                {"name": "rowing", "threshold": 1.5, "prompts": ["fine", ""]},
+                {"name": "diving", "promts": []},
+                "x" * 201,
+                7,
+                {"name": "a\u0000b"},
+                {"name": "nan", "metadata": {"too": "x" * 20_000}},
+            ]
+        },
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert pointers(answer) == [
+        "#/labels/1/name",
+        "#/labels/2/prompts/1",
+        "#/labels/2/threshold",
+        "#/labels/3/promts",
+        "#/labels/4/name",
+        "#/labels/5",
+        "#/labels/6/name",
+        "#/labels/7/metadata",
+    ]
+    assert names(client) == ["juggling", "riding a horse"]
+    assert client.get("/labels").headers["etag"] == '"1"'
+
+
+@pytest.mark.parametrize(("wrong", "listed"), [(100, 100), (1_234, 101)])
+def test_of_very_many_faults_the_first_are_listed_and_the_rest_counted(
+    client: TestClient, wrong: int, listed: int
+) -> None:
+    answer = client.put("/labels", json={"labels": ["fine", *[" "] * wrong]})
+
+    assert answer.status_code == 422
+    assert pointers(answer)[:100] == [f"#/labels/{number}/name" for number in range(1, 101)]
+    assert len(pointers(answer)) == listed
+    if wrong > listed:
+        assert answer.json()["errors"][-1] == {
+            "pointer": "#",
+            "in": "body",
+            "detail": "1,134 more faults are not listed",
+        }
+
+
+def test_the_same_label_twice_in_a_request_is_refused(client: TestClient) -> None:
+    answer = client.put("/labels", json={"labels": ["Straße", "rowing", {"name": " STRASSE "}]})
+
+    assert answer.status_code == 422
+    assert pointers(answer) == ["#/labels/2/name"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b'{"labels": [', "application/json", 400, "malformed_request"),
+        (b'{"labels": ["\xff"]}', "application/json", 400, "malformed_request"),
+        (b'{"labels": ["\\ud800"]}', "application/json", 400, "malformed_request"),
+        (b"[" * 100_000, "application/json", 400, "malformed_request"),
+        (b"", "application/json", 400, "malformed_request"),
+        (b'{"labels": "juggling"}', "application/json", 422, "invalid_parameter"),
+        (b'["juggling"]', "application/json", 422, "invalid_parameter"),
+        (b'{"labels": [{"name": "x", "metadata": {"a": NaN}}]}', "application/json", 422, None),
+        (b'{"labels": [{"name": "x", "threshold": Infinity}]}', "application/json", 422, None),
+        (b'{"labels": ["x"]}', "text/plain", 415, "unsupported_media_type"),
+        (b'{"labels": ["x"]}', "", 415, "unsupported_media_type"),
+    ],
+)
+def test_bodies_that_are_no_labels_are_told_so(
+    client: TestClient, body: bytes, content_type: str, status: int, code: str | None
+) -> None:
+    answer = client.put("/labels", content=body, headers={"Content-Type": content_type})
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert code is None or answer.json()["code"] == code
+    assert names(client) == ["juggling", "riding a horse"]
+
+
+def test_pages_follow_their_tokens_to_the_end(client: TestClient) -> None:
+    client.put("/labels", json={"labels": [f"label {number:03}" for number in range(23)]})
+
+    seen: list[str] = []
+    token = ""
+    while True:
+        page = client.get("/labels", params={"page_size": 10, "page_token": token}).json()
+        seen += [item["name"] for item in page["items"]]
+        token = page["next_page_token"]
+        if not token:
+            break
+
+    assert seen == ["juggling", *(f"label {number:03}" for number in range(23)), "riding a horse"]
+
+
+@pytest.mark.parametrize(
+    "token", ["nonsense", "bnVsbA", "WyJhIl0", "W10", "ü", "WyJhXHUwMDAwIiwiIl0"]
+)
+def test_a_token_that_is_not_ours_is_refused(client: TestClient, token: str) -> None:
+    answer = client.get("/labels", params={"page_token": token})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+
+
+def test_a_token_belongs_to_its_query(client: TestClient) -> None:
+    token = client.get("/labels", params={"page_size": 1}).json()["next_page_token"]
+
+    assert client.get("/labels", params={"page_token": token, "q": "horse"}).status_code == 422
+
+
+def test_labels_are_found_by_their_text(client: TestClient) -> None:
+    client.put("/labels", json={"labels": [{"name": "juggling", "aliases": ["Keeping Balls up"]}]})
+
+    found = client.get("/labels", params={"q": "balls UP"}).json()
+
+    assert [item["name"] for item in found["items"]] == ["juggling"]
+
+
+@pytest.mark.parametrize("params", [{"page_size": 0}, {"page_size": "x"}, {"q": "x" * 201}])
+def test_wrong_parameters_are_refused(client: TestClient, params: dict[str, Any]) -> None:
+    assert client.get("/labels", params=params).json()["code"] == "invalid_parameter"
+
+
+def test_a_page_has_at_most_a_thousand_labels(client: TestClient, store: LabelStore) -> None:
+    client.put("/labels", json={"labels": [f"label {number}" for number in range(1_001)]})
+
+    page = client.get("/labels", params={"page_size": 1_000_000}).json()
+
+    assert len(page["items"]) == 1_000
+    assert store.state(DEFAULT_SET).size == 1_003
+
+
+def test_a_write_waits_for_nobody_elses_revision(client: TestClient) -> None:
+    seen = client.get("/labels").headers["etag"]
+    client.put("/labels", json={"labels": ["swimming"]})
+
+    put = client.put("/labels", json={"labels": ["rowing"]}, headers={"If-Match": seen})
+    delete = client.delete("/labels/juggling", headers={"If-Match": seen})
+
+    assert (put.status_code, put.json()["code"]) == (412, "revision_mismatch")
+    assert delete.status_code == 412
+    assert names(client) == ["juggling", "riding a horse", "swimming"]
+    fresh = client.get("/labels").headers["etag"]
+    assert client.delete("/labels/juggling", headers={"If-Match": fresh}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": '"9", "1"'}, 200),
+        ({"If-Match": 'W/"1"'}, 412),
+        ({"If-Match": '"one"'}, 412),
+        ({"If-Match": "1"}, 400),
+        ({"If-None-Match": "*"}, 412),
+        ({"If-None-Match": '"1"'}, 400),
+    ],
+)
+def test_conditions_are_read_as_http_has_them(
+    client: TestClient, headers: dict[str, str], status: int
+) -> None:
+    answer = client.put("/labels", json={"labels": ["rowing"]}, headers=headers)
+
+    assert answer.status_code == status
+
+
+def test_a_caller_who_has_the_revision_is_not_sent_it_again(client: TestClient) -> None:
+    seen = client.get("/labels").headers["etag"]
+
+    again = client.get("/labels", headers={"If-None-Match": f"W/{seen}"})
+    client.put("/labels", json={"labels": ["swimming"]})
+    changed = client.get("/labels", headers={"If-None-Match": seen})
+
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", seen)
+    assert changed.status_code == 200
+
+
+@pytest.mark.parametrize("file_format", ["ndjson", "csv"])
+def test_a_set_goes_out_as_a_file_and_comes_back(client: TestClient, file_format: str) -> None:
+    client.put("/labels", json={"labels": [{"name": "rowing", "aliases": ["sculling", "a|b"]}]})
+    before = client.get("/labels").json()["items"]
+    file = client.get("/labels", params={"format": file_format})
+
+    for name in ("rowing", "juggling", "riding a horse"):
+        client.delete(f"/labels/{name}")
+    answer = client.put(
+        "/labels", content=file.content, headers={"Content-Type": file.headers["content-type"]}
+    )
+
+    assert (answer.status_code, answer.json()["created"]) == (200, 3)
+    after = client.get("/labels").json()["items"]
+    times = ("created_at", "updated_at")
+    for item in (*before, *after):
+        for key in times:
+            item.pop(key)
+    assert after == before
+    assert file.headers["content-disposition"] == f'attachment; filename="default.{file_format}"'
+
+
+def test_a_file_that_is_not_utf_8_is_refused(client: TestClient) -> None:
+    answer = client.put("/labels", content=b"name\n\xff\n", headers={"Content-Type": "text/csv"})
+
+    assert answer.status_code == 422
+
+
+def test_a_set_that_is_not_there_is_not_exported(client: TestClient) -> None:
+    answer = client.get("/label-sets/nowhere/labels", params={"format": "csv"})
+
+    assert answer.json()["code"] == "label_set_not_found"
+
+
+def warnings(answer: Any) -> list[tuple[str, str]]:
+    return [(warned["pointer"], warned["code"]) for warned in answer.json()["warnings"]]
+
+
+def test_a_label_that_means_the_same_as_another_is_stored_and_told(client: TestClient) -> None:
+    answer = client.put(
+        "/labels", json={"labels": ["swimming", "horse riding a", "a ball", "ball a", "xqzv xqw"]}
+    )
+
+    assert answer.json()["created"] == 5
+    assert warnings(answer) == [
+        ("#/labels/1", "near_duplicate"),
+        ("#/labels/3", "near_duplicate"),
+        ("#/labels/4", "not_understood"),
+    ]
+    assert "'riding a horse'" in answer.json()["warnings"][0]["detail"]
+
+
+def test_a_replaced_set_is_advised_on_too(client: TestClient) -> None:
+    answer = client.put(
+        "/label-sets/default", json={"labels": ["a ball", "ball a"]}, headers={"If-Match": "*"}
+    )
+
+    assert warnings(answer) == [("#/labels/1", "near_duplicate")]
+
+
+def test_nobody_is_told_twice_about_the_same_label(client: TestClient) -> None:
+    client.put("/labels", json={"labels": ["horse riding a"]})
+
+    again = client.put("/labels", json={"labels": ["horse riding a", "riding a horse"]})
+
+    assert warnings(again) == []
+
+
+def test_a_set_that_grows_large_is_stored_and_told(store: LabelStore) -> None:
+    with label_client(store, many_labels=3) as client:
+        fine = client.put("/labels", json={"labels": ["swimming"]})
+        large = client.put("/labels", json={"labels": ["rowing"]})
+        whole = client.put(
+            "/label-sets/default", json={"labels": list("abcd")}, headers={"If-Match": "*"}
+        )
+
+    assert warnings(fine) == []
+    assert warnings(large) == warnings(whole) == [("#", "many_labels")]
+    assert store.state(DEFAULT_SET).size == 4

@@ -1,0 +1,57 @@
+"""`min_revision`: an answer is at least as new as the caller's own write, or there is none."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from starlette.testclient import TestClient
+
+from app import service
+from app.settings import Settings
+from tests.conftest import open_client
+from tests.support.clips import clip_bytes
+
+RED = clip_bytes(seconds_colours=["red"])
+
+
+def ask(client: TestClient, **options: object) -> tuple[int, dict[str, object]]:
+    answer = client.post(
+        "/classify",
+        content=RED,
+        params={name: str(value) for name, value in options.items()},
+        headers={"Content-Type": "video/mp4"},
+    )
+    return answer.status_code, answer.json()
+
+
+def test_a_write_of_another_worker_is_waited_for(make_settings: Callable[..., Settings]) -> None:
+    with open_client(make_settings()) as client, open_client(make_settings()) as other:
+        seen = client.get("/labels").json()["label_set"]["revision"]
+        write = threading.Timer(0.5, other.put, ["/labels"], {"json": {"labels": ["juggling"]}})
+        write.start()
+
+        status, answer = ask(client, min_revision=seen + 1)
+
+        write.join()
+        assert status == 200
+        assert answer["label_set"] == {"name": "default", "revision": seen + 1}
+
+
+def test_a_revision_that_does_not_come_is_a_conflict_within_the_callers_time(
+    client: TestClient,
+) -> None:
+    started = time.monotonic()
+    status, answer = ask(client, min_revision=1_000, timeout_seconds=1)
+
+    assert (status, answer["code"]) == (409, "revision_not_reached")
+    assert time.monotonic() - started < service._LONGEST_REVISION_WAIT_SECONDS
+
+
+@pytest.mark.parametrize("options", [{"min_revision": -1}, {"min_revision": 1, "labels": "red"}])
+def test_a_revision_that_cannot_be_is_refused(
+    client: TestClient, options: dict[str, object]
+) -> None:
+    status, answer = ask(client, **options)
+
+    assert (status, answer["code"]) == (422, "invalid_parameter")

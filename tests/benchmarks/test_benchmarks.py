@@ -1,0 +1,305 @@
+"""The benchmarks' own parts: what they report must be what was measured."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import av
+import pytest
+
+from app.settings import Settings
+from benchmarks import clips, decoders
+from benchmarks.crew import Crew, Unavailable, repeat
+from benchmarks.judged import is_met, judged
+from benchmarks.load import Body, percentile, run_clients
+from benchmarks.report import every_load_page, page, table
+from model.runtime_trial import trial_command
+from model.video.reader import open_video
+
+TINY = clips.Clip("2 s 160x120", 160, 120, 2, 200)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips.encoded(TINY, tmp_path_factory.mktemp("clips"))
+
+
+class SlowAnswers(BaseHTTPRequestHandler):
+    """Answers a form after 50 ms, or with 503."""
+
+    protocol_version = "HTTP/1.1"
+    status: ClassVar[int] = 200
+    bodies: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+        threading.Event().wait(0.05)
+        self.send_response(self.status)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def slow_port() -> Iterator[int]:
+    SlowAnswers.status = 200
+    SlowAnswers.bodies.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SlowAnswers)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_closed_loop_asks_as_often_as_it_is_answered(slow_port: int, tiny: Path) -> None:
+    body = Body.form(tiny, granularity="segments")
+
+    load = run_clients(slow_port, "/", body, clients=3, seconds=0.5)
+
+    assert not load.errors
+    assert min(load.latencies) >= 0.05
+    # three clients, each at most twenty times a second; a busy computer makes it fewer
+    assert 3 / max(load.latencies) * 0.9 <= load.per_second <= 3 / 0.05
+    assert tiny.read_bytes() in SlowAnswers.bodies[0]
+    assert b'name="granularity"\r\n\r\nsegments\r\n' in SlowAnswers.bodies[0]
+
+
+def test_an_answer_slower_than_the_measurement_counts_by_its_share(
+    slow_port: int, tiny: Path
+) -> None:
+    load = run_clients(slow_port, "/", Body.form(tiny), clients=2, seconds=0.001)
+
+    assert len(load.latencies) == 2
+    assert load.per_second <= 2 / 0.05
+
+
+def test_refusals_are_not_counted_as_answers(slow_port: int, tiny: Path) -> None:
+    SlowAnswers.status = 503
+
+    load = run_clients(slow_port, "/", Body.form(tiny), clients=2, seconds=0.1)
+
+    assert load.latencies == ()
+    assert len(load.errors) == 2
+    assert "503" in load.errors[0]
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    assert percentile([3.0, 1.0, 2.0], 50) == 2.0
+    assert percentile(list(map(float, range(100))), 99) == 98.0
+    assert percentile([7.0], 99) == 7.0
+
+
+def test_clips_are_what_they_claim(tiny: Path, tmp_path: Path) -> None:
+    thrice = clips.repeated(tiny, 3, tmp_path)
+    begin = clips.shortened(tiny, 1, tmp_path)
+
+    for path, seconds in ((tiny, 2.0), (thrice, 6.0)):
+        with path.open("rb") as file, open_video(file) as video:
+            assert video.info.duration_seconds == pytest.approx(seconds, abs=0.01)
+            assert (video.info.width, video.info.height) == (160, 120)
+            assert video.info.warnings == ()
+    with begin.open("rb") as file, open_video(file) as video:
+        assert 0.8 <= video.info.duration_seconds <= 1.0
+    with av.open(str(thrice)) as container:
+        frames = [frame.pts for frame in container.decode(video=0)]
+    assert len(frames) == 180
+    assert frames == sorted(set(frames))
+
+
+def test_a_clip_is_made_once(tiny: Path) -> None:
+    made = tiny.stat().st_mtime_ns
+
+    assert clips.encoded(TINY, tiny.parent).stat().st_mtime_ns == made
+
+
+def test_the_bound_decodes_the_wanted_frames_and_no_more_than_kinolex(tiny: Path) -> None:
+    found = decoders.libavcodec(str(tiny))()
+    with tiny.open("rb") as file, open_video(file) as video:
+        video.decode(decoders.times_of(str(tiny)), short_side=32)
+        ours = video.decoded_packets
+
+    assert found == 8
+    needed = sum(group.packets for group in decoders._must_decode(str(tiny)))
+    # to show the first frame a decoder takes a few more, where none of them is wanted
+    assert needed <= ours <= needed + 3
+
+
+def test_a_crew_works_in_rounds_and_says_why_it_cannot(tiny: Path) -> None:
+    with Crew("benchmarks.decoders:kinolex", str(tiny), size=1) as crew:
+        paces = [crew.round(0.01), crew.round(0.01)]
+
+    assert all(pace.per_second > 0 and pace.cpu_seconds > 0 for pace in paces)
+    with pytest.raises(Unavailable, match="FileNotFoundError"):
+        Crew("benchmarks.decoders:kinolex", "missing.mp4", size=1).__enter__()
+
+
+def test_at_least_one_unit_of_work_is_timed() -> None:
+    assert repeat(lambda: None, 0.0)["units"] == 1
+
+
+def results() -> dict[str, Any]:
+    load = {"per_second": 2.0, "cpu_seconds": 0.5, "peak_mib": 1.0, "answers": 9, "errors": 0}
+    load |= {"p50_seconds": 1.0, "p99_seconds": 1.5}
+    clip = {
+        "bound": {"per_second": 2.5, "cpu_seconds": 0.8},
+        "servers": {"kinolex": {"4": load}},
+        "served_over_bound": 0.8,
+        "times_obvious": 12.0,
+        "p99_over_p50": 1.5,
+        "p99_over_fair_share": 1.5,
+    }
+    pace = {"per_second": 3.0, "cpu_seconds": 0.6}
+    grown = {"windows": 1, "seconds": 0.5, "decode_seconds": 0.2, "encode_seconds": 0.2}
+    return {
+        "machine": {"cores": 2, "cpu": "x", "python": "3", "torch": "2", "libavcodec": "62"}
+        | {"load_before": 0.5},
+        "minutes": 1.0,
+        "decode": {"a": {"kinolex": {**pace, "over_libavcodec": 1.2}, "opencv": {}}},
+        "encode": {
+            "shipped": {
+                "gigaflops": 4.7,
+                "runtimes": {
+                    "eager float32": pace,
+                    "openvino bfloat16": {**pace, "cpu_seconds": 0.3},
+                },
+            }
+        },
+        "served_runtime": "eager float32",
+        "serve": {"a": clip, "b": {**clip, "served_over_bound": 0.95, "times_obvious": 8.0}},
+        "growth": {
+            "duration": {
+                granularity: {
+                    "10 s": {**grown, "peak_mib": 500.0},
+                    "4 h": {**grown, "peak_mib": peak},
+                }
+                for granularity, peak in (("video", 510.0), ("segments", 550.0))
+            },
+            "resolution": {},
+            "labels": {"10": {"search_seconds": 1e-5, "build_seconds": 0.1, "mib": 1.0}},
+        },
+        "unavailable": {"torchcodec": "ImportError: no FFmpeg"},
+    }
+
+
+def test_the_worst_clip_is_judged_and_what_is_missing_is_null() -> None:
+    found = judged(results())
+
+    assert found["served_over_bound"] == 0.8
+    assert found["times_obvious"] == 8.0
+    assert found["encode_over_best"] == pytest.approx(2.0)
+    assert found["memory_growth_mb_10s_to_4h"] == pytest.approx(52.4, abs=0.1)
+    assert found["times_xclip"] is None
+    assert is_met("served_over_bound", 0.8) is False
+    assert is_met("memory_growth_mb_10s_to_4h", 52.4) is True
+    assert is_met("p99_over_p50", 3.0) is None
+
+
+def test_a_run_in_which_the_bound_was_beaten_is_not_judged_by_the_clock() -> None:
+    disturbed = results()
+    disturbed["serve"]["a"]["served_over_bound"] = 1.5
+
+    found = judged(disturbed)
+
+    assert found["served_over_bound"] is None
+    assert found["times_obvious"] is None
+    assert found["memory_growth_mb_10s_to_4h"] is not None
+    assert "disturbed" in page(disturbed)
+
+
+def test_the_page_says_what_missed_its_goal_and_why_something_is_missing() -> None:
+    text = page(results())
+
+    assert "| `served_over_bound` | 0.8 | at least 0.9 | **no** |" in text
+    assert "| `times_xclip` | - | at least 5 | - |" in text
+    assert "- torchcodec: ImportError: no FFmpeg" in text
+
+
+def test_the_page_of_every_load_has_a_row_for_each_number_of_clients() -> None:
+    told = results() | {"minutes": 31.0}
+
+    text = every_load_page(told)
+
+    assert "31 minutes" in text
+    assert "| the bound | - |" in text
+    assert "| kinolex | 4 |" in text
+
+
+def test_table_cells() -> None:
+    text = table(("a", "b"), [(1234.5, None), (0.01234, True)])
+
+    assert text == "| a | b |\n| --- | --- |\n| 1,234 | - |\n| 0.0123 | yes |\n"
+
+
+def test_the_last_results_have_every_figure_that_is_judged() -> None:
+    path = Path(decoders.__file__).parent / "latest.json"
+    if not path.exists():
+        pytest.skip("nothing was measured yet: make bench")
+    told = json.loads(path.read_text(encoding="utf-8"))
+
+    assert not told["quick"]
+    assert {name: told[name] for name in judged(told)} == judged(told)
+    assert page(told) == path.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_a_server_that_is_gone_has_not_settled(tmp_path: Path) -> None:
+    pytest.importorskip("psutil", reason="needs the extra `bench`")
+    from benchmarks.servers import running
+
+    with running(["-m", "http.server", "--bind", "127.0.0.1"], "/", tmp_path) as server:
+        server.process.kill()
+        with pytest.raises(Unavailable):
+            server.settle()
+
+
+def test_a_server_has_not_settled_while_it_tries_a_runtime(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil", reason="needs the extra `bench`")
+    from benchmarks.servers import TRIAL, Server
+
+    assert TRIAL in trial_command("", tmp_path, ["eager"])
+    # the name in two pieces: it is looked for in command lines, of which this is one
+    command = (
+        "import subprocess, sys, time\n"
+        "trial = [sys.executable, '-c', 'import time; time.sleep(2.5)', 'model.' 'runtime_trial']\n"
+        "subprocess.run(trial)\n"
+        "time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", command]) as process:
+        server = Server(0, psutil.Process(process.pid))
+        server.settle()
+        left = len(server.tree())
+        process.kill()
+    assert left == 1
+
+
+def test_servers_are_started_without_the_users_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    psutil = pytest.importorskip("psutil", reason="needs the extra `bench`")
+    from benchmarks.servers import MemoryWatch, running
+
+    monkeypatch.setenv("KINOLEX_TOP_K", "3")
+    assert Settings().top_k == 3
+    with running(["-m", "http.server", "--bind", "127.0.0.1"], "/", tmp_path) as server:
+        server.settle()
+        assert "KINOLEX_TOP_K" not in server.process.environ()
+        with server.asked(), MemoryWatch(server) as memory:
+            pass
+        # a signal takes effect when the process is next scheduled
+        end = time.monotonic() + 10
+        while server.process.status() != psutil.STATUS_STOPPED and time.monotonic() < end:
+            time.sleep(0.01)
+        assert server.process.status() == psutil.STATUS_STOPPED
+        assert 1 < memory.peak_mib < 200
+        assert 0 < server.cpu_seconds() < 10
+    assert not server.process.is_running()

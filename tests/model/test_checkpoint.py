@@ -1,0 +1,356 @@
+"""A checkpoint comes back as it was saved, or not at all."""
+
+import json
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from model import Label, Tagger
+from model.calibration import CalibrationConfig
+from model.checkpoint import (
+    CheckpointConfig,
+    TextConfig,
+    load_checkpoint,
+    read_config,
+    save_checkpoint,
+)
+from model.encoder.networks import EncoderConfig, TorchEncoder
+from model.encoder.preprocess import PreprocessConfig
+from model.errors import CheckpointError
+from model.video.sampling import SamplingConfig
+from tests.support.networks import lively_network
+from tests.support.word_vectors import WordVectors
+
+DIM = 8
+CONFIG = CheckpointConfig(
+    model_id="tiny",
+    encoder=EncoderConfig("efficientnet_lite0", DIM, shift_fraction=0.25, vocabulary=3),
+    sampling=SamplingConfig(2, 4, "consecutive"),
+    preprocess=PreprocessConfig(40, 32, 1.5, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
+    text=TextConfig("somewhere/words", f"words-{DIM}-", ("{}", "a video of {}")),
+    calibration=CalibrationConfig(2.0, -1.0, 3.0, 0.25, 0.75, 0.1),
+    provenance={"command": "kinolex train", "figures": {"top1": [0.5, 0.4, 0.6]}},
+)
+TEXT_MEAN = torch.linspace(-0.5, 0.5, DIM)
+BANK = torch.nn.functional.normalize(torch.arange(5.0 * DIM).reshape(5, DIM).cos(), dim=-1)
+Spoil = Callable[[Path], None]
+
+
+def save(directory: Path, config: CheckpointConfig = CONFIG, **changes: Any) -> Path:
+    network = lively_network(CONFIG.encoder)
+    parts = {"text_mean": TEXT_MEAN, "bank": BANK, "card": "# Tiny ✓\n"} | changes
+    save_checkpoint(directory, config, network, **parts)
+    return directory
+
+
+def load(name_or_path: str | Path) -> Tagger:
+    return load_checkpoint(name_or_path, text=WordVectors(DIM))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    return save(tmp_path / "checkpoint")
+
+
+def pixels() -> torch.Tensor:
+    return torch.randn(2, 2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def test_what_is_loaded_embeds_as_what_was_saved(saved):
+    tagger = load(saved)
+
+    network = lively_network(CONFIG.encoder)
+    exact = TorchEncoder(network, DIM).encode(pixels())
+    stored = TorchEncoder(network.half().float(), DIM).encode(pixels())
+    found = tagger.encoder.encode(pixels())
+    np.testing.assert_allclose(found, stored, atol=1e-6)
+    assert (found * exact).sum(axis=1).min() > 0.999
+
+
+def test_everything_between_a_file_and_a_score_comes_back(saved):
+    tagger = load(saved)
+
+    assert read_config(saved) == CONFIG
+    assert (tagger.model_id, tagger.templates) == ("tiny", ("{}", "a video of {}"))
+    assert (tagger.sampling, tagger.preprocess) == (CONFIG.sampling, CONFIG.preprocess)
+    assert tagger.calibration.config == CONFIG.calibration
+    np.testing.assert_array_equal(tagger.text_mean, TEXT_MEAN.half().float().numpy())
+    np.testing.assert_array_equal(tagger.calibration.bank, BANK.half().float().numpy())
+    assert tagger.text_mean.dtype == tagger.calibration.bank.dtype == np.float32
+    [[hit]] = tagger.index([Label("cello")]).search(tagger.encoder.encode(pixels()[:1]), 1)
+    assert hit.name == "cello"
+
+
+def test_a_checkpoint_is_three_files_that_anybody_may_read(saved):
+    assert {file.name for file in saved.iterdir()} == {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    }
+    assert all(file.stat().st_mode & 0o444 == 0o444 for file in saved.iterdir())
+    assert (saved / "README.md").read_bytes() == "# Tiny ✓\n".encode()
+
+
+def test_weights_take_two_bytes_each(saved):
+    network = lively_network(CONFIG.encoder)
+    floats = sum(value.numel() for value in network.state_dict().values()) + 6 * DIM
+    size = (saved / "model.safetensors").stat().st_size
+    assert 2 * floats < size < 2.05 * floats
+    stored = load_file(saved / "model.safetensors").values()
+    assert {value.dtype for value in stored} == {torch.float16, torch.int64}
+
+
+def test_a_number_too_large_to_be_stored_is_not_saved_at_all(tmp_path):
+    with pytest.raises(ValueError, match="text_mean holds values that fp16 cannot"):
+        save(tmp_path / "new", text_mean=torch.full((DIM,), 1e6))
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_revision_tells_weights_and_configuration_apart(tmp_path):
+    def revision(name: str, config: CheckpointConfig = CONFIG, **changes: Any) -> str:
+        return load(save(tmp_path / name, config, **changes)).revision
+
+    first = revision("first")
+    assert len(first) == 12
+    assert revision("same") == first
+    assert revision("card", card="# Another card") == first
+    assert revision("bank", bank=BANK[:4]) != first
+    changed = replace(CONFIG, calibration=CalibrationConfig(score_bias=-2.0))
+    assert revision("scores", changed) != first
+
+
+def test_saving_over_a_checkpoint_leaves_who_has_it_loaded_alone(saved):
+    tagger = load(saved)
+    before = tagger.encoder.encode(pixels())
+    bank = tagger.calibration.bank.copy()
+
+    save(saved, text_mean=-TEXT_MEAN, bank=-BANK)
+
+    np.testing.assert_array_equal(tagger.encoder.encode(pixels()), before)
+    np.testing.assert_array_equal(tagger.calibration.bank, bank)
+    np.testing.assert_array_equal(load(saved).calibration.bank, -bank)
+
+
+def in_config(*path: str, value: Any = None, remove: bool = False) -> Spoil:
+    def spoil(directory: Path) -> None:
+        file = directory / "config.json"
+        document = place = json.loads(file.read_text())
+        for key in path[:-1]:
+            place = place[key]
+        if remove:
+            del place[path[-1]]
+        else:
+            place[path[-1]] = value
+        file.write_text(json.dumps(document))
+
+    return spoil
+
+
+def in_weights(name: str, value: torch.Tensor | None) -> Spoil:
+    def spoil(directory: Path) -> None:
+        file = directory / "model.safetensors"
+        tensors = load_file(file)
+        if value is None:
+            del tensors[name]
+        else:
+            tensors[name] = value
+        save_file({key: tensor.clone() for key, tensor in tensors.items()}, file)
+
+    return spoil
+
+
+def written(name: str, content: bytes) -> Spoil:
+    return lambda directory: (directory / name).write_bytes(content) and None
+
+
+def without(name: str) -> Spoil:
+    return lambda directory: (directory / name).unlink()
+
+
+def cut_short(directory: Path) -> None:
+    file = directory / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def endless_header(directory: Path) -> None:
+    (directory / "model.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
+
+
+def a_folder(directory: Path) -> None:
+    (directory / "model.safetensors").unlink()
+    (directory / "model.safetensors").mkdir()
+
+
+LINEAR = "network.head.linear.weight"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        pytest.param(without("config.json"), r"config\.json cannot be read", id="no config"),
+        pytest.param(without("model.safetensors"), "cannot be read", id="no weights"),
+        pytest.param(written("config.json", b""), "cannot be read", id="empty config"),
+        pytest.param(written("config.json", b"{"), "cannot be read", id="half a config"),
+        pytest.param(written("config.json", b"\xff\xfe"), "cannot be read", id="no text"),
+        pytest.param(written("config.json", b"[" * 100_000), "cannot be read", id="deep config"),
+        pytest.param(written("config.json", b"[]"), "version None.*reads 1", id="a list"),
+        pytest.param(written("config.json", b'"x"'), "version None.*reads 1", id="a text"),
+        pytest.param(in_config("format_version", value=2), "version 2.*reads 1", id="version"),
+        pytest.param(
+            in_config("format_version", remove=True), "version None.*reads 1", id="no version"
+        ),
+        pytest.param(in_config("encoder", remove=True), "encoder: Field required", id="section"),
+        pytest.param(in_config("model_id", value=7), "model_id: .*found 7", id="type"),
+        pytest.param(
+            in_config("encoder", "network", value="lite9"), "network: .*lite0.*lite9", id="network"
+        ),
+        pytest.param(in_config("encoder", "dim", value="x"), r"encoder\.dim: .*'x'", id="dim"),
+        pytest.param(in_config("encoder", "depth", value=3), r"encoder\.depth: .*3", id="unknown"),
+        pytest.param(in_config("sampling", "clips", value=0), "at least 1, not 0", id="clips"),
+        pytest.param(
+            in_config("preprocess", "crop_side", value=41), r"crop_side 41 .*1\.\.40", id="crop"
+        ),
+        pytest.param(in_config("preprocess", "std", value=[1, 1]), r"std\.2", id="std"),
+        pytest.param(in_config("text", "templates", value=[]), "one {}", id="no template"),
+        pytest.param(
+            in_config("text", "templates", value=["a", "{}"]), "one {}", id="no place for a label"
+        ),
+        pytest.param(
+            in_config("calibration", "score_slope", value=float("nan")), "finite", id="not a number"
+        ),
+        pytest.param(
+            in_config("text", "sha256", value="abc"), "words-8-.*trained with abc", id="text model"
+        ),
+        pytest.param(
+            in_config("encoder", "dim", value=9), r"\(8, 1280\), expected \(9, 1280\)", id="size"
+        ),
+        pytest.param(
+            in_config("encoder", "dim", value=10**9), r"expected \(1000000000, 1280\)", id="huge"
+        ),
+        pytest.param(
+            in_config("encoder", "network", value="r2plus1d_18"),
+            r"weights do not fit r2plus1d_18: .*\(32, 1, 3, 3\), expected nothing",
+            id="other network",
+        ),
+        pytest.param(written("model.safetensors", b""), "cannot be read", id="empty weights"),
+        pytest.param(written("model.safetensors", b"x" * 99), "cannot be read", id="noise"),
+        pytest.param(cut_short, "cannot be read", id="cut short"),
+        pytest.param(endless_header, "cannot be read", id="endless header"),
+        pytest.param(a_folder, "cannot be read", id="a folder"),
+        pytest.param(
+            in_weights(LINEAR, None), r"linear\.weight is missing.*\(8, 1280\)", id="no head"
+        ),
+        pytest.param(
+            in_weights(LINEAR, torch.zeros(8, 3)), r"\(8, 3\), expected \(8, 1280\)", id="shape"
+        ),
+        pytest.param(
+            in_weights("network.more", torch.zeros(1)), r"\(1,\), expected nothing", id="too many"
+        ),
+        pytest.param(
+            in_weights(LINEAR, torch.full((8, 1280), torch.nan)), "no numbers", id="NaN weights"
+        ),
+        pytest.param(
+            in_weights("text_mean", None), r"text_mean is missing, expected \(8,\)", id="no mean"
+        ),
+        pytest.param(
+            in_weights("text_mean", torch.zeros(9)), r"\(9,\), expected \(8,\)", id="long mean"
+        ),
+        pytest.param(in_weights("background_bank", None), "bank is missing", id="no bank"),
+        pytest.param(
+            in_weights("background_bank", torch.zeros(5, 7)), r"\(5, 7\), expected", id="wide bank"
+        ),
+        pytest.param(
+            in_weights("background_bank", torch.zeros(8)), r"\(8,\), expected", id="flat bank"
+        ),
+    ],
+)
+def test_a_damaged_checkpoint_says_what_was_found_and_what_was_expected(saved, spoil, said):
+    spoil(saved)
+    with pytest.raises(CheckpointError, match=said):
+        load(saved)
+
+
+def test_the_text_model_must_have_the_networks_dimension(tmp_path):
+    save(tmp_path, replace(CONFIG, text=TextConfig()))
+    with pytest.raises(CheckpointError, match=r"length 9, the encoder's 8"):
+        load_checkpoint(tmp_path, text=WordVectors(9))
+
+
+@pytest.mark.parametrize("missing", ["./nowhere", "/nowhere/at/all", Path("nowhere")])
+def test_a_path_that_is_no_directory_is_said_so_without_asking_the_hub(missing):
+    with pytest.raises(CheckpointError, match="is not a directory"):
+        load(missing)
+
+
+@pytest.fixture
+def offline_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache folder of a Hub client that has no network."""
+    from huggingface_hub import constants
+
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    return cache
+
+
+def in_cache(cache: Path, organisation: str, name: str) -> Path:
+    """Where the Hub's client keeps the newest snapshot of a model."""
+    folder = cache / f"models--{organisation}--{name}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("a" * 40)
+    return folder / "snapshots" / ("a" * 40)
+
+
+def test_a_hub_id_loads_what_the_hub_holds(offline_hub):
+    save(in_cache(offline_hub, "someone", "tiny"))
+
+    tagger = load("someone/tiny")
+
+    assert tagger.model_id == "tiny"
+    assert tagger.encoder.encode(pixels()).shape == (2, DIM)
+
+
+@pytest.mark.parametrize("name", ["someone/missing", "three/part/name", "no such name!"])
+def test_a_hub_id_that_cannot_be_had_is_a_checkpoint_error(offline_hub, name):
+    with pytest.raises(CheckpointError, match="neither a directory nor a model on the Hub"):
+        load(name)
+
+
+def test_half_a_snapshot_is_a_damaged_checkpoint(offline_hub):
+    (save(in_cache(offline_hub, "someone", "half")) / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load("someone/half")
+
+
+def test_the_configuration_is_plain_json_with_its_version_first(saved):
+    document = json.loads((saved / "config.json").read_bytes())
+    assert next(iter(document.items())) == ("format_version", 1)
+    assert document["encoder"] == asdict(CONFIG.encoder)
+    assert document["preprocess"]["mean"] == [0.1, 0.2, 0.3]
+
+
+class Untouched:
+    """A text model that must not be asked before the rest of the checkpoint is known to fit."""
+
+    @property
+    def dim(self) -> int:
+        raise AssertionError("asked too early")
+
+    model_hash = ""
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        raise AssertionError("asked too early")
+
+
+def test_cheap_checks_come_before_the_text_model(saved):
+    in_weights("text_mean", None)(saved)
+    with pytest.raises(CheckpointError, match="text_mean"):
+        load_checkpoint(saved, text=Untouched())

@@ -1,0 +1,323 @@
+"""From a file to tags, with a network and a text model that can be computed on paper."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from model import (
+    Calibration,
+    CalibrationConfig,
+    FrameBatch,
+    Label,
+    NotAVideo,
+    PreprocessConfig,
+    SamplingConfig,
+    Tagger,
+    TorchEncoder,
+    Unknown,
+    VideoLimits,
+    VideoTooLong,
+    label_key,
+)
+from tests.support.clips import COLOURS, clip_bytes
+from tests.support.fakes import ColourText, colour_tagger
+from tests.support.networks import LITE, lively_network
+
+# H.264 keeps the colours of `tests.support.clips` to within a few steps of 255.
+CLOSE = 0.02
+
+
+@pytest.fixture
+def tagger() -> Tagger:
+    return colour_tagger()
+
+
+def clip(*colours: str, **options: object) -> io.BytesIO:
+    return io.BytesIO(clip_bytes(seconds_colours=colours, **options))
+
+
+def direction(*colours: str) -> npt.NDArray[np.float64]:
+    """The mean of these colours, scaled to unit length."""
+    mean = np.mean([COLOURS[colour] for colour in colours], axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+def batch(tagger: Tagger, *colours: str, size: tuple[int, int] = (32, 32)) -> FrameBatch:
+    """One window whose frames go through the colours in turn."""
+    count = tagger.sampling.clips * tagger.sampling.frames_per_clip
+    frames = np.empty((count, *size, 3), np.uint8)
+    for number in range(count):
+        frames[number] = COLOURS[colours[number * len(colours) // count]]
+    return FrameBatch(frames, np.arange(count, dtype=np.float64))
+
+
+def test_a_red_video_is_red(tagger):
+    index = tagger.index([Label("blue"), Label("green"), Label("red")])
+
+    tagged = tagger.tag(clip("red", width=64, height=48, fps=10), index)
+
+    # (220, 30, 30) / |(220, 30, 30)| against the axes
+    best, *others = tagged.tags
+    assert (best.label, best.rank, best.prompt) == ("red", 1, "red")
+    assert best.similarity == pytest.approx(0.982, abs=CLOSE)
+    assert best.score == pytest.approx(1 / (1 + np.exp(5 - 9.82)), abs=CLOSE)
+    assert {tag.label for tag in others} == {"green", "blue"}
+    assert [tag.rank for tag in others] == [2, 3]
+    assert all(tag.similarity == pytest.approx(0.134, abs=CLOSE) for tag in others)
+    assert (tagged.video.width, tagged.video.height, tagged.video.duration_seconds) == (64, 48, 1)
+
+
+def test_a_video_is_the_mean_of_what_it_shows(tagger):
+    info, embedding = tagger.embed(clip("red", "green", "blue", "blue"))
+
+    assert info.duration_seconds == pytest.approx(4.0)
+    assert embedding.shape == (3,)
+    assert embedding.dtype == np.float32
+    np.testing.assert_allclose(embedding, direction("red", "green", "blue", "blue"), atol=CLOSE)
+
+
+def test_top_k_limits_the_tags(tagger):
+    index = tagger.index([Label(name) for name in ("red", "green", "blue")])
+    tags = tagger.tag(clip("green"), index, top_k=2).tags
+    assert [tag.label for tag in tags][:1] == ["green"]
+    assert len(tags) == 2
+
+
+def test_an_alias_answers_under_the_labels_name_and_is_its_prompt(tagger):
+    index = tagger.index([Label("warm", aliases=("red", "yellow")), Label("green")])
+
+    [best, _] = tagger.tag(clip("red"), index).tags
+
+    assert (best.label, best.prompt) == ("warm", "red")
+
+
+def test_prompts_are_averaged_with_the_name(tagger):
+    [found] = tagger.prototypes([Label("red", prompts=("green",), aliases=("blue",))])
+
+    assert found.texts == ("red", "blue")
+    np.testing.assert_allclose(found.vectors, [[0.5**0.5, 0.5**0.5, 0], [0, 0, 1]], atol=1e-6)
+    np.testing.assert_array_equal(found.background, [[0, 1], [0, 1]])
+
+
+def test_labels_are_embedded_in_one_run_in_templates_less_the_mean():
+    text = ColourText()
+    tagger = replace(
+        colour_tagger(text=text),
+        templates=("{}", "a {} thing"),
+        text_mean=np.array([0.0, 0.6, 0.0], np.float32),
+    )
+
+    found = tagger.prototypes([Label("red"), Label("green", aliases=("blue",))])
+
+    assert text.encoded == [
+        "red",
+        "a red thing",
+        "green",
+        "a green thing",
+        "blue",
+        "a blue thing",
+    ]
+    assert [len(each.vectors) for each in found] == [1, 2]
+    slanted = 1 / (1 + 0.36) ** 0.5
+    np.testing.assert_allclose(found[0].vectors, [[slanted, -0.6 * slanted, 0]], atol=1e-6)
+    np.testing.assert_allclose(found[1].vectors[0], [0, 1, 0], atol=1e-6)
+
+
+def test_scores_come_from_the_similarity_standardised_by_the_bank(tagger):
+    bank = np.array([[1, 0, 0], [0.6, 0.8, 0]], np.float32)
+    tagger = replace(
+        tagger, calibration=Calibration(CalibrationConfig(score_slope=2.0, score_bias=-1.0), bank)
+    )
+
+    [tag] = tagger.tag(clip("red"), tagger.index([Label("red")])).tags
+
+    # the bank's similarities to red are 1 and 0.6: mean 0.8, spread 0.2
+    standardised = (tag.similarity - 0.8) / 0.2
+    assert tag.similarity == pytest.approx(0.982, abs=CLOSE)
+    assert tag.score == pytest.approx(1 / (1 + np.exp(1 - 2 * standardised)), abs=1e-4)
+
+
+def test_without_labels_everything_is_unknown(tagger):
+    assert tagger.prototypes([]) == []
+    tagged = tagger.tag(clip("red"), tagger.index([]))
+    assert tagged.tags == ()
+    assert tagged.unknown == Unknown(1.0, True)
+
+
+def test_what_is_far_from_every_label_is_unknown(tagger):
+    index = tagger.index([Label("green"), Label("blue")])
+    assert tagger.tag(clip("red"), index).unknown.is_unknown
+    known = tagger.tag(clip("green"), index).unknown
+    assert not known.is_unknown
+    assert known.score < tagger.calibration.config.unknown_limit
+
+
+def test_windows_of_one_or_several_sizes_are_embedded_in_order(tagger):
+    wide = replace(tagger.preprocess, max_aspect_ratio=2.0)
+    tagger = replace(tagger, preprocess=wide)
+    shown = [("red", (32, 32)), ("green", (32, 64)), ("blue", (32, 32)), ("yellow", (64, 32))]
+
+    embeddings = tagger.embed_frames([batch(tagger, name, size=size) for name, size in shown])
+
+    assert embeddings.dtype == np.float32
+    np.testing.assert_allclose(embeddings, [direction(name) for name, _ in shown], atol=1e-6)
+
+
+def test_no_windows_no_embeddings(tagger):
+    assert tagger.embed_frames([]).shape == (0, 3)
+
+
+class Recorder:
+    """Remembers the red value of every frame and how windows came."""
+
+    dim = 1
+
+    def __init__(self) -> None:
+        self.seen: list[npt.NDArray[np.float32]] = []
+
+    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        self.seen.append(pixels[:, :, :, 0, 0, 0].numpy())
+        return np.ones((len(pixels), 1), np.float32)
+
+
+class FirstRed:
+    """Embeds a window as the red value of its first frame."""
+
+    dim = 1
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        self.recorder.encode(pixels)
+        return self.recorder.seen[-1][:, 0, :1]
+
+
+def recording(sampling: SamplingConfig) -> tuple[Tagger, Recorder]:
+    encoder = Recorder()
+    unscaled = PreprocessConfig(32, 32, 2.0, (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
+    tagger = replace(colour_tagger(), encoder=encoder, sampling=sampling, preprocess=unscaled)
+    return tagger, encoder
+
+
+def numbered(count: int, first: int, size: tuple[int, int] = (32, 32)) -> FrameBatch:
+    frames = np.empty((count, *size, 3), np.uint8)
+    frames[:] = np.arange(first, first + count, dtype=np.uint8)[:, None, None, None]
+    return FrameBatch(frames, np.arange(count, dtype=np.float64))
+
+
+def test_frames_reach_the_encoder_as_clips_in_the_order_of_the_timestamps():
+    tagger, encoder = recording(SamplingConfig(clips=2, frames_per_clip=3))
+
+    tagger.embed_frames([numbered(6, 0), numbered(6, 10)])
+
+    [seen] = encoder.seen
+    np.testing.assert_allclose(
+        seen, [[[0, 1, 2], [3, 4, 5]], [[10, 11, 12], [13, 14, 15]]], atol=1e-3
+    )
+
+
+def test_windows_of_one_size_are_encoded_together():
+    tagger, encoder = recording(SamplingConfig(clips=1, frames_per_clip=2))
+
+    tagger.embed_frames([numbered(2, 0), numbered(2, 10, size=(32, 64)), numbered(2, 20)])
+
+    assert [len(seen) for seen in encoder.seen] == [2, 1]
+
+
+def test_sizes_that_are_cut_to_one_are_encoded_together_and_answered_in_order():
+    tagger, encoder = recording(SamplingConfig(clips=1, frames_per_clip=2))
+    tagger = replace(tagger, encoder=FirstRed(encoder))
+    widths = [64, 70, 64, 70]
+
+    found = tagger.embed_frames(
+        [numbered(2, 10 * place, size=(32, width)) for place, width in enumerate(widths)]
+    )
+
+    np.testing.assert_allclose(found[:, 0], [0, 10, 20, 30], atol=1e-3)
+    assert [len(seen) for seen in encoder.seen] == [4]
+
+
+@pytest.mark.cuda
+def test_windows_of_several_sizes_embed_on_a_gpu_as_on_the_cpu():
+    random = np.random.default_rng(0)
+    tagger = replace(colour_tagger(), encoder=TorchEncoder(lively_network(), LITE.dim))
+    count = tagger.sampling.clips * tagger.sampling.frames_per_clip
+    batches = [
+        FrameBatch(random.integers(0, 256, (count, *size, 3), np.uint8), np.arange(float(count)))
+        for size in [(32, 32), (32, 56), (40, 60), (32, 32)]
+    ]
+
+    on_gpu = TorchEncoder(lively_network(), LITE.dim, device="cuda")
+    found = replace(tagger, encoder=on_gpu, device="cuda").embed_frames(batches)
+
+    assert (found * tagger.embed_frames(batches)).sum(axis=1).min() >= 0.999
+
+
+@pytest.mark.parametrize("count", [5, 7])
+def test_a_window_with_another_number_of_frames_is_refused(count):
+    tagger, _ = recording(SamplingConfig(clips=2, frames_per_clip=3))
+    with pytest.raises(ValueError, match=f"{count} frames, expected 2 x 3"):
+        tagger.embed_frames([numbered(count, 0)])
+
+
+def test_what_is_no_video_and_what_is_over_a_limit_raise(tagger):
+    index = tagger.index([Label("red")])
+    with pytest.raises(NotAVideo):
+        tagger.tag(io.BytesIO(b"hello"), index)
+    with pytest.raises(VideoTooLong):
+        tagger.tag(clip("red", "red"), index, limits=VideoLimits(max_duration_seconds=1.0))
+
+
+def test_a_file_is_read_from_its_start_and_may_be_tagged_again(tagger):
+    file, index = clip("blue"), tagger.index([Label("red"), Label("blue")])
+    first = tagger.tag(file, index)
+    assert tagger.tag(file, index) == first
+    assert first.tags[0].label == "blue"
+
+
+class OtherText(ColourText):
+    """Another text model, by its hash."""
+
+    model_hash = "other colours"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": OtherText()},
+        {"templates": ("{}", "a {}")},
+        {"text_mean": np.array([0.1, 0, 0], np.float32)},
+        {"calibration": Calibration(CalibrationConfig(), np.eye(3, dtype=np.float32))},
+        {"calibration": Calibration(CalibrationConfig(nearest_share=0.5))},
+    ],
+    ids=["text", "templates", "text_mean", "bank", "nearest_share"],
+)
+def test_whatever_changes_stored_prototypes_changes_the_text_space(tagger, change):
+    assert replace(tagger, **change).text_space != tagger.text_space
+
+
+def test_what_does_not_change_stored_prototypes_leaves_the_text_space(tagger):
+    other = replace(
+        colour_tagger(),
+        model_id="other",
+        calibration=Calibration(CalibrationConfig(score_slope=3.0)),
+    )
+    assert other.text_space == tagger.text_space == colour_tagger().text_space
+
+
+def test_an_index_takes_another_label_between_two_searches(tagger):
+    index = tagger.index([Label("green")])
+    extended = index.upsert([("red", *tagger.prototypes([Label("red")]))])
+    file = clip("red")
+    assert [tag.label for tag in tagger.tag(file, index).tags] == ["green"]
+    assert [tag.label for tag in tagger.tag(file, extended).tags] == ["red", "green"]
+
+
+def test_of_two_spellings_the_later_is_the_label(tagger):
+    index = tagger.index([Label("red"), Label(" RED")])
+    assert [label_key(name) for name in index.names] == ["red"]

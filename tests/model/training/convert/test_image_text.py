@@ -1,0 +1,264 @@
+"""A CLIP or a SigLIP becomes a checkpoint that embeds as transformers does, and serves."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
+from transformers import AutoImageProcessor, CLIPProcessor
+
+from model.checkpoint import load_checkpoint, read_config
+from model.encoder.networks import TorchEncoder
+from model.errors import CheckpointError
+from model.tagger import Tagger
+from model.text.labels import without_progress_bars
+from model.training.convert.image_text import import_model
+from model.training.measure.evaluate import evaluate
+from tests.conftest import open_client
+from tests.support.clips import write_clip
+from tests.support.tiny_towers import (
+    MEAN,
+    SIDE,
+    STD,
+    save_tiny,
+    tiny_clip,
+    tiny_siglip,
+    tiny_tokenizer,
+)
+from tests.support.training_tree import NAMES, write_pictures
+
+TEXTS = ["juggling", "riding a horse", "a video of a red cat riding a blue dog " * 3]
+FAMILIES = {"clip": tiny_clip, "siglip": tiny_siglip}
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def original(family: str) -> Any:
+    return FAMILIES[family]()
+
+
+@pytest.fixture(scope="module")
+def imported(original: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("towers")
+    source = save_tiny(original, folder / "tiny")
+    return import_model(str(source), folder / "out", command="kinolex checkpoint import tiny")
+
+
+@pytest.fixture(scope="module")
+def tagger(imported: Path) -> Tagger:
+    return load_checkpoint(imported)
+
+
+def unit(vectors: torch.Tensor) -> np.ndarray:
+    return torch.nn.functional.normalize(vectors, dim=-1).detach().numpy()
+
+
+def picture_features(model: Any, pixels: torch.Tensor) -> torch.Tensor:
+    found = model.get_image_features(pixel_values=pixels)
+    return found if isinstance(found, torch.Tensor) else found.pooler_output
+
+
+def text_features(model: Any, texts: list[str]) -> torch.Tensor:
+    is_clip = model.config.model_type == "clip"
+    tokens = tiny_tokenizer()(
+        texts, padding=True if is_clip else "max_length", truncation=True, return_tensors="pt"
+    )
+    found = model.get_text_features(
+        tokens["input_ids"], attention_mask=tokens["attention_mask"] if is_clip else None
+    )
+    return found if isinstance(found, torch.Tensor) else found.pooler_output
+
+
+def test_a_still_clip_embeds_as_transformers_embeds_its_picture(original, tagger):
+    pixels = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    clips = pixels[:, None, None].expand(-1, 1, 4, -1, -1, -1)
+    np.testing.assert_allclose(
+        tagger.encoder.encode(clips), unit(picture_features(original, pixels)), atol=1e-5
+    )
+
+
+def test_a_videos_frames_are_embedded_one_by_one_and_averaged(original, tagger):
+    pixels = torch.randn(2, 3, 4, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    features = picture_features(original, pixels.flatten(0, 2)).reshape(2, 12, -1)
+    np.testing.assert_allclose(tagger.encoder.encode(pixels), unit(features.mean(dim=1)), atol=1e-5)
+
+
+def test_pictures_of_another_size_are_seen_too(original, tagger):
+    pixels = torch.randn(1, 1, 1, 3, 48, 40, generator=torch.Generator().manual_seed(2))
+    found = original.get_image_features(pixel_values=pixels[0, 0], interpolate_pos_encoding=True)
+    np.testing.assert_allclose(tagger.encoder.encode(pixels), unit(found.pooler_output), atol=1e-5)
+
+
+def test_texts_embed_as_transformers_embeds_them(original, tagger):
+    np.testing.assert_allclose(
+        tagger.text.encode(TEXTS), unit(text_features(original, TEXTS)), atol=1e-5
+    )
+    assert tagger.text.encode([]).shape == (0, tagger.text.dim)
+
+
+def test_the_models_own_pictures_and_nothing_else_decide_preprocessing(tagger):
+    pixels = tagger.preprocess
+    assert (pixels.short_side, pixels.crop_side, pixels.max_aspect_ratio) == (SIDE, SIDE, 1.0)
+    assert (pixels.mean, pixels.std) == (MEAN, STD)
+    assert not tagger.text_mean.any()
+    assert len(tagger.calibration.bank) == 0
+
+
+def test_its_card_says_what_its_pretraining_is_not(imported):
+    card = (imported / "README.md").read_text()
+    assert "Not zero-shot in the sense of Brattoli et al. (CVPR 2020, equation 3)" in card
+    assert "kinolex checkpoint import tiny" in card
+
+
+def test_nothing_in_it_is_pickled(imported):
+    kinds = {file.suffix for file in imported.rglob("*") if file.is_file()}
+    assert kinds == {".json", ".safetensors", ".md"}
+
+
+def test_a_text_tower_that_is_another_than_the_imported_one_is_refused(imported, tmp_path):
+    copied = tmp_path / "copy"
+    shutil.copytree(imported, copied)
+    weights = copied / "text" / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.seek(-2, 2)
+        file.write(b"\x3d\x3d")
+    with pytest.raises(CheckpointError, match="was trained with"):
+        load_checkpoint(copied)
+    shutil.rmtree(copied / "text")
+    with pytest.raises(CheckpointError, match=r"text model .* is missing"):
+        load_checkpoint(copied)
+
+
+def test_it_is_served_with_labels_of_its_own(imported, tmp_path, make_settings):
+    tagger = load_checkpoint(imported)
+    write_clip(tmp_path / "red.mp4", seconds_colours=["red"])
+    labels = ["riding a horse", "red wall", "juggling"]
+    with open_client(make_settings(), tagger=tagger) as client:
+        with (tmp_path / "red.mp4").open("rb") as file:
+            answer = client.post(
+                "/classify", files={"file": file}, data={"labels": labels, "top_k": 3}
+            )
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        assert {tag["label"] for tag in body["tags"]} == set(labels)
+        assert body["model"]["id"] == "tiny"
+        assert not body["unknown"]["is_unknown"]
+
+    with (tmp_path / "red.mp4").open("rb") as file:
+        _, embedding = tagger.embed(file)
+    expected = {name: float(tagger.text.encode([name])[0] @ embedding) for name in labels}
+    for tag in body["tags"]:
+        assert tag["similarity"] == pytest.approx(expected[tag["label"]], abs=1e-4)
+
+
+def test_it_is_evaluated_like_any_other(imported, tmp_path):
+    manifest = write_pictures(tmp_path / "pictures")
+    rows = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([rows[0] + ",split", *(row + ",test" for row in rows[1:])]))
+
+    report = evaluate(imported, [manifest], say=lambda _: None)
+    assert report.model_id == "tiny"
+    [suite] = report.suites
+    assert {row.label for row in suite.classes} == {f"{colour} wall" for colour in NAMES}
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    document = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(document | changes))
+
+
+def pickled(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    torch.save(load_file(weights), folder / "pytorch_model.bin")
+    weights.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        pytest.param(lambda f: change_config(f, model_type="bert"), "'bert'.*CLIP", id="family"),
+        pytest.param(lambda f: change_config(f, model_type="x9"), "cannot be imported", id="type"),
+        pytest.param(pickled, "cannot be imported", id="pickle"),
+        pytest.param(lambda f: (f / "config.json").unlink(), "cannot be imported", id="no config"),
+        pytest.param(
+            lambda f: (f / "modules.json").write_text(
+                '[{"path": ""}, {"path": "1", "type": "a.b.Dense"}]'
+            ),
+            "puts Dense behind",
+            id="modules",
+        ),
+        pytest.param(
+            lambda f: (f / "modules.json").write_text('[{"path": ".."}]'), "leads out", id="path"
+        ),
+    ],
+)
+def test_what_cannot_be_imported_is_said_so(tmp_path, spoil: Callable[[Path], Any], said):
+    source = save_tiny(tiny_clip(), tmp_path / "tiny")
+    spoil(source)
+    with pytest.raises(CheckpointError, match=said):
+        import_model(str(source), tmp_path / "out", command="")
+
+
+@pytest.mark.parametrize("missing", ["./nowhere", "/nowhere"])
+def test_a_folder_that_is_not_there_is_said_so(tmp_path, missing):
+    with pytest.raises(CheckpointError, match="is not a directory"):
+        import_model(missing, tmp_path, command="")
+
+
+def test_a_model_that_sentence_transformers_saved_embeds_as_there(tmp_path):
+    source = save_tiny(tiny_clip(), tmp_path / "tiny")
+    pictures = AutoImageProcessor.from_pretrained(source)
+    CLIPProcessor(pictures, tiny_tokenizer()).save_pretrained(source)
+    with without_progress_bars():
+        theirs = SentenceTransformer(str(source), device="cpu", local_files_only=True)
+        theirs.save(str(tmp_path / "saved"))
+
+    out = import_model(str(tmp_path / "saved"), tmp_path / "out", command="")
+    np.testing.assert_allclose(
+        load_checkpoint(out).text.encode(TEXTS),
+        theirs.encode(TEXTS, normalize_embeddings=True),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_hidden_layers": 10**9}, "1..65536"),
+        ({"num_hidden_layers": 300}, "at most 256 layers"),
+        ({"num_attention_heads": 5}, "heads that divide"),
+        ({"hidden_size": 48}, "weights do not fit vision_tower"),
+        ({"patch_size": 64}, "patches of 64 in pictures of 32"),
+        ({"family": "bert"}, "family"),
+        ({"hidden_act": "relu"}, "hidden_act"),
+        ({"auto_map": "evil.Code"}, "auto_map"),
+    ],
+)
+def test_a_tower_of_impossible_sizes_is_refused(imported, tmp_path, changes, said):
+    copied = shutil.copytree(imported, tmp_path / "copy")
+    document = json.loads((copied / "config.json").read_text())
+    document["encoder"]["tower"] |= changes
+    (copied / "config.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=said):
+        load_checkpoint(copied)
+
+
+def test_the_layout_of_sentence_transformers_is_found(tmp_path):
+    save_tiny(tiny_clip(), tmp_path / "tiny" / "0_CLIPModel")
+    (tmp_path / "tiny" / "modules.json").write_text(
+        '[{"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"},'
+        ' {"path": "1", "type": "sentence_transformers.models.Normalize"}]'
+    )
+    out = import_model(str(tmp_path / "tiny"), tmp_path / "out", command="")
+    assert read_config(out).model_id == "tiny"
+    assert isinstance(load_checkpoint(out).encoder, TorchEncoder)

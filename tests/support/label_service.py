@@ -1,0 +1,36 @@
+"""The routes of the labels alone, over a store with word vectors: no video, no model."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from app.problems import install_problems
+from app.routes import labels
+from app.settings import Settings
+from app.store import LabelStore
+from tests.support.word_vectors import WordVectors
+
+# what the routes say of the checkpoint
+_TAGGER = SimpleNamespace(
+    model_id="words", revision="0", text=WordVectors(), video_space="videos-16"
+)
+
+
+@contextmanager
+def label_client(store: LabelStore, **overrides: Any) -> Iterator[TestClient]:
+    """A client of an app that has only the labels, with these settings."""
+    settings = Settings(**overrides)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
+        yield {"store": store, "tagger": _TAGGER, "settings": settings}
+
+    app = FastAPI(lifespan=lifespan)
+    install_problems(app)
+    app.include_router(labels.router)
+    with TestClient(app) as client:
+        yield client
