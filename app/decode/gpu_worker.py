@@ -89,7 +89,7 @@ def _shown(fd: int, stream: int, wanted: NDArray[np.float64], device: str) -> It
 def _picture(frame: Any, size: tuple[int, int]) -> torch.Tensor:
     """A frame in 4:2:0 as RGB, uint8 (H, W, 3), on its device.
 
-    As libswscale draws it for `model.video.picture`, to within its rounding: the planes are scaled
+    As `model.video.frame_scaler` scales it, to within rounding: the planes are scaled
     with a triangle, U and V to half of the width, and then looked up.
     """
     height, width = size

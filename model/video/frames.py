@@ -36,7 +36,7 @@ else:
     VideoPacket = Packet
 
 
-class Shown(NamedTuple):
+class DecodedFrame(NamedTuple):
     """A decoded frame and when it appears, in the stream's own ticks."""
 
     pts: int
@@ -78,7 +78,7 @@ class FrameReader:
         self._depth = 1 if keyframes_only else _LOOK_AHEAD
         self._ahead: deque[VideoPacket] = deque()
         self._sent: deque[int] = deque(maxlen=_LOOK_BEHIND)
-        self._shown: list[Shown] = []
+        self._shown: list[DecodedFrame] = []
         self._sort_depth = 0 if strict else _SORTED_FRAMES
         self._read_all = False
         self._ended = False
@@ -106,7 +106,7 @@ class FrameReader:
         """Tell which times (sorted ticks) will be looked at: other frames need not be made."""
         self._wanted = wanted
 
-    def next(self, until: int | None = None) -> Shown | None:
+    def next(self, until: int | None = None) -> DecodedFrame | None:
         """The next frame on display, None after the last.
 
         With `until`, the last is the last one shown up to then: what only later frames need is not
@@ -124,7 +124,7 @@ class FrameReader:
             return None
         shown = self._shown.pop(0)
         if self._released is not None and self._released > shown.pts:
-            return Shown(self._released, shown.frame)
+            return DecodedFrame(self._released, shown.frame)
         self._released = shown.pts
         return shown
 
@@ -243,9 +243,9 @@ class FrameReader:
                 raise UnreliableStreamError("a frame with a damaged past")
             pts = self._time(frame)
             if pts is not None:
-                self._put_in_order(Shown(pts, frame))
+                self._put_in_order(DecodedFrame(pts, frame))
 
-    def _put_in_order(self, shown: Shown) -> None:
+    def _put_in_order(self, shown: DecodedFrame) -> None:
         if self._shown and shown.pts < self._shown[-1].pts:
             insort(self._shown, shown, key=lambda other: other.pts)
         else:

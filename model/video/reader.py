@@ -25,8 +25,8 @@ from model.video.container import (
     open_stream,
 )
 from model.video.duration import read_timeline
-from model.video.frames import FrameReader, Shown, UnreliableStreamError, time_base_of
-from model.video.picture import Canvas, Turn
+from model.video.frame_scaler import FrameScaler, Rotation
+from model.video.frames import DecodedFrame, FrameReader, UnreliableStreamError, time_base_of
 from model.video.plain import Located, is_plain
 from model.video.sampling import SamplingConfig, clip_timestamps
 
@@ -144,7 +144,7 @@ class OpenVideo:
         self._first = self._first_frame()
         frame = self._first.frame
         check_size(frame.width, frame.height, limits)
-        self.turn = Turn.of(frame)
+        self.rotation = Rotation.of(frame)
         self._timeline = read_timeline(file, limits, self._container, self._stream, self._first.pts)
         self.info = self._describe(frame)
         if self.info.duration_seconds > limits.max_duration_seconds:
@@ -153,7 +153,7 @@ class OpenVideo:
                 f"{limits.max_duration_seconds:g} s"
             )
 
-    def _first_frame(self) -> Shown:
+    def _first_frame(self) -> DecodedFrame:
         try:
             reader = FrameReader(self._container, self._stream, self._limits, strict=True)
             first = reader.next()
@@ -194,7 +194,7 @@ class OpenVideo:
             frames_per_second=rate,
             width=width,
             height=height,
-            rotation=self.turn.degrees,
+            rotation=self.rotation.degrees,
             codec=codec_name(self._stream) or "",
             warnings=tuple(warnings),
         )
@@ -209,7 +209,7 @@ class OpenVideo:
         aspect = self._stream.sample_aspect_ratio
         stretch = float(aspect) if aspect and 0.01 <= aspect <= 100 else 1.0
         width, height = max(1, round(frame.width * stretch)), frame.height
-        return (height, width) if self.turn.transposed else (width, height)
+        return (height, width) if self.rotation.transposed else (width, height)
 
     def keyframe_before(self, seconds: float) -> float | None:
         """About when the last keyframe up to a time is shown, None where the file does not say."""
@@ -239,8 +239,8 @@ class OpenVideo:
         if short_side < 1:
             raise ValueError(f"short_side must be positive, not {short_side}")
         wanted, places = np.unique(self._ticks(times), return_inverse=True)
-        canvas = Canvas(short_side, self.info.width, self.info.height, self.turn)
-        shape = (times.size, *canvas.shape)
+        scaler = FrameScaler(short_side, self.info.width, self.info.height, self.rotation)
+        shape = (times.size, *scaler.shape)
         frames = allocate(shape) if allocate else np.empty(shape, np.uint8)
         shown_at = np.empty(times.size)
         warnings: tuple[str, ...] = ()
@@ -250,7 +250,7 @@ class OpenVideo:
                     reader.aim(wanted.tolist())
                     for place, shown in enumerate(_walk(reader, first, wanted.tolist(), skips)):
                         here = places == place
-                        frames[here] = canvas.draw(shown)
+                        frames[here] = scaler.scale(shown)
                         shown_at[here] = (shown.pts - self._first.pts) * self._seconds_per_tick
                     warnings = _damage(reader)
                     self.decoded_packets += reader.decoded_packets
@@ -263,9 +263,9 @@ class OpenVideo:
     def locate(self, timestamps_seconds: NDArray[np.float64], short_side: int) -> Located | None:
         """The frames shown at these times, None where another decoder might see others."""
         frame, info = self._first.frame, self.info
-        height, width, _ = Canvas(short_side, info.width, info.height, self.turn).shape
+        height, width, _ = FrameScaler(short_side, info.width, info.height, self.rotation).shape
         if (
-            self.turn != Turn()
+            self.rotation != Rotation()
             # what is not made smaller is drawn by other parts of FFmpeg
             or frame.height <= height
             or frame.width <= width
@@ -291,7 +291,7 @@ class OpenVideo:
     @contextmanager
     def _reader(
         self, strict: bool, keyframes_only: bool
-    ) -> Iterator[tuple[FrameReader, Shown, Callable[[int, int], int] | None]]:
+    ) -> Iterator[tuple[FrameReader, DecodedFrame, Callable[[int, int], int] | None]]:
         warm, self._warm_reader = self._warm_reader, None
         if strict and not keyframes_only and warm is not None:
             yield warm, self._first, self._skips(self._stream)
@@ -311,17 +311,17 @@ class OpenVideo:
 
 def _walk(
     reader: FrameReader,
-    first: Shown,
+    first: DecodedFrame,
     wanted: Sequence[int],
     skips: Callable[[int, int], int] | None,
-) -> Iterator[Shown]:
+) -> Iterator[DecodedFrame]:
     """The frame shown at each wanted time (sorted ticks), seeking where `skips` says it pays."""
 
     def pays(position: int, place: int) -> bool:
         return skips is not None and skips(position, wanted[place]) > _SEEK_COST_FRAMES
 
-    held: Shown | None = first
-    following: Shown | None = None
+    held: DecodedFrame | None = first
+    following: DecodedFrame | None = None
     ended = False
     jump = pays(first.pts, 0)
     for place, target in enumerate(wanted):

@@ -122,16 +122,16 @@ def assert_same_as_full_decode(data, rng, threads=1):
     ):
         with open_video(io.BytesIO(data), threads=threads) as video:
             batch = video.decode(times, short_side=SIDE)
-            turn = video.turn
+            rotation = video.rotation
         ticks = np.floor(np.array(times) / tick + 1e-6)
         chosen = np.searchsorted(starts, ticks, side="right") - 1
         np.testing.assert_allclose(batch.timestamps_seconds, starts[chosen] * tick, atol=1e-9)
         height, width = batch.frames.shape[1:3]
-        size = (height, width) if turn.transposed else (width, height)
+        size = (height, width) if rotation.transposed else (width, height)
         reformatter = VideoReformatter()
         for frame, number in zip(batch.frames, chosen, strict=True):
             expected = reformatter.reformat(frames[number], *size, "rgb24").to_ndarray()
-            np.testing.assert_array_equal(frame, turn(expected))
+            np.testing.assert_array_equal(frame, rotation.apply(expected))
 
 
 @pytest.mark.parametrize("kind", KINDS)
