@@ -23,8 +23,9 @@ from app.encode.batcher import Batcher
 from app.encode.runtime_switch import switch_runtime
 from app.http.body_limits import BodyLimit, EarlyAnswer
 from app.http.origin_guard import OriginGuard
+from app.observe.logger import make_logger
 from app.observe.metrics import Metrics
-from app.observe.request_log import RequestLog, make_logger
+from app.observe.request_log import RequestLog
 from app.observe.tracing import Tracing
 from app.problems import PROBLEM_RESPONSE, install_problems
 from app.routes import classify, embed, examples, labels, system

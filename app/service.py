@@ -17,7 +17,7 @@ from app.decode.worker_pool import DecodeTimeout
 from app.encode.batcher import Batcher
 from app.errors import DeadlineExceeded
 from app.labels.ad_hoc import AdHocLabels
-from app.observe.request_log import Stopwatch
+from app.observe.timings import stage
 from app.question import (
     Classified,
     DecodeMode,
@@ -86,7 +86,6 @@ class TaggingService:
         self,
         file: SealedFile,
         question: Question,
-        watch: Stopwatch,
         on_progress: OnProgress | None = None,
     ) -> Classified:
         """`on_progress` is told of every few windows that are done, with `segments` only.
@@ -98,16 +97,15 @@ class TaggingService:
         asked = question.timeout_seconds
         # windows have a deadline each: only the caller can set one for all of them
         with _deadline(self._timeout(asked) if is_whole else asked) as deadline:
-            with watch.stage("labels"):
+            with stage("labels"):
                 vocabulary = await self._vocabulary(question)
             if is_whole:
-                return await self._classify_whole(file, question, vocabulary, watch, deadline)
-            return await self._classify_windows(file, question, vocabulary, watch, on_progress)
+                return await self._classify_whole(file, question, vocabulary, deadline)
+            return await self._classify_windows(file, question, vocabulary, on_progress)
 
     async def embed_video(
         self,
         file: SealedFile,
-        watch: Stopwatch,
         timeout_seconds: float | None = None,
         *,
         decode: DecodeMode = "auto",
@@ -119,16 +117,16 @@ class TaggingService:
         """
         limit = self._timeout(timeout_seconds)
         with _deadline(limit) as deadline:
-            return await self._embed_whole(file, watch, decode, limit, deadline)
+            return await self._embed_whole(file, decode, limit, deadline)
 
     async def _embed_whole(
-        self, file: SealedFile, watch: Stopwatch, decode: DecodeMode, limit: float, deadline: float
+        self, file: SealedFile, decode: DecodeMode, limit: float, deadline: float
     ) -> EmbeddedVideo:
         sampling = self._tagger.sampling
         if decode == "exact":
             sampling = replace(sampling, leeway=0.0)
-        async with self._admission.turn(watch, within_seconds=limit):
-            with watch.stage("decode"):
+        async with self._admission.permit():
+            with stage("decode"):
                 info, batch = await self._pool.sample(
                     file.fd,
                     sampling,
@@ -137,12 +135,12 @@ class TaggingService:
                     keyframes_only=decode == "keyframes",
                     threads=self._decode_threads(),
                 )
-            embedding = await self._embed([batch], watch)
+            embedding = await self._embed([batch])
         warnings = [*info.warnings, *_fast_mode(decode), *batch.warnings]
         return EmbeddedVideo(info, _once(warnings), embedding)
 
     async def embed_texts(
-        self, texts: Sequence[str], watch: Stopwatch, timeout_seconds: float | None = None
+        self, texts: Sequence[str], timeout_seconds: float | None = None
     ) -> npt.NDArray[np.float32]:
         """The (N, dim) vectors that labels of these names are searched by.
 
@@ -151,8 +149,8 @@ class TaggingService:
         limit = self._timeout(timeout_seconds)
         labels = [Label(text) for text in texts]
         with _deadline(limit):
-            async with self._admission.turn(watch, within_seconds=limit):
-                with watch.stage("encode"):
+            async with self._admission.permit():
+                with stage("encode"):
                     made = await _in_thread(self._tagger.prototypes, labels)
         return np.concatenate([prototypes.vectors for prototypes in made])
 
@@ -161,7 +159,7 @@ class TaggingService:
         sampling, side = self._tagger.sampling, self._tagger.preprocess.short_side
         count = sampling.clips * sampling.frames_per_clip
         black = FrameBatch(np.zeros((count, side, side, 3), np.uint8), np.zeros(count))
-        await self._embed([black], Stopwatch())
+        await self._embed([black])
         # while labels are embedded for a new checkpoint, requests with labels of their own work
         with suppress(LabelsNotReady):
             await to_thread.run_sync(self._store.snapshot, DEFAULT_SET)
@@ -191,12 +189,11 @@ class TaggingService:
         file: SealedFile,
         question: Question,
         vocabulary: Vocabulary,
-        watch: Stopwatch,
         deadline: float,
     ) -> Classified:
         limit = self._timeout(question.timeout_seconds)
-        embedded = await self._embed_whole(file, watch, question.decode, limit, deadline)
-        hits = await self._search(embedded.embedding, vocabulary, question, watch)
+        embedded = await self._embed_whole(file, question.decode, limit, deadline)
+        hits = await self._search(embedded.embedding, vocabulary, question)
         return Classified(
             video=embedded.video,
             warnings=embedded.warnings,
@@ -216,13 +213,12 @@ class TaggingService:
         file: SealedFile,
         question: Question,
         vocabulary: Vocabulary,
-        watch: Stopwatch,
         on_progress: OnProgress | None,
     ) -> Classified:
         limit = self._timeout(question.timeout_seconds)
         with _deadline(limit) as deadline:
-            async with self._admission.turn(watch, within_seconds=limit):
-                with watch.stage("decode"):
+            async with self._admission.permit():
+                with stage("decode"):
                     info = await self._pool.probe(file.fd, deadline)
         windows, plan, odd = cut(info, question, self._settings.max_windows)
         warnings = [*info.warnings, *odd, *_fast_mode(question.decode)]
@@ -230,11 +226,9 @@ class TaggingService:
         window_tags: list[list[Tag]] = []
         times = frame_times(windows, info, self._tagger.sampling)
         for turn in turns(times):
-            batches = await self._decode_and_embed(
-                file, times[turn], question, watch, embeddings[turn]
-            )
+            batches = await self._decode_and_embed(file, times[turn], question, embeddings[turn])
             warnings += [warning for batch in batches for warning in batch.warnings]
-            latest = await self._window_tags(embeddings[turn], question, vocabulary, watch)
+            latest = await self._window_tags(embeddings[turn], question, vocabulary)
             window_tags += latest
             if on_progress is not None:
                 told = [
@@ -244,7 +238,7 @@ class TaggingService:
                 await on_progress(
                     Progress(turn.stop, len(windows), info.duration_seconds, tuple(told))
                 )
-        hits = await self._search(mean_embedding(embeddings), vocabulary, question, watch)
+        hits = await self._search(mean_embedding(embeddings), vocabulary, question)
         timeline = draw_timeline(
             windows,
             window_tags,
@@ -271,13 +265,12 @@ class TaggingService:
         file: SealedFile,
         times: npt.NDArray[np.float64],
         question: Question,
-        watch: Stopwatch,
         into: npt.NDArray[np.float32],
     ) -> list[FrameBatch]:
         """The frames of one turn's windows, with their embeddings written into `into`."""
         with _deadline(self._settings.progress_timeout_seconds) as deadline:
-            async with self._admission.turn(watch):
-                with watch.stage("decode"):
+            async with self._admission.permit(is_started=True):
+                with stage("decode"):
                     batches = await decode_windows(
                         self._pool,
                         file,
@@ -287,17 +280,15 @@ class TaggingService:
                         keyframes_only=question.decode == "keyframes",
                         threads=self._decode_threads(),
                     )
-                into[:] = await self._embed(batches, watch)
+                into[:] = await self._embed(batches)
         return batches
 
     def _decode_threads(self) -> int:
         """For a lone video all processors; beside others, which keep them busy, one."""
         return self._settings.decode_threads if self._admission.is_alone else 1
 
-    async def _embed(
-        self, batches: Sequence[FrameBatch], watch: Stopwatch
-    ) -> npt.NDArray[np.float32]:
-        with watch.stage("encode"):
+    async def _embed(self, batches: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
+        with stage("encode"):
             return np.stack(await asyncio.gather(*map(self._batcher.embed, batches)))
 
     async def _search(
@@ -305,7 +296,6 @@ class TaggingService:
         embedding: npt.NDArray[np.float32],
         vocabulary: Vocabulary,
         question: Question,
-        watch: Stopwatch,
     ) -> list[Hit]:
         search = partial(
             vocabulary.search,
@@ -314,7 +304,7 @@ class TaggingService:
             question.min_score,
             self._tagger.calibration.score,
         )
-        with watch.stage("search"):
+        with stage("search"):
             if vocabulary.is_searched_at_once(question.top_k):
                 return search()
             return await _in_thread(search)
@@ -324,11 +314,10 @@ class TaggingService:
         embeddings: npt.NDArray[np.float32],
         question: Question,
         vocabulary: Vocabulary,
-        watch: Stopwatch,
     ) -> list[list[Tag]]:
         ranks = min(question.top_k, _MOST_RANKS) + _HYSTERESIS_DEPTH
         score = self._tagger.calibration.score
-        with watch.stage("search"):
+        with stage("search"):
             found = await _in_thread(
                 vocabulary.search_windows, embeddings, ranks, question.min_score, score
             )

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from app.errors import EmptyFile
 from app.main import open_service
-from app.observe.request_log import Stopwatch, make_logger
+from app.observe.logger import make_logger
+from app.observe.timings import collect_timings, stage
 from app.question import OnProgress, Question
 from app.question import Progress as Windows
 from app.routes.dependencies import State
@@ -72,20 +73,19 @@ def tag_files(
 async def _tag(
     video: Path, question: Question, state: State, on_window: OnProgress
 ) -> ClassifyAnswer:
-    watch = Stopwatch()
-    with video.open("rb") as file:
-        with watch.stage("intake"):
+    with collect_timings() as timings, video.open("rb") as file:
+        with stage("intake"):
             digest = await to_thread.run_sync(hashlib.file_digest, file, "sha256")
         sealed = SealedFile(file.fileno(), file.tell(), digest.hexdigest())
         if not sealed.size_bytes:
             raise EmptyFile("the file has no bytes")
-        classified = await state["service"].classify(sealed, question, watch, on_window)
+        classified = await state["service"].classify(sealed, question, on_window)
     return ClassifyAnswer.of(
         classified,
         file=sealed,
         tagger=state["tagger"],
         request_id=str(video),
-        timings=watch.seconds,
+        timings=timings.seconds,
     )
 
 

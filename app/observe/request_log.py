@@ -1,88 +1,26 @@
-"""What can be seen from outside: request ids, times per stage, one log line per request."""
+"""Middleware that identifies, times, counts and logs each request."""
 
-import logging
 import re
-import sys
 import time
 import uuid
-from collections.abc import Collection, Generator
-from contextlib import contextmanager
-from typing import Literal, TextIO
+from collections.abc import Collection
 
-import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from app.observe.metrics import Metrics
+from app.observe.timings import Timings, collect_timings
 from app.observe.tracing import Tracing
 from app.problems import internal_problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # what proxies log for a client that hung up; it is never sent
 _CLIENT_GONE = 499
-# A film has hundreds of turns; a trace needs no more of them.
-_MOST_INTERVALS = 500
-
-
-def make_logger(
-    level: str, log_format: Literal["auto", "json", "console"], stream: TextIO | None = None
-) -> FilteringBoundLogger:
-    """A structured logger of its own on `stream` or stderr; nothing global is configured."""
-    stream = stream or sys.stderr
-    is_console = log_format == "console" or (log_format == "auto" and stream.isatty())
-    shape: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if is_console
-        # as text: structured tracebacks, and rich's, print locals with the caller's headers
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(stream),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *shape,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-    )
-    return logger
-
-
-class Stopwatch:
-    """Seconds spent in each stage of one request, in the order in which stages began.
-
-    `intervals` are the first few hundred stays in a stage with begin and end, in nanoseconds of
-    the wall clock.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.intervals: list[tuple[str, int, int]] = []
-
-    @contextmanager
-    def stage(self, name: str) -> Generator[None]:
-        """Adds the block's time to a stage."""
-        began, started = time.time_ns(), time.perf_counter()
-        self.seconds.setdefault(name, 0.0)
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - started
-            self.seconds[name] += spent
-            if len(self.intervals) < _MOST_INTERVALS:
-                self.intervals.append((name, began, began + round(spent * 1e9)))
-
-    def server_timing(self) -> str:
-        """The value of a Server-Timing header (milliseconds)."""
-        return ", ".join(f"{name};dur={1000 * s:.1f}" for name, s in self.seconds.items())
 
 
 class RequestLog:
-    """Gives each request an id and a stopwatch, logs and counts it, and turns what nobody
-    expected into 500.
+    """Middleware: request ids, one log line per request, metrics, and 500 for unexpected errors.
 
     Logs the route and never the query, a header or a file's name: they are the caller's. Answers
     of `quiet_paths`, which are asked every few seconds for years, are logged as debug.
@@ -108,12 +46,14 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with collect_timings() as timings:
+            await self._observe(scope, receive, send, timings)
+
+    async def _observe(self, scope: Scope, receive: Receive, send: Send, timings: Timings) -> None:
         request = Request(scope)
         given = request.headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        watch = Stopwatch()
         request.state.request_id = request_id
-        request.state.stopwatch = watch
         log = self._log.bind(request_id=request_id)
         status = 0
 
@@ -126,8 +66,8 @@ class RequestLog:
                     (b"x-request-id", request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
                 ]
-                if watch.seconds:
-                    headers.append((b"server-timing", watch.server_timing().encode()))
+                if timings.seconds:
+                    headers.append((b"server-timing", timings.server_timing().encode()))
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -148,9 +88,11 @@ class RequestLog:
             route = getattr(scope.get("route"), "path", None)
             code = getattr(request.state, "problem_code", None)
             seconds = time.perf_counter() - started
-            self._metrics.end_request(scope["method"], route, status, code, seconds, watch.seconds)
+            self._metrics.end_request(
+                scope["method"], route, status, code, seconds, timings.seconds
+            )
             if self._tracing is not None:
-                self._tracing.end_request(watch.intervals)
+                self._tracing.end_request(timings.intervals)
             say = log.debug if scope["path"] in self._quiet_paths else log.info
             say(
                 "request",
@@ -159,5 +101,5 @@ class RequestLog:
                 status=status,
                 code=code,
                 seconds=round(seconds, 4),
-                stages={name: round(s, 4) for name, s in watch.seconds.items()},
+                stages={name: round(s, 4) for name, s in timings.seconds.items()},
             )

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from app.http.event_stream import EVENT_TYPE, EventStream, wants_events
+from app.observe.timings import stage_seconds
 from app.question import OnProgress, Question
 from app.routes.dependencies import StateDep
 from app.routes.schemas.videos import ClassifyAnswer, Options, ProgressAnswer, read_question
@@ -25,7 +26,7 @@ async def _asked(request: Request, state: StateDep) -> AsyncGenerator[tuple[Seal
     query = request.query_params.multi_items()
     # a wrong option is told before the video is sent
     read_question(query, (), settings)
-    async with receive_video(request, settings, state["admission"], state["stopwatch"]) as upload:
+    async with receive_video(request, settings, state["admission"]) as upload:
         yield upload.video, read_question(query, upload.fields, settings)
 
 
@@ -51,16 +52,15 @@ async def classify(
     or `problem`.
     """
     video, question = asked
-    watch = state["stopwatch"]
 
     async def answer(on_progress: OnProgress | None = None) -> ClassifyAnswer:
-        classified = await state["service"].classify(video, question, watch, on_progress)
+        classified = await state["service"].classify(video, question, on_progress)
         return ClassifyAnswer.of(
             classified,
             file=video,
             tagger=state["tagger"],
             request_id=state["request_id"],
-            timings=watch.seconds,
+            timings=stage_seconds(),
         )
 
     if wants_events(request):

@@ -9,7 +9,6 @@ import anyio
 from fastapi import Depends, Request
 
 from app.observe.metrics import Metrics
-from app.observe.request_log import Stopwatch
 from app.service import TaggingService
 from app.settings import Settings
 from app.store import LabelStore
@@ -18,7 +17,7 @@ from model import Tagger
 
 
 class State(TypedDict):
-    """What lives as long as the app; each request sees a copy with its own id and stopwatch."""
+    """What lives as long as the app; each request sees a copy with its own id."""
 
     settings: Settings
     tagger: Tagger
@@ -33,7 +32,6 @@ class RequestState(State):
     """One request's copy."""
 
     request_id: str
-    stopwatch: Stopwatch
 
 
 async def _state(request: Request) -> RequestState:

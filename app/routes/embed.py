@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 
 from app.errors import InvalidParameter
 from app.labels.fields import body_schema, read_body
+from app.observe.timings import stage_seconds
 from app.routes.dependencies import RequestState, StateDep
 from app.routes.schemas.embeddings import EmbedAnswer, EmbedTexts
 from app.routes.schemas.videos import VideoAnswer, VideoOptions, read_options
@@ -35,7 +36,7 @@ async def embed(request: Request, state: StateDep) -> EmbedAnswer:
     gets the vector that a label of this name is searched by: with the checkpoint's prompt
     templates, centred. The inner product of a video's and a text's vector is their `similarity`.
     """
-    service, admission, watch = state["service"], state["admission"], state["stopwatch"]
+    service, admission = state["service"], state["admission"]
     query = request.query_params.multi_items()
     # a wrong option is told before the video is sent
     options = read_options(VideoOptions, query, "query")
@@ -45,16 +46,15 @@ async def embed(request: Request, state: StateDep) -> EmbedAnswer:
             pass
         texts = _texts(await request.body(), state["settings"])
         async with dropped_when_gone(request):
-            vectors = await service.embed_texts(texts, watch, options.timeout_seconds)
+            vectors = await service.embed_texts(texts, options.timeout_seconds)
         return _answer(vectors, None, state)
-    async with receive_video(request, state["settings"], admission, watch) as upload:
+    async with receive_video(request, state["settings"], admission) as upload:
         options = read_options(
             VideoOptions, [*query, *upload.fields], "form" if upload.fields else "query"
         )
         async with dropped_when_gone(request):
             embedded = await service.embed_video(
                 upload.video,
-                watch,
                 options.timeout_seconds,
                 decode=options.decode,
             )
@@ -70,7 +70,7 @@ def _answer(
         video,
         tagger=state["tagger"],
         request_id=state["request_id"],
-        timings=state["stopwatch"].seconds,
+        timings=stage_seconds(),
     )
 
 

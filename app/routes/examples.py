@@ -68,7 +68,7 @@ async def add_examples(
     # a label that is not there is told before the videos are sent
     _, stored = await to_thread.run_sync(store.examples, label_set, name)
     async with receive_videos(
-        request, state["settings"], state["admission"], state["stopwatch"], most=MOST_VIDEOS
+        request, state["settings"], state["admission"], most=MOST_VIDEOS
     ) as uploads:
         if uploads.fields:
             raise InvalidParameter.at("form", uploads.fields[0][0], "there is no such option")
@@ -86,7 +86,7 @@ async def _embed(uploads: Uploads, state: RequestState) -> tuple[list[Example], 
     warnings: list[Warned] = []
     for number, video in enumerate(uploads.videos):
         try:
-            embedded = await state["service"].embed_video(video, state["stopwatch"])
+            embedded = await state["service"].embed_video(video)
         except VideoError as error:
             if len(uploads.videos) == 1:
                 raise

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 import anyio
 
 from app.errors import Overloaded
-from app.observe.request_log import Stopwatch
+from app.observe.timings import stage
 
 _FIRST_GUESS_SECONDS = 0.5
 # Weight of the newest turn in the running mean: about the last twenty count.
@@ -91,17 +91,15 @@ class Admission:
             self._tell()
 
     @asynccontextmanager
-    async def turn(
-        self, watch: Stopwatch, *, within_seconds: float | None = None
-    ) -> AsyncGenerator[None]:
-        """A place to work, waited for.
+    async def permit(self, *, is_started: bool = False) -> AsyncGenerator[None]:
+        """Hold a permit to decode and encode inside the block; wait for one first.
 
-        Raises Overloaded at once where the work would hardly be done `within_seconds`; a video
-        that was begun has no such limit and is never sent away.
+        Raises Overloaded at once when the work would probably not be done before the deadline of
+        the anyio scope around the call. A video that `is_started` is never refused.
         """
-        if within_seconds is not None:
-            self._refuse_when_late(within_seconds)
-        with watch.stage("queue"):
+        if not is_started:
+            self._refuse_when_late(anyio.current_effective_deadline() - anyio.current_time())
+        with stage("queue"):
             await self._acquire()
         self._tell()
         started = time.monotonic()

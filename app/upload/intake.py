@@ -16,7 +16,7 @@ from app.errors import (
     UploadTimeout,
     UploadTooLarge,
 )
-from app.observe.request_log import Stopwatch
+from app.observe.timings import stage
 from app.settings import Settings
 from app.upload.admission import Admission
 from app.upload.buffer import SealedFile, Spools
@@ -48,16 +48,16 @@ class Uploads:
 
 @asynccontextmanager
 async def receive_video(
-    request: Request, settings: Settings, admission: Admission, watch: Stopwatch
+    request: Request, settings: Settings, admission: Admission
 ) -> AsyncGenerator[Upload]:
     """The request's video, as `receive_videos` takes it."""
-    async with receive_videos(request, settings, admission, watch, most=1) as uploads:
+    async with receive_videos(request, settings, admission, most=1) as uploads:
         yield Upload(uploads.videos[0], uploads.fields)
 
 
 @asynccontextmanager
 async def receive_videos(
-    request: Request, settings: Settings, admission: Admission, watch: Stopwatch, *, most: int
+    request: Request, settings: Settings, admission: Admission, *, most: int
 ) -> AsyncGenerator[Uploads]:
     """The request's video, or up to `most` as parts `file` of a form; gone when the block ends.
 
@@ -76,7 +76,7 @@ async def receive_videos(
         settings.upload_dir, settings.upload_memory_bytes, most=most, expected_bytes=announced
     )
     try:
-        with admission.upload(), watch.stage("intake"):
+        with admission.upload(), stage("intake"):
             await _fill(spools, form, _chunks(request, settings), settings)
             videos = spools.seal(form.videos if form else 1)
         if not all(video.size_bytes for video in videos):

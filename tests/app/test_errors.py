@@ -14,8 +14,9 @@ from starlette.testclient import TestClient
 
 import app
 from app.errors import KINDS, InvalidParameter, Overloaded
+from app.observe.logger import make_logger
 from app.observe.metrics import Metrics
-from app.observe.request_log import RequestLog, make_logger
+from app.observe.request_log import RequestLog
 from app.problems import install_problems
 from model import KinolexError
 

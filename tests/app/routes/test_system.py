@@ -15,7 +15,7 @@ import torch
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from app.observe.request_log import make_logger
+from app.observe.logger import make_logger
 from app.routes.system import WEB
 from app.settings import Settings
 from model import CheckpointError

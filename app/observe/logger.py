@@ -1,0 +1,34 @@
+"""The service's structured logger."""
+
+import logging
+import sys
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+
+def make_logger(
+    level: str, log_format: Literal["auto", "json", "console"], stream: TextIO | None = None
+) -> FilteringBoundLogger:
+    """A structured logger of its own on `stream` or stderr; nothing global is configured."""
+    stream = stream or sys.stderr
+    is_console = log_format == "console" or (log_format == "auto" and stream.isatty())
+    shape: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if is_console
+        # as text: structured tracebacks, and rich's, print locals with the caller's headers
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(stream),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *shape,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+    )
+    return logger
