@@ -96,11 +96,11 @@ class TaggingService:
         is_whole = question.granularity == "video"
         asked = question.timeout_seconds
         # windows have a deadline each: only the caller can set one for all of them
-        with _deadline(self._timeout(asked) if is_whole else asked) as deadline:
+        with _deadline(self._timeout(asked) if is_whole else asked):
             with stage("labels"):
                 vocabulary = await self._vocabulary(question)
             if is_whole:
-                return await self._classify_whole(file, question, vocabulary, deadline)
+                return await self._classify_whole(file, question, vocabulary)
             return await self._classify_windows(file, question, vocabulary, on_progress)
 
     async def embed_video(
@@ -116,11 +116,11 @@ class TaggingService:
         VideoError, Overloaded or DeadlineExceeded.
         """
         limit = self._timeout(timeout_seconds)
-        with _deadline(limit) as deadline:
-            return await self._embed_whole(file, decode, limit, deadline)
+        with _deadline(limit):
+            return await self._embed_whole(file, decode, limit)
 
     async def _embed_whole(
-        self, file: SealedFile, decode: DecodeMode, limit: float, deadline: float
+        self, file: SealedFile, decode: DecodeMode, limit: float
     ) -> EmbeddedVideo:
         sampling = self._tagger.sampling
         if decode == "exact":
@@ -131,7 +131,6 @@ class TaggingService:
                     file.fd,
                     sampling,
                     self._tagger.preprocess.short_side,
-                    deadline,
                     keyframes_only=decode == "keyframes",
                     threads=self._decode_threads(),
                 )
@@ -189,10 +188,9 @@ class TaggingService:
         file: SealedFile,
         question: Question,
         vocabulary: Vocabulary,
-        deadline: float,
     ) -> Classified:
         limit = self._timeout(question.timeout_seconds)
-        embedded = await self._embed_whole(file, question.decode, limit, deadline)
+        embedded = await self._embed_whole(file, question.decode, limit)
         hits = await self._search(embedded.embedding, vocabulary, question)
         return Classified(
             video=embedded.video,
@@ -216,10 +214,10 @@ class TaggingService:
         on_progress: OnProgress | None,
     ) -> Classified:
         limit = self._timeout(question.timeout_seconds)
-        with _deadline(limit) as deadline:
+        with _deadline(limit):
             async with self._admission.permit():
                 with stage("decode"):
-                    info = await self._pool.probe(file.fd, deadline)
+                    info = await self._pool.probe(file.fd)
         windows, plan, odd = cut(info, question, self._settings.max_windows)
         warnings = [*info.warnings, *odd, *_fast_mode(question.decode)]
         embeddings = np.empty((len(windows), self._tagger.encoder.dim), np.float32)
@@ -268,7 +266,7 @@ class TaggingService:
         into: npt.NDArray[np.float32],
     ) -> list[FrameBatch]:
         """The frames of one turn's windows, with their embeddings written into `into`."""
-        with _deadline(self._settings.progress_timeout_seconds) as deadline:
+        with _deadline(self._settings.progress_timeout_seconds):
             async with self._admission.permit(is_started=True):
                 with stage("decode"):
                     batches = await decode_windows(
@@ -276,7 +274,6 @@ class TaggingService:
                         file,
                         times,
                         self._tagger.preprocess.short_side,
-                        deadline,
                         keyframes_only=question.decode == "keyframes",
                         threads=self._decode_threads(),
                     )
@@ -339,13 +336,11 @@ def _fast_mode(decode: DecodeMode) -> tuple[str, ...]:
 
 
 @contextmanager
-def _deadline(seconds: float | None) -> Generator[float]:
-    """Cancels the block when the time is over; gives the end on the event loop's clock, or that
-    of a block around it if it is earlier.
-    """
+def _deadline(seconds: float | None) -> Generator[None]:
+    """Cancels the block when the time is over, and raises DeadlineExceeded."""
     try:
         with anyio.fail_after(seconds):
-            yield anyio.current_effective_deadline()
+            yield
     except (TimeoutError, DecodeTimeout) as error:
         within = "time" if seconds is None else f"{seconds:g} s"
         raise DeadlineExceeded(f"no answer within {within}") from error

@@ -69,7 +69,6 @@ async def decode_windows(
     file: SealedFile,
     times: npt.NDArray[np.float64],
     short_side: int,
-    deadline: float,
     *,
     keyframes_only: bool,
     threads: int,
@@ -83,7 +82,6 @@ async def decode_windows(
         file.fd,
         wanted,
         short_side,
-        deadline,
         keyframes_only=keyframes_only,
         threads=threads,
     )

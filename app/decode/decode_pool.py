@@ -28,8 +28,8 @@ def _fields(sampling: SamplingConfig) -> Mapping[str, Any]:
 class DecodePool(WorkerPool):
     """Decodes in worker processes; an async context manager. Jobs wait in order of arrival.
 
-    Every method takes a descriptor, which is left as it is, and a deadline on the clock of the
-    event loop. Raises a VideoError (CorruptVideo also where the worker died on the video) or
+    Every method takes a descriptor, which is left as it is. The deadline is that of the anyio scope
+    around the call. Raises a VideoError (CorruptVideo also where the worker died on the video) or
     DecodeTimeout. Cancelling a call kills the worker that is busy with it.
 
     `usual_frames` is how many frames of which short side most jobs ask for.
@@ -62,9 +62,9 @@ class DecodePool(WorkerPool):
         )
         self._gpu = gpu
 
-    async def probe(self, fd: int, deadline: float) -> VideoInfo:
+    async def probe(self, fd: int) -> VideoInfo:
         """Facts about the video."""
-        answer = await self.do({"job": "probe"}, [fd], deadline)
+        answer = await self.do({"job": "probe"}, [fd])
         return answer.facts
 
     async def decode(
@@ -72,7 +72,6 @@ class DecodePool(WorkerPool):
         fd: int,
         timestamps_seconds: ArrayLike,
         short_side: int,
-        deadline: float,
         *,
         keyframes_only: bool = False,
         threads: int = 1,
@@ -88,7 +87,7 @@ class DecodePool(WorkerPool):
             "keyframes_only": keyframes_only,
             "threads": threads,
         }
-        _, batch = await self._frames(request, fd, times, deadline)
+        _, batch = await self._frames(request, fd, times)
         return batch
 
     async def sample(
@@ -96,7 +95,6 @@ class DecodePool(WorkerPool):
         fd: int,
         sampling: SamplingConfig,
         short_side: int,
-        deadline: float,
         *,
         keyframes_only: bool = False,
         threads: int = 1,
@@ -111,22 +109,22 @@ class DecodePool(WorkerPool):
         }
         # the worker chooses the times
         times = np.zeros(sampling.clips * sampling.frames_per_clip)
-        answer, batch = await self._frames(request, fd, times, deadline)
+        answer, batch = await self._frames(request, fd, times)
         return answer.facts, batch
 
     async def _frames(
-        self, request: Mapping[str, Any], fd: int, times: NDArray[np.float64], deadline: float
+        self, request: Mapping[str, Any], fd: int, times: NDArray[np.float64]
     ) -> tuple[Answer, FrameBatch]:
         gpu = self._gpu
         if gpu is not None and gpu.has_idle and not request["keyframes_only"]:
             with FrameMemory(times.size, request["short_side"]) as memory:
                 memory.set_times(times)
-                found = await self.do({**request, "locate": True}, [fd, memory.fd], deadline)
+                found = await self.do({**request, "locate": True}, [fd, memory.fd])
                 if found.stream is None:
                     return found, memory.batch(found)
-                drawn = await gpu.draw(found, fd, memory, deadline)
+                drawn = await gpu.draw(found, fd, memory)
                 if drawn is not None:
                     return found, drawn
         with FrameOutput(times, request["short_side"]) as frames:
-            answer = await self.do({**request, "locate": False}, [fd], deadline, frames=frames)
+            answer = await self.do({**request, "locate": False}, [fd], frames=frames)
             return answer, frames.batch(answer)

@@ -1,8 +1,9 @@
 """A process beside a GPU that draws the frames of plain videos."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Self
+
+import anyio
 
 from app.decode.frame_memory import FrameMemory
 from app.decode.protocol import Answer
@@ -41,13 +42,11 @@ class GpuDecodePool(WorkerPool):
         self._start_aside()
         return self
 
-    async def draw(
-        self, found: Answer, fd: int, memory: FrameMemory, deadline: float
-    ) -> FrameBatch | None:
+    async def draw(self, found: Answer, fd: int, memory: FrameMemory) -> FrameBatch | None:
         """The frames that a limited worker found, whose times it left in the memory.
 
         None where another decoder must draw them: the GPU is busy, failed, or has taken half of the
-        time until the deadline.
+        time until the deadline of the anyio scope around the call.
         """
         if not self.has_idle:
             return None
@@ -59,9 +58,12 @@ class GpuDecodePool(WorkerPool):
             "height": height,
             "width": width,
         }
-        half = (asyncio.get_running_loop().time() + deadline) / 2
+        half = (anyio.current_time() + anyio.current_effective_deadline()) / 2
         try:
-            return memory.batch(await self.do(request, [fd, memory.fd], half, waits=False))
+            with anyio.fail_after(half - anyio.current_time()):
+                return memory.batch(await self.do(request, [fd, memory.fd], waits=False))
+        except TimeoutError:
+            self._on_failure("half of the time until the deadline was over")
         except (VideoError, DecodeTimeout) as error:
             self._on_failure(str(error))
-            return None
+        return None

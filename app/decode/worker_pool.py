@@ -17,6 +17,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
+import anyio
+
 from app.decode.frame_memory import FrameOutput, FrameSlots
 from app.decode.protocol import Answer
 from app.decode.worker import MESSAGE_BYTES
@@ -168,20 +170,22 @@ class WorkerPool:
         self,
         request: Mapping[str, Any],
         fds: list[int],
-        deadline: float,
         *,
         frames: FrameOutput | None = None,
         waits: bool = True,
     ) -> Answer:
         """Have a worker do the job, and look at its answer; `frames` is where it leaves pictures.
 
-        Raises a VideoError (CorruptVideo also where the worker died) or DecodeTimeout, at once
-        where no worker is free and it does not wait. Cancelling kills the worker.
+        Raises a VideoError (CorruptVideo also where the worker died), or DecodeTimeout where the
+        worker used up its processor time, where the deadline of the anyio scope around the call
+        was over before the job could begin, and at once where no worker is free and it does not
+        wait. While a job waits or runs, that scope ends it at the deadline by cancelling; a worker
+        that is busy with a cancelled job is killed.
         """
         while True:
             if not waits and not self._idle:
                 raise DecodeTimeout("no decode process is free")
-            worker = await self._next_idle(deadline)
+            worker = await self._next_idle()
             try:
                 if frames is None:
                     worker.ask(request, fds)
@@ -195,11 +199,12 @@ class WorkerPool:
                 self._free(worker)
                 raise
             else:
-                return await self._wait_for(worker, deadline)
+                return await self._wait_for(worker)
 
-    async def _next_idle(self, deadline: float) -> _Worker:
+    async def _next_idle(self) -> _Worker:
         loop = asyncio.get_running_loop()
-        if loop.time() >= deadline:
+        # the scope cancels nothing before the job waits, which may be after it has begun
+        if loop.time() >= anyio.current_effective_deadline():
             raise DecodeTimeout("the deadline was over before decoding could begin")
         if self._idle:
             # The one that worked last: a long video's index then is in one process, not in each.
@@ -207,14 +212,11 @@ class WorkerPool:
         turn: asyncio.Future[_Worker] = loop.create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout_at(deadline):
-                return await turn
-        except BaseException as error:  # cancelling included, or the worker would be lost
+            return await turn
+        except BaseException:  # cancelling above all, or the worker would be lost
             if turn.done() and not turn.cancelled():
                 # The worker came in the same moment as the end.
                 self._free(turn.result())
-            if isinstance(error, TimeoutError):
-                raise DecodeTimeout("no decode process became free in time") from error
             raise
 
     def _free(self, worker: _Worker) -> None:
@@ -226,14 +228,9 @@ class WorkerPool:
                 return
         self._idle.append(worker)
 
-    async def _wait_for(self, worker: _Worker, deadline: float) -> Answer:
+    async def _wait_for(self, worker: _Worker) -> Answer:
         try:
-            async with asyncio.timeout_at(deadline):
-                message = await worker.answer()
-            answer = Answer.parse(message)
-        except TimeoutError as error:
-            self._replace(worker)
-            raise DecodeTimeout("the video was not decoded before the deadline") from error
+            answer = Answer.parse(await worker.answer())
         except _WorkerGone as error:
             self._replace(worker)
             if error.exit_code == -signal.SIGXCPU:

@@ -11,7 +11,7 @@ from model import Window, plan_windows
 from model.video.reader import probe
 from model.video.sampling import SamplingConfig
 from tests.support.clips import clip_bytes, read_number
-from tests.support.pools import descriptor, pool_of, soon
+from tests.support.pools import descriptor, pool_of
 
 FOUR = SamplingConfig(clips=1, frames_per_clip=4)
 SIDE = 48
@@ -48,9 +48,7 @@ async def test_each_window_gets_the_frames_of_its_own_times_whatever_it_shares(s
     with descriptor(video) as fd:
         file = SealedFile(fd, len(video), "")
         async with pool_of(1) as pool:
-            batches = await decode_windows(
-                pool, file, times, SIDE, soon(), keyframes_only=False, threads=1
-            )
+            batches = await decode_windows(pool, file, times, SIDE, keyframes_only=False, threads=1)
     expected = [[int(start * 10 + part * 5 + 2.5 + 1e-6) for part in range(4)] for start in starts]
     assert [[read_number(frame) for frame in batch.frames] for batch in batches] == expected
     np.testing.assert_allclose(
@@ -65,6 +63,6 @@ async def test_frames_of_windows_that_overlap_by_whole_steps_are_in_memory_once(
         file = SealedFile(fd, len(video), "")
         async with pool_of(1) as pool:
             first, second = await decode_windows(
-                pool, file, times, SIDE, soon(), keyframes_only=False, threads=1
+                pool, file, times, SIDE, keyframes_only=False, threads=1
             )
     assert np.shares_memory(first.frames[2:], second.frames[:2])

@@ -1,14 +1,14 @@
-"""What tests of the decode pool share: descriptors, deadlines, and a look at the processes."""
+"""What tests of the decode pool share: descriptors, pools, and a look at the processes."""
 
 import asyncio
 import os
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from app.decode.decode_pool import DecodePool
 from model.video.reader import VideoLimits
-
-PLENTY_SECONDS = 60.0
 
 
 @contextmanager
@@ -20,10 +20,6 @@ def descriptor(data):
         yield fd
     finally:
         os.close(fd)
-
-
-def soon(seconds=PLENTY_SECONDS):
-    return asyncio.get_running_loop().time() + seconds
 
 
 def pool_of(workers, limits=None, **options):
@@ -46,3 +42,15 @@ def status_of(pid):
 
 def count_open_files(pid="self"):
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def child_processes(module):
+    """The ids of the processes that this one has started to run a module."""
+    return {child.pid for child in psutil.Process().children() if module in _command_line(child)}
+
+
+def _command_line(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it ended after it was listed
+        return []

@@ -12,7 +12,7 @@ from app.decode.worker_pool import DecodeTimeout
 from model.errors import VideoError, VideoTooLong
 from model.video.reader import VideoLimits
 from tests.support.clips import clip_bytes
-from tests.support.pools import count_open_files, descriptor, is_alive, pool_of, soon, status_of
+from tests.support.pools import count_open_files, descriptor, is_alive, pool_of, status_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -33,7 +33,7 @@ async def test_limits_reach_the_worker(clip):
     with descriptor(clip) as fd:
         async with pool_of(1, VideoLimits(max_duration_seconds=1)) as pool:
             with pytest.raises(VideoTooLong):
-                await pool.probe(fd, soon())
+                await pool.probe(fd)
 
 
 async def test_processor_time_is_limited():
@@ -49,9 +49,9 @@ async def test_processor_time_is_limited():
     with descriptor(piece * 150) as fd:
         async with pool_of(1, cpu_seconds=1) as pool:
             with pytest.raises(DecodeTimeout, match="1 s of processor time"):
-                await pool.decode(fd, [1190.0], 32, soon())
+                await pool.decode(fd, [1190.0], 32)
             with descriptor(piece) as small:
-                assert (await pool.probe(small, soon())).codec == "h264"
+                assert (await pool.probe(small)).codec == "h264"
 
 
 async def test_memory_is_limited(clip):
@@ -66,12 +66,12 @@ async def test_memory_is_limited(clip):
         async with pool_of(1) as pool:
             (pid,) = pool.pids
             used_kib = int(status_of(pid).split("VmSize:")[1].split()[0])
-            assert (await pool.probe(fd, soon())).width == 3840
+            assert (await pool.probe(fd)).width == 3840
         # Room for the small video, not for one picture of the large one (12 MiB).
         async with pool_of(1, max_memory_bytes=(used_kib + 8 * 1024) * 1024) as pool:
             with pytest.raises(VideoError):
-                await pool.probe(fd, soon())
-            assert (await pool.probe(small, soon())).codec == "h264"
+                await pool.probe(fd)
+            assert (await pool.probe(small)).codec == "h264"
 
 
 async def test_a_worker_is_shut_in():

@@ -1,6 +1,8 @@
 """The fast mode, the caller's deadline, and help for a video that is alone."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,7 +16,7 @@ from model import SamplingConfig
 from tests.conftest import open_client
 from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger
-from tests.support.pools import descriptor, pool_of, soon, status_of, until
+from tests.support.pools import child_processes, descriptor, pool_of, status_of, until
 
 # Keyframes at 0 and 8 s only: what happens between is not seen without decoding it.
 SPARSE = clip_bytes(
@@ -57,7 +59,7 @@ async def test_leeway_spares_what_comes_after_the_last_frame_of_a_group(
     sampling = SamplingConfig(1, 4, "spread", leeway)
     with descriptor(SPARSE) as fd:
         async with pool_of(1) as pool:
-            _, batch = await pool.sample(fd, sampling, 32, soon())
+            _, batch = await pool.sample(fd, sampling, 32)
     assert batch.timestamps_seconds.tolist() == pytest.approx(expected)
 
 
@@ -127,6 +129,23 @@ def test_a_caller_cannot_lengthen_the_deadline(
     assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
 
 
+@pytest.mark.parametrize("granularity", ["video", "segments"])
+def test_a_deadline_while_a_video_is_decoded_is_a_503_and_costs_no_worker(
+    granularity: str, make_settings: Callable[..., Settings]
+) -> None:
+    path = f"{TWO}&granularity={granularity}"
+    others = child_processes("app.decode.worker")
+    with open_client(make_settings(decode_workers=1)) as client:
+        (pid,) = child_processes("app.decode.worker") - others
+        os.kill(pid, signal.SIGSTOP)
+        answer = client.post(f"{path}&timeout_seconds=0.5", content=SPARSE, headers=MP4)
+        assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
+
+        assert ask(client, path)["tags"]
+        (other,) = child_processes("app.decode.worker") - others
+    assert other != pid
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_threads_help_a_large_video_and_leave_a_small_one_alone() -> None:
@@ -152,7 +171,7 @@ async def _threads_seen(pool: DecodePool, clip: bytes) -> int:
 
     with descriptor(clip) as fd:
         times = [number / 10 for number in range(20)]
-        job = asyncio.ensure_future(pool.decode(fd, times, 32, soon(), threads=4))
+        job = asyncio.ensure_future(pool.decode(fd, times, 32, threads=4))
         await until(look)
         await job
     return most

@@ -5,6 +5,7 @@ The process is the one that decodes on a GPU, told to use the CPU.
 
 import asyncio
 import io
+import math
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import anyio
 import av
 import numpy as np
 import pytest
@@ -28,11 +30,11 @@ from tests.support.clips import clip_bytes, read_number
 from tests.support.fakes import colour_tagger
 from tests.support.networks import LITE, lively_network
 from tests.support.pools import (
+    child_processes,
     count_open_files,
     descriptor,
     is_alive,
     pool_of,
-    soon,
     status_of,
     until,
 )
@@ -136,8 +138,8 @@ async def test_plain_videos_give_the_same_frames_and_nearly_the_same_pixels(devi
         for name, options in PLAIN.items():
             for sampling in (SPREAD, SPARING):
                 with descriptor(clip(**options)) as fd:
-                    expected_info, expected = await reference.sample(fd, sampling, SIDE, soon())
-                    info, batch = await pool.sample(fd, sampling, SIDE, soon())
+                    expected_info, expected = await reference.sample(fd, sampling, SIDE)
+                    info, batch = await pool.sample(fd, sampling, SIDE)
                 assert told == [], name
                 assert info == expected_info, name
                 np.testing.assert_allclose(
@@ -182,9 +184,9 @@ async def test_the_shipped_checkpoint_sees_real_clips_as_it_does_through_the_cpu
     async with pool_of(1) as reference:
         for times, path in enumerate(clips, start=2):
             with descriptor(enlarged(path, 2 + times % 3)) as fd:
-                _, expected = await reference.sample(fd, tagger.sampling, side, soon())
+                _, expected = await reference.sample(fd, tagger.sampling, side)
                 await until(lambda: gpu.has_idle)
-                _, batch = await pool.sample(fd, tagger.sampling, side, soon())
+                _, batch = await pool.sample(fd, tagger.sampling, side)
             equal.append(np.array_equal(batch.frames, expected.frames))
             embeddings = tagger.embed_frames([expected, batch])
             cosines.append(float(embeddings[0] @ embeddings[1]))
@@ -220,7 +222,7 @@ def test_an_mp4_that_others_may_take_for_a_playlist_is_not_plain():
 async def test_windows_are_decoded_in_the_order_asked(beside, plain_clip):
     told, _, pool = beside
     with descriptor(plain_clip) as fd:
-        batch = await pool.decode(fd, [2.5, 0.5, 0.51, 60.0, -1.0, 1.25], SIDE, soon())
+        batch = await pool.decode(fd, [2.5, 0.5, 0.51, 60.0, -1.0, 1.25], SIDE)
     assert told == []
     assert numbers(batch) == [25, 5, 5, 29, 0, 12]
 
@@ -232,17 +234,22 @@ async def test_a_broken_file_is_refused_as_ever(broken, beside):
     with descriptor(broken) as fd:
         async with pool_of(1) as reference:
             with pytest.raises(VideoError) as expected:
-                await reference.sample(fd, SPREAD, SIDE, soon())
+                await reference.sample(fd, SPREAD, SIDE)
         with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
-            await pool.sample(fd, SPREAD, SIDE, soon())
+            await pool.sample(fd, SPREAD, SIDE)
     assert told == []
 
 
-async def frozen_draw(pool, gpu, fd, deadline):
+async def frozen_draw(pool, gpu, fd, seconds=math.inf):
     """A job whose drawing process is stopped; and that process's id."""
     (pid,) = gpu.pids
     os.kill(pid, signal.SIGSTOP)
-    job = asyncio.create_task(pool.sample(fd, SPREAD, SIDE, deadline))
+
+    async def sample():
+        with anyio.fail_after(seconds):
+            return await pool.sample(fd, SPREAD, SIDE)
+
+    job = asyncio.create_task(sample())
     await until(lambda: not gpu.has_idle)
     return job, pid
 
@@ -253,14 +260,14 @@ async def test_a_process_that_ends_or_sticks_costs_no_answer(end, beside, plain_
     told, gpu, pool = beside
     before = count_open_files()
     with descriptor(plain_clip) as fd:
-        job, pid = await frozen_draw(pool, gpu, fd, soon(3))
+        job, pid = await frozen_draw(pool, gpu, fd, seconds=3)
         if end is not None:
             os.kill(pid, end)
         assert numbers((await job)[1]) == NUMBERS
         assert len(told) == 1
         await until(lambda: gpu.has_idle)
         assert not is_alive(pid)
-        job = pool.sample(fd, SPREAD, SIDE, soon())
+        job = pool.sample(fd, SPREAD, SIDE)
         assert numbers((await job)[1]) == NUMBERS
     assert len(told) == 1
     assert count_open_files() == before
@@ -270,12 +277,12 @@ async def test_a_process_that_ends_or_sticks_costs_no_answer(end, beside, plain_
 async def test_a_client_that_goes_ends_the_drawing(beside, plain_clip):
     told, gpu, pool = beside
     with descriptor(plain_clip) as fd:
-        job, pid = await frozen_draw(pool, gpu, fd, soon())
+        job, pid = await frozen_draw(pool, gpu, fd)
         job.cancel()
         with pytest.raises(asyncio.CancelledError):
             await job
         # nobody waits for the process that takes its place
-        _, batch = await pool.sample(fd, SPREAD, SIDE, soon())
+        _, batch = await pool.sample(fd, SPREAD, SIDE)
     await until(lambda: not is_alive(pid))
     assert told == []
     assert numbers(batch) == NUMBERS
@@ -285,8 +292,8 @@ async def test_a_client_that_goes_ends_the_drawing(beside, plain_clip):
 async def test_while_it_is_busy_the_limited_processes_decode(beside, plain_clip):
     told, gpu, pool = beside
     with descriptor(plain_clip) as fd:
-        job, pid = await frozen_draw(pool, gpu, fd, soon())
-        _, batch = await pool.sample(fd, SPREAD, SIDE, soon())
+        job, pid = await frozen_draw(pool, gpu, fd)
+        _, batch = await pool.sample(fd, SPREAD, SIDE)
         assert not job.done()
         os.kill(pid, signal.SIGCONT)
         _, drawn = await job
@@ -317,25 +324,11 @@ async def test_where_there_is_no_such_device_videos_are_decoded_as_ever(plain_cl
         async with gpu_pool(told, device="cuda:99") as gpu, pool_with(gpu) as pool:
             await until(lambda: gpu.pids)
             await until(lambda: not gpu.pids)
-            _, batch = await pool.sample(fd, SPREAD, SIDE, soon())
+            _, batch = await pool.sample(fd, SPREAD, SIDE)
             assert (gpu.has_idle, gpu.pids) == (False, frozenset())
     assert told == []
     assert numbers(batch) == NUMBERS
     assert "no decoding on the GPU: " in capfd.readouterr().err
-
-
-def drawing_processes():
-    """The ids of such processes that this one has started."""
-    threads = Path("/proc/self/task").glob("*/children")
-    children = [child for thread in threads for child in thread.read_text().split()]
-    return {child for child in children if b"app.decode.gpu_worker" in command_of(child)}
-
-
-def command_of(pid):
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 @needs_torchcodec
@@ -347,7 +340,7 @@ def test_the_service_starts_one_only_beside_an_encoder_on_a_gpu(
     make_settings, encoder_on, decode_device, expected
 ):
     settings = make_settings(decode_device=decode_device)
-    before = drawing_processes()
+    before = child_processes("app.decode.gpu_worker")
     with open_client(settings, tagger=replace(colour_tagger(), device=encoder_on)) as client:
         assert client.get("/healthz").status_code == 200
-        assert len(drawing_processes() - before) == expected
+        assert len(child_processes("app.decode.gpu_worker") - before) == expected
