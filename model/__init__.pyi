@@ -28,6 +28,7 @@ from .errors import (
     NoVideoStream,
     PictureTooLarge,
     StillPicture,
+    UnknownWords,
     UnsupportedCodec,
     VideoError,
     VideoTooLong,
@@ -39,14 +40,9 @@ from .index.label_index import Hit, LabelIndex
 from .runtime_trial import cached_choice, trial_command, usual_clips
 from .segments import Span, duration_ratio, merge_windows
 from .tagger import Tag, Tagged, Tagger, Unknown
-from .text.labels import (
-    KnowsWords,
-    Label,
-    SentenceTextEncoder,
-    TextEncoder,
-    clean_name,
-    label_key,
-)
+from .text.labels import Label, clean_name, label_key
+from .text.sentence_encoder import SentenceTextEncoder
+from .text.text_encoder import KnowsWords, TextEncoder
 from .video.reader import FrameBatch, VideoInfo, VideoLimits, decode, probe
 from .video.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
 
@@ -86,6 +82,7 @@ __all__ = [
     "TextEncoder",
     "TorchEncoder",
     "Unknown",
+    "UnknownWords",
     "UnsupportedCodec",
     "VideoError",
     "VideoInfo",

@@ -29,9 +29,10 @@ from model.encoder.networks import EncoderConfig, Network, TorchEncoder, build_n
 from model.encoder.preprocess import PreprocessConfig
 from model.errors import CheckpointError
 from model.tagger import Tagger
-from model.text.labels import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text.pretrained import DEFAULT_TEXT_MODEL
 from model.text.replacement import load_text_instead
 from model.text.source import TEXT_FOLDER, load_text_encoder
+from model.text.text_encoder import TextEncoder
 from model.video.sampling import SamplingConfig
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "default_checkpoint"

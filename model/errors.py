@@ -1,4 +1,4 @@
-"""Everything the library raises on purpose.
+"""The errors of the library.
 
     KinolexError
     ├── VideoError            the bytes cannot be tagged
@@ -17,7 +17,9 @@
 Each class carries a stable `code`, which is part of the public API.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
 
 
 class KinolexError(Exception):
@@ -86,10 +88,33 @@ class PictureTooLarge(VideoError):
     code = "too_large_picture"
 
 
+TextField: TypeAlias = Literal["name", "prompts", "aliases", "description"]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownWords:
+    """A text of a label with words that the text model has no vector for.
+
+    The text is `label`'s `field`; `position` is its index in `prompts` or `aliases`, else None.
+    """
+
+    label: str
+    field: TextField
+    position: int | None
+    words: tuple[str, ...]
+
+
 class LabelError(KinolexError):
-    """A label that cannot be embedded or stored."""
+    """A label that cannot be embedded or stored.
+
+    `unknown` lists the texts that cannot be embedded, where unknown words are the reason.
+    """
 
     code = "invalid_label"
+
+    def __init__(self, message: str, unknown: Sequence[UnknownWords] = ()) -> None:
+        super().__init__(message)
+        self.unknown = tuple(unknown)
 
 
 class CheckpointError(KinolexError):

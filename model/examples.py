@@ -7,7 +7,7 @@ of in their place: the fewer examples there are, the more the words say.
 import numpy as np
 import numpy.typing as npt
 
-from model.text.labels import normalise
+from model.text.text_encoder import normalise
 
 # Of 1, 2, 4 and 8 the best for one or two real clips a label (docs/experiments.md).
 WORDS_COUNT = 4.0

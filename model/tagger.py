@@ -19,10 +19,13 @@ import torch
 from model.calibration import Calibration
 from model.encoder.networks import Encoder
 from model.encoder.preprocess import PreprocessConfig, preprocess
+from model.errors import LabelError
 from model.examples import blend, example_weight
 from model.index.label_block import Prototypes
 from model.index.label_index import Hit, LabelIndex
-from model.text.labels import Label, TextEncoder, prototypes_from, texts_of
+from model.text.labels import Label
+from model.text.prompts import prompts_of, prototype_vectors, unknown_words
+from model.text.text_encoder import TextEncoder
 from model.video.reader import FrameBatch, VideoInfo, VideoLimits, open_video
 from model.video.sampling import SamplingConfig
 
@@ -132,11 +135,17 @@ class Tagger:
         return pixels.reshape(len(windows), clips, frames, *pixels.shape[1:])
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
-        """Each label's vectors. Costs a run of the text model: keep the answer."""
-        grouped = [texts_of(label, self.templates) for label in labels]
-        vectors = prototypes_from(
-            [texts for groups in grouped for texts in groups], self.text, self.text_mean
-        )
+        """Each label's vectors. Costs a run of the text model: keep the answer.
+
+        Raises LabelError that lists the unknown words when the text model has no vector for a text.
+        """
+        grouped = [prompts_of(label, self.templates) for label in labels]
+        try:
+            vectors = prototype_vectors(
+                [prompts for groups in grouped for prompts in groups], self.text, self.text_mean
+            )
+        except LabelError as error:
+            raise LabelError(str(error), unknown_words(labels, self.text)) from error
         background = self.calibration.background_of(vectors)
         answer: list[Prototypes] = []
         start = 0

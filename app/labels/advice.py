@@ -1,13 +1,13 @@
 """What a caller may want to know about labels just put: like another one, or not understood."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, Field
 
 from app.errors import InvalidLabel
 from app.labels.fields import invalid_labels
 from app.store import LabelStore, NewLabel, SetState, Written
-from model import KinolexError, KnowsWords, Label, LabelError, TextEncoder, label_key
+from model import KinolexError, KnowsWords, LabelError, TextEncoder, UnknownWords, label_key
 
 # Cosine of two labels' vectors. Among our everyday actions the nearest pair, two kinds of
 # football, is at 0.84; "riding a horse" and "horse riding" are at 0.97.
@@ -84,37 +84,33 @@ def advise_on_size(state: SetState, many_labels: int) -> list[Warned]:
     return [Warned(pointer="#", code="many_labels", detail=detail)]
 
 
-def put_or_point(
-    put: Callable[[], Written], labels: Sequence[NewLabel], text: TextEncoder
-) -> Written:
-    """What `put` did with the labels.
+def put_or_point(put: Callable[[], Written], labels: Sequence[NewLabel]) -> Written:
+    """Calls `put`, which stores `labels`, and returns its result.
 
-    Where a text model of whole words has no vector for some, raises InvalidLabel with a pointer to
-    each text that holds such a word; other LabelErrors go on as they are.
+    Raises InvalidLabel with a JSON pointer to each text that has words without a vector. Other
+    LabelErrors pass unchanged.
     """
     try:
         return put()
     except LabelError as error:
-        if not isinstance(text, KnowsWords):
+        if not error.unknown:
             raise
+        positions = {new.key: position for position, new in enumerate(labels)}
+        texts = sorted(error.unknown, key=lambda text: positions[label_key(text.label)])
         faults = [
-            (("labels", position, *path), f"no vector for {', '.join(map(repr, words))}")
-            for position, new in enumerate(labels)
-            for path, said in _texts(new.label)
-            if (words := text.unknown_words(said))
+            (_path(positions[label_key(text.label)], text), f"no vector for {_quoted(text.words)}")
+            for text in texts
         ]
-        if not faults:
-            raise
         raise invalid_labels(faults, InvalidLabel) from error
 
 
-def _texts(label: Label) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """The label's texts, each with its path in the label's JSON."""
-    yield ("name",), label.name
-    for field, texts in (("prompts", label.prompts), ("aliases", label.aliases)):
-        yield from (((field, position), said) for position, said in enumerate(texts))
-    if label.description:
-        yield ("description",), label.description
+def _path(label: int, text: UnknownWords) -> tuple[str | int, ...]:
+    path = ("labels", label, text.field)
+    return path if text.position is None else (*path, text.position)
+
+
+def _quoted(words: Sequence[str]) -> str:
+    return ", ".join(map(repr, words))
 
 
 def _warned(position: int, code: str, detail: str) -> Warned:

@@ -84,7 +84,7 @@ def _put(
         return store.copy_set(content.copy_of, label_set, condition=condition), []
     labels = new_labels(content.labels or [])
     replace = partial(store.replace, label_set, labels, condition=condition)
-    written = put_or_point(replace, labels, text)
+    written = put_or_point(replace, labels)
     return written, advise(store, label_set, labels, written, text)
 
 

@@ -72,7 +72,7 @@ async def put_labels(
     condition = read_condition(request)
     labels = await _received(request, settings)
     put = partial(store.upsert, label_set, labels, condition=condition)
-    written = await to_thread.run_sync(put_or_point, put, labels, tagger.text)
+    written = await to_thread.run_sync(put_or_point, put, labels)
     advice = await to_thread.run_sync(advise, store, label_set, labels, written, tagger.text)
     warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
     return answer_write(response, written, tagger, warnings)

@@ -13,7 +13,7 @@ from app.store.records import NewLabel, PrototypeSource
 from app.store.rows import label_of
 from app.store.tables import LabelRow, PrototypeRow
 from app.store.writes import keep_vectors
-from model import KinolexError, Label, LabelError, Prototypes
+from model import KinolexError, Label, LabelError, Prototypes, UnknownWords
 
 # Labels in one run of the text model: between two runs others get the processor.
 BATCH = 512
@@ -37,16 +37,30 @@ _log = logging.getLogger(__name__)
 def embed_labels(
     source: PrototypeSource, labels: Mapping[str, NewLabel], report: Report | None = None
 ) -> dict[str, Prototypes]:
-    """Vectors of labels by key, one batch after the other."""
+    """Returns the prototypes of labels by key, computed in batches.
+
+    Raises LabelError; where unknown words are the reason, it lists those of all batches.
+    """
     embedded: dict[str, Prototypes] = {}
-    # a batch takes as long as its longest text makes it: neighbours are of one length
-    keys = sorted(labels, key=lambda key: len(key))
+    refused: LabelError | None = None
+    unknown: list[UnknownWords] = []
+    # the longest text sets the time of a batch: batch names of similar length
+    keys = sorted(labels, key=len)
     for start in range(0, len(keys), BATCH):
         batch = keys[start : start + BATCH]
-        made = source.prototypes([labels[key].label for key in batch])
+        try:
+            made = source.prototypes([labels[key].label for key in batch])
+        except LabelError as error:
+            if not error.unknown:
+                raise
+            refused = refused or error
+            unknown += error.unknown
+            continue
         embedded.update(zip(batch, made, strict=True))
         if report is not None:
             report(len(embedded), len(keys))
+    if refused is not None:
+        raise LabelError(str(refused), unknown)
     return embedded
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from app.store import DEFAULT_SET, LabelStore, NewLabel
 from benchmarks.labels.phrases import PHRASES, pairs, phrases
 from model import Label, Prototypes, Tagger, TextEncoder
-from model.text.labels import normalise
+from model.text.text_encoder import normalise
 
 COMPOSED = " then "
 _AT_ONCE = 20_000

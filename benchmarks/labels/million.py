@@ -13,7 +13,7 @@ from app.store import DEFAULT_SET, LabelStore
 from benchmarks.labels.composed import ComposedSource, LargeSet, large_set, text_vectors
 from benchmarks.labels.service import Service, served
 from model import LabelIndex, Tagger
-from model.text.labels import normalise
+from model.text.text_encoder import normalise
 
 _SEARCHES = 300
 _COMPARED = 100

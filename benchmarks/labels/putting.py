@@ -51,7 +51,7 @@ def _encode_seconds(tagger: Tagger, names: Sequence[str]) -> float:
     """The same texts through the bare SentenceTransformer, with its own defaults."""
     from sentence_transformers import SentenceTransformer
 
-    from model.text.labels import DEFAULT_TEXT_MODEL, find_text_model
+    from model.text.pretrained import DEFAULT_TEXT_MODEL, find_text_model
 
     model = SentenceTransformer(str(find_text_model(DEFAULT_TEXT_MODEL)), device="cpu")
     texts = [template.replace("{}", name) for name in names for template in tagger.templates]

@@ -1,4 +1,4 @@
 """Labels to prompts to vectors: sentence models, word vectors and text towers.
 
-`source` finds the text model of a checkpoint.
+`source` loads the text model of a checkpoint; `prompts` applies the templates. Knows no video.
 """

@@ -1,17 +1,17 @@
-"""Another text model in the place of a checkpoint's own, such as one that knows more languages.
+"""Replaces a checkpoint's text model by another, such as a multilingual one.
 
-A checkpoint's videos were trained into one text space. Another model's vectors mean something there
-only if it was distilled from the first one (Reimers & Gurevych, 2020); vectors of the same length
-alone prove nothing, so it is tried.
+A checkpoint's video encoder was trained into one text space. Another text model has the same space
+only if it was distilled from the first one (Reimers & Gurevych, 2020). Equal vector length does not
+prove it, so the loader compares both models on probe phrases.
 """
 
 import numpy as np
 
 from model.errors import CheckpointError
-from model.text.labels import TextEncoder
 from model.text.source import load_text_encoder
+from model.text.text_encoder import TextEncoder
 
-# Anything plain will do, as long as no two mean much the same.
+# Plain phrases, no two of which mean the same.
 _PROBES = (
     "a horse in a field",
     "two people playing chess",
@@ -34,15 +34,15 @@ _PROBES = (
     "lifting weights",
     "a baby laughs",
 )
-# Of the probes, so many must be nearest to themselves; two unrelated spaces reach 1 in 20.
-_LEAST_FOUND = 0.8
+# Minimum share of probes that must be nearest to themselves; two unrelated spaces reach 1 in 20.
+_MIN_SHARE_FOUND = 0.8
 
 
 def load_text_instead(name_or_path: str, own: TextEncoder, *, device: str = "cpu") -> TextEncoder:
-    """The text model of that name, in whose space the vectors of `own` have the same meaning.
+    """Loads a text model that shares the text space of `own`.
 
-    Raises CheckpointError when it cannot be loaded, has vectors of another length, or lies in
-    another space.
+    Raises CheckpointError when the model cannot be loaded, or has another vector length or another
+    text space.
     """
     other = load_text_encoder(name_or_path, device=device)
     if other.dim != own.dim:
@@ -52,10 +52,10 @@ def load_text_instead(name_or_path: str, own: TextEncoder, *, device: str = "cpu
         )
     found = (own.encode(_PROBES) @ other.encode(_PROBES).T).argmax(axis=0)
     share = float(np.mean(found == np.arange(len(_PROBES))))
-    if share < _LEAST_FOUND:
+    if share < _MIN_SHARE_FOUND:
         raise CheckpointError(
-            f"text model {name_or_path} lies in another space than the checkpoint's own: it finds "
-            f"{share:.0%} of {len(_PROBES)} plain phrases there. It must have been distilled from "
-            f"the checkpoint's text model"
+            f"text model {name_or_path} has another space than the checkpoint's text model: only "
+            f"{share:.0%} of {len(_PROBES)} probe phrases are nearest to themselves. Use a model "
+            f"that was distilled from the checkpoint's text model"
         )
     return other

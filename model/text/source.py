@@ -1,27 +1,29 @@
-"""Where a checkpoint's text model is, and what kind it is."""
+"""Loads a checkpoint's text model of any kind, and copies one into a checkpoint."""
 
 import shutil
 from pathlib import Path
 
 from model.errors import CheckpointError
-from model.text.labels import SentenceTextEncoder, TextEncoder
+from model.text.sentence_encoder import SentenceTextEncoder
+from model.text.text_encoder import TextEncoder
 from model.text.tower import TextTower, tower_type
 from model.text.word_vectors import WordVectorEncoder, is_word_vectors
 
 TEXT_FOLDER = "text"
-# a sentence-transformers folder may hold the same weights pickled and for other runtimes
-_LEFT_BEHIND = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.xml")
-# what config.json says of a text model that lies in the checkpoint's own folder
+# a sentence-transformers folder may contain the same weights pickled and for other runtimes
+_NOT_COPIED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.xml")
+# the name in config.json of a text model that is in the checkpoint's own folder
 CARRIED = f"./{TEXT_FOLDER}"
 
 
 def load_text_encoder(
     name_or_path: str, *, checkpoint: Path | None = None, device: str = "cpu"
 ) -> TextEncoder:
-    """The text model of that name: a sentence-transformers model by name or folder, a text tower's
-    folder, a file or folder of word vectors, or `./text`, which is inside `checkpoint`.
+    """Loads a text model by name or path.
 
-    Raises CheckpointError when it cannot be loaded.
+    `name_or_path` is a sentence-transformers model's name or folder, a text tower's folder, a file
+    or folder of word vectors, or `./text`, the folder inside `checkpoint`. Raises CheckpointError
+    when the model cannot be loaded.
     """
     if name_or_path == CARRIED and checkpoint is not None:
         path = checkpoint / TEXT_FOLDER
@@ -37,10 +39,10 @@ def load_text_encoder(
 
 
 def carry_text_model(name_or_path: str, text: TextEncoder, directory: Path) -> str:
-    """Take a text model that lies on this computer into a checkpoint's folder.
+    """Copies a text model from a local path into a checkpoint's folder.
 
-    The answer is what the checkpoint's configuration should call it: a model that is known by
-    name keeps it.
+    Returns the model's name for the checkpoint's configuration: `./text` for a copied model, else
+    `name_or_path` itself.
     """
     path, target = Path(name_or_path), directory / TEXT_FOLDER
     if not path.exists():
@@ -48,6 +50,6 @@ def carry_text_model(name_or_path: str, text: TextEncoder, directory: Path) -> s
     if isinstance(text, WordVectorEncoder):
         text.save(target)
     elif path.resolve() != target.resolve():
-        left_behind = shutil.ignore_patterns(*_LEFT_BEHIND)
-        shutil.copytree(path, target, dirs_exist_ok=True, ignore=left_behind)
+        ignored = shutil.ignore_patterns(*_NOT_COPIED)
+        shutil.copytree(path, target, dirs_exist_ok=True, ignore=ignored)
     return CARRIED

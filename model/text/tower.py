@@ -1,8 +1,8 @@
-"""The text half of CLIP and SigLIP, in a folder as `transformers` writes it, without pickle.
+"""The text tower of CLIP or SigLIP, in a folder as `transformers` writes it, without pickle.
 
 config.json         sizes and family
-model.safetensors   weights, CLIP's projection among them
-tokenizer.json      and what else its tokenizer needs
+model.safetensors   weights, including CLIP's projection
+tokenizer.json      and further files of the tokenizer
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,15 @@ import torch
 from pydantic_core import from_json
 
 from model.errors import CheckpointError
-from model.text.labels import normalise, sha256_of, without_progress_bars
+from model.text.pretrained import sha256_of, without_progress_bars
+from model.text.text_encoder import normalise
 
 TOWER_TYPES = ("clip_text_model", "siglip_text_model")
-_TOGETHER = 64
+_BATCH = 64
 
 
 def tower_type(folder: Path) -> str:
-    """Which of `TOWER_TYPES` a folder holds; empty when it holds something else."""
+    """Returns which of `TOWER_TYPES` a folder contains, or an empty string."""
     try:
         document = from_json((folder / "config.json").read_bytes())
     except (OSError, ValueError):
@@ -32,18 +33,18 @@ def tower_type(folder: Path) -> str:
 
 
 class TextTower:
-    """A text tower behind the `TextEncoder` protocol, loaded at construction.
+    """A text tower as a `TextEncoder`, loaded at construction.
 
-    Raises CheckpointError when the folder does not hold one.
+    Raises CheckpointError when the folder does not contain one.
     """
 
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
-        # seconds of import that checkpoints with other text models never cost
+        # takes seconds to import, which checkpoints with other text models do not need
         from transformers import AutoTokenizer, CLIPTextModelWithProjection, SiglipTextModel
 
         kind = tower_type(folder)
         if not kind:
-            raise CheckpointError(f"{folder} holds no text tower of CLIP or SigLIP")
+            raise CheckpointError(f"{folder} contains no text tower of CLIP or SigLIP")
         family = CLIPTextModelWithProjection if kind == "clip_text_model" else SiglipTextModel
         try:
             with without_progress_bars():
@@ -60,7 +61,7 @@ class TextTower:
         self._device = device
         # SigLIP was trained on texts padded to its full length, and without a mask
         self._padding = "max_length" if kind == "siglip_text_model" else "longest"
-        # the first use sets the tokenizer's padding, which threads must not do at once
+        # the first call sets the tokenizer's padding, which is not thread-safe
         self._dim = int(self._encode(["a"]).shape[1])
 
     @property
@@ -70,14 +71,14 @@ class TextTower:
 
     @property
     def model_hash(self) -> str:
-        """sha256 of the tower's weights."""
+        """SHA-256 of the tower's weights."""
         return self._hash
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(N,) texts to (N, dim) float32 unit vectors; longer texts than the tower's are cut."""
+        """Maps (N,) texts, truncated to the maximum length, to (N, dim) float32 unit vectors."""
         vectors = np.empty((len(texts), self._dim), np.float32)
-        for start in range(0, len(texts), _TOGETHER):
-            part = slice(start, start + _TOGETHER)
+        for start in range(0, len(texts), _BATCH):
+            part = slice(start, start + _BATCH)
             vectors[part] = self._encode(list(texts[part]))
         return normalise(vectors)
 

@@ -1,7 +1,7 @@
-"""Labels to vectors by averaging word vectors: the text space of the paper and its time.
+"""Word vectors (word2vec, GloVe) as a text encoder: the text space of the paper.
 
-A text is the mean of its words' unit vectors, scaled to unit length, as in the official code of
-Brattoli et al. (CVPR 2020). A word without a vector is an error that names it.
+The vector of a text is the mean of its words' unit vectors, scaled to unit length, as in the
+official code of Brattoli et al. (CVPR 2020). A word without a vector raises an error that names it.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import CheckpointError, LabelError
-from model.text.labels import normalise
+from model.text.text_encoder import normalise
 
-# The words that the official code leaves out of class names, and `to`, which the vectors that it
-# uses do not have either.
+# The words that the official code removes from class names, and `to`, for which its vectors have no
+# entry either.
 STOP_WORDS = frozenset(
     {"a", "an", "and", "at", "do", "in", "of", "on", "or", "the", "to", "using", "with"}
 )
@@ -27,15 +27,15 @@ _PARTS = re.compile(r"[\s/_\-]+")
 
 
 def is_word_vectors(path: Path) -> bool:
-    """Whether a path is a text file of word vectors, or the folder that `save` writes."""
+    """Returns whether a path is a text file of word vectors, or a folder that `save` wrote."""
     return path.is_file() or (path / _CONFIG).is_file()
 
 
 class WordVectorEncoder:
-    """Word vectors behind the `TextEncoder` protocol, through sentence-transformers.
+    """Word vectors as a `TextEncoder`, read by sentence-transformers.
 
-    `path` is a text file, one word and its numbers in each line (word2vec's text format, GloVe;
-    `.gz` is unpacked), or the folder of a checkpoint. Raises CheckpointError when it is neither.
+    `path` is a text file with one word and its numbers in each line (word2vec's text format or
+    GloVe, `.gz` too), or the folder of a checkpoint. Raises CheckpointError when it is neither.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,23 +56,23 @@ class WordVectorEncoder:
 
     @property
     def model_hash(self) -> str:
-        """sha256 of vectors and words."""
+        """SHA-256 of vectors and words."""
         return self._hash
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(N,) texts to (N, dim) float32 unit vectors.
+        """Maps (N,) texts to (N, dim) float32 unit vectors.
 
-        Raises LabelError naming the word that has no vector.
+        Raises LabelError that names the words without a vector.
         """
         means = [self._mean(text) for text in texts]
         return normalise(np.array(means, np.float32).reshape(len(texts), self.dim))
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
-        """Words of the text without a vector."""
+        """Returns the words of the text that have no vector."""
         return tuple(word for word in _words(text) if not self._rows_of(word))
 
     def save(self, folder: Path) -> None:
-        """Write the folder that a checkpoint carries: safetensors and JSON."""
+        """Writes the folder that a checkpoint contains: safetensors and JSON."""
         folder.mkdir(parents=True, exist_ok=True)
         self._model.save(str(folder))
 
@@ -89,7 +89,7 @@ class WordVectorEncoder:
         return mean
 
     def _rows_of(self, word: str) -> list[int]:
-        """Rows of a word, or of the words that hyphens and slashes join; none when one lacks."""
+        """Returns the rows of a word, or of its parts around `-_/`; empty if one part has none."""
         whole = self._row_of(word)
         if whole is not None:
             return [whole]
@@ -100,20 +100,20 @@ class WordVectorEncoder:
     def _row_of(self, word: str) -> int | None:
         for spelling in (word.lower(), word):
             row = self._rows.get(spelling)
-            # a row of zeros is padding, or a word without a meaning
+            # a row of zeros is padding, or a word without a direction
             if row is not None and self._vectors[row].any():
                 return row
         return None
 
 
 def _words(text: str) -> list[str]:
-    """The words that count; all of them where none does."""
+    """Returns the words that are not stop words; all words if there are only stop words."""
     words = [bare for word in text.split() if (bare := word.strip(_PUNCTUATION))]
     return [word for word in words if word.lower() not in STOP_WORDS] or words
 
 
 def _read(path: Path) -> Any:
-    # seconds of import that other text models never cost
+    # takes seconds to import, which other text models do not need
     from sentence_transformers.sentence_transformer.modules import WordEmbeddings
     from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
 

@@ -15,7 +15,7 @@ from model.calibration import Calibration, CalibrationConfig
 from model.encoder.networks import Network, TorchEncoder, video_features
 from model.encoder.preprocess import PreprocessConfig
 from model.tagger import Tagger
-from model.text.labels import TextEncoder
+from model.text.text_encoder import TextEncoder
 from model.training.data.manifest import Sample
 from model.training.measure.sample_embeddings import Broken, Embedded, embed_readable
 from model.training.progress import Progress, no_progress

@@ -19,8 +19,8 @@ from model.checkpoint import is_checkpoint, read_config
 from model.encoder.efficientnet import EfficientNetLite
 from model.encoder.networks import FrameNetwork, Network, build_network
 from model.errors import CheckpointError
-from model.text.labels import TextEncoder
 from model.text.source import CARRIED, TEXT_FOLDER
+from model.text.text_encoder import TextEncoder
 from model.training.config import TrainConfig
 from model.training.convert.image_text import folder_of, import_model
 from model.training.convert.imagenet import imagenet_weights

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from model.text.labels import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text.pretrained import DEFAULT_TEXT_MODEL
 from model.text.source import load_text_encoder
+from model.text.text_encoder import TextEncoder
 from model.training.config import TrainConfig
 from model.training.data.manifest import EVALUATION_SPLITS, Sample, read_manifest
 from model.training.initial import adopt

@@ -18,8 +18,9 @@ from model.checkpoint import (
 )
 from model.encoder.networks import Network
 from model.tagger import Tagger
-from model.text.labels import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text.pretrained import DEFAULT_TEXT_MODEL
 from model.text.source import carry_text_model
+from model.text.text_encoder import TextEncoder
 from model.training.calibrate import draw_bank, fit
 from model.training.card import model_card
 from model.training.config import TrainConfig, as_document

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 
 from model.encoder.networks import FrameNetwork, Network, video_features
-from model.text.labels import TextEncoder
+from model.text.text_encoder import TextEncoder
 from model.training.config import TrainConfig
 from model.training.data.batches import Batch, StepBatches
 from model.training.data.manifest import Sample, digest_of

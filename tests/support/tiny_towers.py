@@ -15,7 +15,7 @@ from transformers import (
     SiglipModel,
 )
 
-from model.text.labels import without_progress_bars
+from model.text.pretrained import without_progress_bars
 
 WORDS = [
     *("a", "person", "video", "of", "riding", "horse", "cat", "dog", "juggling"),

@@ -21,7 +21,7 @@ import numpy as np
 
 from model.encoder.networks import Network, SemanticHead
 from model.errors import VideoError
-from model.text.labels import normalise
+from model.text.text_encoder import normalise
 from model.training.compare.heads import DeepHead, Ridge, conse, mix, train_head
 from model.training.compare.problem import Problem
 from model.training.data.manifest import Sample

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from model.text.labels import TextEncoder
+from model.text.text_encoder import TextEncoder
 from model.training.compare.contest import Answers, Comparison, contest
 from model.training.compare.fold import Fold, Settings, features_of, frozen_network
 from model.training.compare.problem import RememberingText, pose

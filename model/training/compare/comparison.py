@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.text.labels import DEFAULT_TEXT_MODEL, TextEncoder
+from model.text.pretrained import DEFAULT_TEXT_MODEL
 from model.text.source import load_text_encoder
+from model.text.text_encoder import TextEncoder
 from model.training.compare.baselines import ARMS, compare, readable
 from model.training.compare.comparison_report import write_comparison
 from model.training.compare.fold import Settings

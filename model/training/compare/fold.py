@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from model.encoder.networks import Network, SemanticHead
-from model.text.labels import TextEncoder
+from model.text.text_encoder import TextEncoder
 from model.training.compare.arms import (
     HIDDEN,
     Candidate,

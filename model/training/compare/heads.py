@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.encoder.networks import SemanticHead, WordHead
-from model.text.labels import normalise
+from model.text.text_encoder import normalise
 from model.training.compare.problem import Problem
 from model.training.config import TrainConfig
 from model.training.features import Vectors

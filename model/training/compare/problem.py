@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.calibration import Calibration, CalibrationConfig
-from model.text.labels import TextEncoder
+from model.text.text_encoder import TextEncoder
 from model.training.calibrate import draw_bank
 from model.training.config import TrainConfig
 from model.training.data.batches import StepBatches

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from model.checkpoint import load_checkpoint, network_from, read_config
 from model.encoder.networks import Network, SemanticHead
-from model.text.labels import TextEncoder, normalise
+from model.text.text_encoder import TextEncoder, normalise
 from model.training.compare.problem import Problem
 from model.training.config import TrainConfig
 from model.training.data.manifest import Sample

@@ -18,7 +18,7 @@ from model.encoder.networks import EncoderConfig, FrameNetwork, build_network
 from model.encoder.preprocess import PreprocessConfig
 from model.encoder.vision_tower import TowerConfig
 from model.errors import CheckpointError
-from model.text.labels import without_progress_bars
+from model.text.pretrained import without_progress_bars
 from model.text.source import CARRIED, TEXT_FOLDER
 from model.text.tower import TextTower
 from model.training.convert.scores import save_with_scores

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model.tagger import Tagger
-from model.text.labels import Label, TextEncoder
+from model.text.labels import Label
+from model.text.text_encoder import TextEncoder
 from model.training.data.manifest import Sample
 from model.training.measure.intervals import Interval, accuracy_interval
 from model.training.measure.metrics import (

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model.text.labels import DEFAULT_TEXT_MODEL, SentenceTextEncoder, TextEncoder
+from model.text.pretrained import DEFAULT_TEXT_MODEL
+from model.text.sentence_encoder import SentenceTextEncoder
+from model.text.text_encoder import TextEncoder
 from model.training.data.manifest import EVALUATION_SPLITS, Sample, read_manifest
 from model.training.data.tables import TableError, column_names, rows_of, write_rows
 from model.training.words.overlap import Overlap, caption_overlaps, label_overlaps

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from model.text.labels import TextEncoder
+from model.text.text_encoder import TextEncoder
 from model.training.data.manifest import Sample
 from model.training.words.overlap import label_overlaps
 from model.training.words.texts import HeldOut, encode_once

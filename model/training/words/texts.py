@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torchvision.models import EfficientNet_B0_Weights
 
-from model.text.labels import Label, TextEncoder, normalise, prototypes_from, texts_of
+from model.text.labels import Label
+from model.text.prompts import prompts_of, prototype_vectors
+from model.text.text_encoder import TextEncoder, normalise
 from model.training.data.manifest import Sample
 from model.training.data.tables import rows_of
 from model.training.words.overlap import DEFAULT_TAU, Overlap, caption_overlaps, label_overlaps
@@ -95,7 +97,7 @@ def embed_labels(
     """Prototypes of label names, (N, D) float32 unit, as the served Tagger makes them."""
     said = descriptions or {}
     labels = [Label(n, prompts=tuple(f"{n}: {d}" for d in said.get(n, ()))) for n in names]
-    return prototypes_from([texts_of(label, templates)[0] for label in labels], text, mean)
+    return prototype_vectors([prompts_of(label, templates)[0] for label in labels], text, mean)
 
 
 def without_overlap(

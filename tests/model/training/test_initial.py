@@ -14,7 +14,9 @@ from torchvision.models.video import r2plus1d_18
 from model.checkpoint import CheckpointConfig, TextConfig, load_checkpoint, save_checkpoint
 from model.encoder.networks import EncoderConfig
 from model.errors import CheckpointError, LabelError
-from model.text.labels import DEFAULT_TEXT_MODEL, Label, SentenceTextEncoder, find_text_model
+from model.text.labels import Label
+from model.text.pretrained import DEFAULT_TEXT_MODEL, find_text_model
+from model.text.sentence_encoder import SentenceTextEncoder
 from model.text.source import CARRIED, carry_text_model, load_text_encoder
 from model.text.tower import TextTower
 from model.text.word_vectors import WordVectorEncoder

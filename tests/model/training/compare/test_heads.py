@@ -9,7 +9,7 @@ import torch
 from sklearn.linear_model import Ridge as ReferenceRidge
 
 from model.encoder.networks import EncoderConfig, SemanticHead
-from model.text.labels import normalise
+from model.text.text_encoder import normalise
 from model.training.compare.heads import Ridge, conse, mix, train_head
 from model.training.compare.problem import RememberingText, class_folds, pose
 from model.training.features import FeatureCache, apply_head

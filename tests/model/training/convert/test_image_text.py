@@ -17,7 +17,7 @@ from model.checkpoint import load_checkpoint, read_config
 from model.encoder.networks import TorchEncoder
 from model.errors import CheckpointError
 from model.tagger import Tagger
-from model.text.labels import without_progress_bars
+from model.text.pretrained import without_progress_bars
 from model.training.convert.image_text import import_model
 from model.training.measure.evaluate import evaluate
 from tests.conftest import open_client

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.text.labels import normalise
+from model.text.text_encoder import normalise
 from model.training.data.manifest import Sample
 from model.training.data.tables import TableError
 from model.training.words.texts import build_bank, embed_labels, read_descriptions
