@@ -256,7 +256,7 @@ def _batcher(tagger: Tagger) -> Batcher:
         return Batcher(
             tagger.embed_frames,
             threads=1,
-            most_together=_MOST_ON_GPU,
+            max_batch_size=_MOST_ON_GPU,
             linger_seconds=_LINGER_ON_GPU_SECONDS,
         )
     return Batcher(

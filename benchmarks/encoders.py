@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.checkpoint import checkpoint_config
 from model import EncoderConfig, TorchEncoder, build_network, load_checkpoint
-from model.encoder.networks import Network, Runtime
+from model.encoder.encoder import Runtime
+from model.encoder.networks import Network
 from model.encoder.runtime import make_encoder
 
 SHIPPED = "shipped"

@@ -1,22 +1,12 @@
 from .calibration import Calibration, CalibrationConfig
 from .checkpoint import load_checkpoint, save_checkpoint
 from .cpu.torch_threads import use_cores
-from .encoder.networks import (
-    Encoder,
-    EncoderConfig,
-    Runtime,
-    RuntimeName,
-    TorchEncoder,
-    build_network,
-)
+from .encoder.encoder import Encoder, Runtime, RuntimeName, ShapedEncoder
+from .encoder.networks import EncoderConfig, build_network
 from .encoder.preprocess import PreprocessConfig
-from .encoder.runtime import (
-    Measured,
-    RuntimeEncoder,
-    fastest_on_gpu,
-    installed_runtimes,
-    make_encoder,
-)
+from .encoder.runtime import RuntimeEncoder, installed_runtimes, make_encoder
+from .encoder.runtime_measurement import Measured, fastest_on_gpu
+from .encoder.torch_encoder import TorchEncoder
 from .errors import (
     CheckpointError,
     CorruptVideo,
@@ -37,7 +27,7 @@ from .examples import example_weight
 from .index.index_file import load_index, save_index
 from .index.label_block import LabelBlock, Prototypes
 from .index.label_index import Hit, LabelIndex
-from .runtime_trial import cached_choice, trial_command, usual_clips
+from .runtime_trial import measured_runtime, start_runtime_trial
 from .segments import Span, duration_ratio, merge_windows
 from .tagger import Tag, Tagged, Tagger, Unknown
 from .text.labels import Label, clean_name, label_key
@@ -74,6 +64,7 @@ __all__ = [
     "RuntimeName",
     "SamplingConfig",
     "SentenceTextEncoder",
+    "ShapedEncoder",
     "Span",
     "StillPicture",
     "Tag",
@@ -90,7 +81,6 @@ __all__ = [
     "VideoTooLong",
     "Window",
     "build_network",
-    "cached_choice",
     "clean_name",
     "clip_timestamps",
     "decode",
@@ -102,12 +92,12 @@ __all__ = [
     "load_checkpoint",
     "load_index",
     "make_encoder",
+    "measured_runtime",
     "merge_windows",
     "plan_windows",
     "probe",
     "save_checkpoint",
     "save_index",
-    "trial_command",
+    "start_runtime_trial",
     "use_cores",
-    "usual_clips",
 ]

@@ -25,8 +25,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from model.calibration import Calibration, CalibrationConfig
-from model.encoder.networks import EncoderConfig, Network, TorchEncoder, build_network
+from model.encoder.networks import EncoderConfig, Network, build_network
 from model.encoder.preprocess import PreprocessConfig
+from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.tagger import Tagger
 from model.text.pretrained import DEFAULT_TEXT_MODEL

@@ -1,77 +1,111 @@
-"""Which runtime is right and fastest on this computer: found out by a process of its own, once.
+"""Measure the encoder's runtimes in a separate process and cache the result.
 
     python -m model.runtime_trial CHECKPOINT CACHE RUNTIME [RUNTIME ...]
 
-A process of its own, at the lowest priority: compiling takes a minute of Python, which would hold
-up the threads that answer, and memory that would stay. Its answer is a JSON file in the cache
-folder, under a name that changes with the processor, the versions and the checkpoint.
+The process runs at the lowest priority. Within the service, compiling would block the threads that
+answer requests for a minute and leave memory allocated. The result is a JSON file in the cache
+folder; its name is a hash of the processor, the versions of the runtimes and the checkpoint.
 """
 
 import hashlib
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import cast, get_args
+from typing import BinaryIO, cast, get_args
 
 import torch
 from filelock import FileLock
 
 from model.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
-from model.encoder.networks import ClipShape, Runtime, RuntimeName, TorchEncoder
-from model.encoder.preprocess import crop_size
-from model.encoder.runtime import Measured, fastest, make_encoder, measure_runtimes
+from model.encoder.encoder import Runtime, RuntimeName
+from model.encoder.runtime import make_encoder
+from model.encoder.runtime_measurement import Measured, fastest, measure_runtimes
+from model.encoder.torch_encoder import TorchEncoder
 from model.tagger import Tagger
 
-_FORMAT = 1  # of the file, and of how it is measured
+# Changes with the form of the cached file and with the method of measuring.
+_FORMAT = 1
+
+
+def measured_runtime(
+    tagger: Tagger, names: Sequence[RuntimeName], *, cache: Path
+) -> Measured | None:
+    """Return the fastest right runtime of `names` that an earlier trial found on this computer.
+
+    None where no trial has measured exactly these runtimes for the tagger's checkpoint: run
+    `start_runtime_trial` first.
+    """
+    try:
+        document = json.loads(_cached_file(cache, tagger, names).read_bytes())
+        chosen = document["chosen"]
+        return Measured(**{**chosen, "runtime": Runtime(**chosen["runtime"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        # The file is missing or damaged: another trial replaces it.
+        return None
+
+
+def start_runtime_trial(
+    checkpoint: str, names: Sequence[RuntimeName], *, cache: Path, stderr: BinaryIO
+) -> "subprocess.Popen[bytes]":
+    """Start a process that measures runtimes, which takes seconds to minutes.
+
+    When it ends, `measured_runtime` returns its result; errors are written to `stderr`. The process
+    may be killed at any time. `checkpoint` is a folder or a Hub id; empty is the default one.
+    """
+    return subprocess.Popen(
+        trial_command(checkpoint, cache.resolve(), names),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
+def write_result(
+    tagger: Tagger, names: Sequence[RuntimeName], measured: Sequence[Measured], *, cache: Path
+) -> None:
+    """Write the figures of a trial of `names` where `measured_runtime` finds them.
+
+    Raises ValueError where no runtime is right.
+    """
+    document = {
+        "chosen": asdict(fastest(measured)),
+        "measured": [asdict(each) for each in measured],
+        "conditions": _conditions(tagger, names),
+    }
+    target = _cached_file(cache, tagger, names)
+    partial_file = target.with_suffix(".partial")
+    partial_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    partial_file.replace(target)
 
 
 def trial_command(checkpoint: str, cache: Path, names: Sequence[RuntimeName]) -> list[str]:
-    """The command that measures these runtimes and writes `cached_choice`'s file.
-
-    `checkpoint` is a folder or a Hub id; empty: the one that ships with Kinolex.
-    """
+    """Return the command line of a trial; see `start_runtime_trial`."""
     folder = checkpoint or str(DEFAULT_CHECKPOINT)
     return [sys.executable, "-P", "-m", __name__, folder, str(cache), *names]
 
 
-def usual_clips(tagger: Tagger) -> ClipShape:
-    """The shape of a widescreen video's pixels, which is the one to be ready for."""
-    short_side = tagger.preprocess.short_side
-    height, width = crop_size(short_side, round(short_side * 16 / 9), tagger.preprocess)
-    return (tagger.sampling.clips, tagger.sampling.frames_per_clip, 3, height, width)
-
-
-def cached_choice(cache: Path, tagger: Tagger, names: Sequence[RuntimeName]) -> Measured | None:
-    """What a trial of these runtimes has chosen on this computer before; None when it must run."""
-    try:
-        document = json.loads(_file(cache, tagger, names).read_bytes())
-        chosen = document["chosen"]
-        return Measured(**{**chosen, "runtime": Runtime(**chosen["runtime"])})
-    except (OSError, ValueError, TypeError, KeyError):
-        # never written, or by nobody of ours: measure again
-        return None
-
-
-def _file(cache: Path, tagger: Tagger, names: Sequence[RuntimeName]) -> Path:
-    text = json.dumps(_circumstances(tagger, names), sort_keys=True)
+def _cached_file(cache: Path, tagger: Tagger, names: Sequence[RuntimeName]) -> Path:
+    text = json.dumps(_conditions(tagger, names), sort_keys=True)
     return cache / f"runtime-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
-def _circumstances(tagger: Tagger, names: Sequence[RuntimeName]) -> dict[str, object]:
-    """Everything that the choice depends on."""
+def _conditions(tagger: Tagger, names: Sequence[RuntimeName]) -> dict[str, object]:
+    """Everything that the choice of a runtime depends on."""
     return {
         "format": _FORMAT,
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "versions": {name: _version(name) for name in ("torch", "openvino")},
         "checkpoint": tagger.revision,
-        "clips": usual_clips(tagger),
+        "clips": tagger.widescreen_shape,
         "runtimes": sorted(names),
     }
 
@@ -97,7 +131,7 @@ def _version(package: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure, and leave the answer in the cache folder."""
+    """Measure the runtimes named on the command line and write the result to the cache folder."""
     checkpoint, folder, *wanted = arguments
     names = [cast(RuntimeName, name) for name in wanted if name in get_args(RuntimeName)]
     os.nice(19)
@@ -106,22 +140,14 @@ def main(arguments: Sequence[str]) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     tagger = load_checkpoint(checkpoint)
     if not isinstance(tagger.encoder, TorchEncoder):
-        raise TypeError("a checkpoint's encoder is a TorchEncoder")
-    # several server processes start at once and need one trial
+        raise TypeError(f"expected a TorchEncoder from load_checkpoint, got {tagger.encoder!r}")
+    # Several server processes start at once; the first trial serves all of them.
     with FileLock(cache / "trial.lock"):
-        if cached_choice(cache, tagger, names) is not None:
+        if measured_runtime(tagger, names, cache=cache) is not None:
             return
         make = partial(make_encoder, cache=cache, revision=tagger.revision)
-        measured = list(measure_runtimes(tagger.encoder, names, usual_clips(tagger), make))
-        document = {
-            "chosen": asdict(fastest(measured)),
-            "measured": [asdict(each) for each in measured],
-            "circumstances": _circumstances(tagger, names),
-        }
-        target = _file(cache, tagger, names)
-        partial_file = target.with_suffix(".partial")
-        partial_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        partial_file.replace(target)
+        measured = list(measure_runtimes(tagger.encoder, names, tagger.widescreen_shape, make))
+        write_result(tagger, names, measured, cache=cache)
 
 
 if __name__ == "__main__":

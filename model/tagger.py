@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 
 from model.calibration import Calibration
-from model.encoder.networks import Encoder
-from model.encoder.preprocess import PreprocessConfig, preprocess
+from model.encoder.encoder import ClipShape, Encoder
+from model.encoder.preprocess import PreprocessConfig, crop_size, preprocess
 from model.errors import LabelError
 from model.examples import blend, example_weight
 from model.index.label_block import Prototypes
@@ -182,6 +182,13 @@ class Tagger:
             return Unknown(1.0, True)
         score = self.calibration.unknown_score(hits[0].standardised, labels)
         return Unknown(score, score > self.calibration.config.unknown_limit)
+
+    @property
+    def widescreen_shape(self) -> ClipShape:
+        """Shape (clips, frames, 3, H, W) of a 16:9 video's pixels, which runtimes prepare for."""
+        short_side = self.preprocess.short_side
+        height, width = crop_size(short_side, round(short_side * 16 / 9), self.preprocess)
+        return (self.sampling.clips, self.sampling.frames_per_clip, 3, height, width)
 
     @property
     def typical_videos(self) -> npt.NDArray[np.float32]:

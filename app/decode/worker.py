@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import CorruptVideo, VideoError
-from model.cpu.time_slices import take_long_turns
+from model.cpu.time_slices import use_long_time_slices
 from model.video.reader import Located, VideoLimits, open_video
 from model.video.sampling import SamplingConfig
 
@@ -157,7 +157,7 @@ def jobs(
 def _serve(connection: socket.socket, arguments: Mapping[str, Any], slots: memoryview) -> None:
     limits = VideoLimits(**arguments["limits"])
     _restrict(arguments["max_memory_bytes"])
-    take_long_turns()
+    use_long_time_slices()
     gc.freeze()
     libc = ctypes.CDLL(None)
     held_bytes = _resident_bytes()

@@ -1,4 +1,4 @@
-"""The one place in front of the encoder: a bounded queue that threads of its own empty."""
+"""Queue windows of video for the encoder and encode them in batches, in threads."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from model import FrameBatch
 
 Embedding = npt.NDArray[np.float32]
-# Weight of the newest run in the running mean of how long one takes.
-_NEWEST = 0.2
+# Weight of the newest batch in the moving average of a batch's seconds.
+_NEWEST_WEIGHT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class _Item:
 
 
 class Batcher:
-    """Runs `embed` on what is waiting; an async context manager.
+    """Collects calls of `embed` into batches and runs them in threads; an async context manager.
 
-    `threads` runs go on at once, each of at most `most_together` videos. A thread that has fewer
-    waits for more, but only `linger_seconds`, and not at all where a deadline is near. On a
-    CPU one video at a time on one core each was fastest; a GPU wants many at once. `prepare` is
-    called first in each thread.
+    `threads` batches run at once, each of at most `max_batch_size` windows. An incomplete batch
+    waits for more windows, at most `linger_seconds` and not beyond what its deadlines allow. A CPU
+    is fastest with one window at a time on each core, a GPU with large batches. At most
+    `queue_size` windows wait. `prepare` is called once in each thread before its first batch.
     """
 
     def __init__(
@@ -39,23 +39,23 @@ class Batcher:
         embed: Callable[[Sequence[FrameBatch]], Embedding],
         *,
         threads: int,
-        most_together: int = 1,
+        max_batch_size: int = 1,
         linger_seconds: float = 0.0,
         queue_size: int = 256,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self._embed = embed
         self._threads = threads
-        self._most_together = most_together
+        self._max_batch_size = max_batch_size
         self._linger_seconds = linger_seconds
         self._waiting: asyncio.Queue[_Item] = asyncio.Queue(queue_size)
         self._executor = ThreadPoolExecutor(threads, "encode", prepare)
-        self._lanes: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._run_seconds = 0.0
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._lanes = [loop.create_task(self._work()) for _ in range(self._threads)]
+        self._tasks = [loop.create_task(self._run_batches()) for _ in range(self._threads)]
         return self
 
     async def __aexit__(
@@ -64,24 +64,25 @@ class Batcher:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for lane in self._lanes:
-            lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._executor.shutdown(cancel_futures=True)
 
     async def embed(self, frames: FrameBatch) -> Embedding:
-        """One window's (dim,) float32 unit embedding; waits while the queue is full.
+        """Return one window's (dim,) float32 unit embedding; waits while the queue is full.
 
-        The deadline is that of the anyio scope around the call. What is cancelled or late before
-        its turn is never run. Raises TimeoutError where it was late, and what `embed` raises.
+        The deadline is that of the surrounding anyio scope. A window whose call is cancelled, or
+        whose deadline passes, before its batch starts is not encoded. Raises TimeoutError when the
+        deadline passes in the queue, and every error that the batch's `embed` raises.
         """
         answer: asyncio.Future[Embedding] = asyncio.get_running_loop().create_future()
         await self._waiting.put(_Item(frames, anyio.current_effective_deadline(), answer))
         return await answer
 
-    async def _work(self) -> None:
+    async def _run_batches(self) -> None:
         while True:
-            await self._run(await self._next_items())
+            await self._run(await self._next_batch())
 
     async def _run(self, items: Sequence[_Item]) -> None:
         loop = asyncio.get_running_loop()
@@ -89,25 +90,25 @@ class Batcher:
         frames = [item.frames for item in items]
         try:
             rows = await loop.run_in_executor(self._executor, self._embed, frames)
-        except Exception as error:  # whatever it was, it is told to those who asked
+        except Exception as error:  # any error belongs to the callers of this batch
             for item in items:
                 if not item.answer.done():
                     item.answer.set_exception(error)
             return
-        self._run_seconds += _NEWEST * (loop.time() - started - self._run_seconds)
+        self._run_seconds += _NEWEST_WEIGHT * (loop.time() - started - self._run_seconds)
         for item, row in zip(items, rows, strict=True):
             if not item.answer.done():
                 item.answer.set_result(row)
 
-    async def _next_items(self) -> list[_Item]:
-        """At least one that is still wanted."""
-        while not self._is_wanted(first := await self._waiting.get()):
+    async def _next_batch(self) -> list[_Item]:
+        """Wait for the next batch: one or more windows whose callers still wait."""
+        while not self._is_awaited(first := await self._waiting.get()):
             pass
         items = [first]
         loop = asyncio.get_running_loop()
         closes = loop.time() + self._linger_seconds
-        while len(items) < self._most_together:
-            # twice: the mean is only a guess
+        while len(items) < self._max_batch_size:
+            # Twice the average, because a batch may take longer than usual.
             latest = items[-1].deadline - 2 * self._run_seconds - self._linger_seconds
             closes = min(closes, latest)
             try:
@@ -115,14 +116,16 @@ class Batcher:
                     item = await self._waiting.get()
             except TimeoutError:
                 break
-            if self._is_wanted(item):
+            if self._is_awaited(item):
                 items.append(item)
-        return [item for item in items if self._is_wanted(item)] or await self._next_items()
+        return [item for item in items if self._is_awaited(item)] or await self._next_batch()
 
-    def _is_wanted(self, item: _Item) -> bool:
+    def _is_awaited(self, item: _Item) -> bool:
         if item.answer.done():
             return False
         if asyncio.get_running_loop().time() >= item.deadline:
-            item.answer.set_exception(TimeoutError("late before the encoder had time for it"))
+            item.answer.set_exception(
+                TimeoutError("the deadline passed before the encoder was free")
+            )
             return False
         return True

@@ -1,14 +1,14 @@
-"""From plain torch to the fastest runtime here, while requests are answered."""
+"""Replace plain torch by the fastest runtime on this computer while requests are answered."""
 
+import asyncio
 import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
 
-import anyio
-from anyio import to_thread
 from structlog.typing import FilteringBoundLogger
 
 from app.settings import Settings, keep_compilations
@@ -16,111 +16,111 @@ from model import (
     Measured,
     RuntimeEncoder,
     RuntimeName,
+    ShapedEncoder,
     Tagger,
-    cached_choice,
     fastest_on_gpu,
     installed_runtimes,
     make_encoder,
-    trial_command,
-    usual_clips,
+    measured_runtime,
+    start_runtime_trial,
 )
 
-_LOOK_AGAIN_SECONDS = 0.05
+_Result = TypeVar("_Result")
 
 
 async def switch_runtime(
     encoder: RuntimeEncoder, tagger: Tagger, settings: Settings, log: FilteringBoundLogger
 ) -> None:
-    """Have `encoder` run as the settings say, once that is measured, found right, and ready.
+    """Switch `encoder` to the runtime of the settings, once it is measured, right and prepared.
 
-    Whatever fails is logged, and torch goes on. Cancelling ends the measuring.
+    Errors are logged, and torch stays in use. Cancelling kills the measuring process and abandons
+    a preparation.
     """
     if settings.runtime == "eager":
         return
     keep_compilations(settings.cache_dir / "inductor")
     try:
         if tagger.device == "cuda":
-            fast = await to_thread.run_sync(
-                fastest_on_gpu, encoder.reference, usual_clips(tagger), abandon_on_cancel=True
+            fast = await run_in_daemon_thread(
+                lambda: fastest_on_gpu(encoder.reference, tagger.widescreen_shape)
             )
             encoder.switch_to(fast)
             log.info("runtime", runtime=fast.runtime.name, precision=fast.runtime.precision)
             return
         for names in _rounds(tagger, settings):
-            chosen = await _measured(tagger, settings, names, log)
+            chosen = await _measure(tagger, settings, names, log)
             if chosen is not None and chosen.runtime != encoder.runtime:
-                await _change(encoder, chosen, tagger, settings, log)
-    except Exception:  # the service answers as before: a runtime is only a matter of time
+                await _prepare_and_switch(encoder, chosen, tagger, settings, log)
+    except Exception:  # a slower runtime must not end the service
         log.exception("runtime_failed")
 
 
 def _rounds(tagger: Tagger, settings: Settings) -> list[list[RuntimeName]]:
-    """What to measure, and then again with more: nobody waits for a compiler to be faster."""
+    """Runtimes to measure, round by round: the compiler, which takes minutes, in the second."""
     if settings.runtime != "auto":
         return [[settings.runtime]]
     every = installed_runtimes()
     quick: list[RuntimeName] = [name for name in every if name != "compile"]
-    if quick == every or cached_choice(settings.cache_dir, tagger, every):
+    if quick == every or measured_runtime(tagger, every, cache=settings.cache_dir):
         return [every]
     return [quick, every]
 
 
-async def _measured(
+async def _measure(
     tagger: Tagger, settings: Settings, names: Sequence[RuntimeName], log: FilteringBoundLogger
 ) -> Measured | None:
     cache = settings.cache_dir
-    if chosen := cached_choice(cache, tagger, names):
+    if chosen := measured_runtime(tagger, names, cache=cache):
         return chosen
     log.info("measuring_runtimes", runtimes=list(names))
-    complaint = await _run(trial_command(settings.checkpoint, cache.resolve(), names))
-    chosen = cached_choice(cache, tagger, names)
+    errors = await _run_trial(settings, names)
+    chosen = measured_runtime(tagger, names, cache=cache)
     if chosen is None:
-        log.warning("runtime_failed", detail=complaint[-500:])
+        log.warning("runtime_failed", detail=errors[-500:])
     return chosen
 
 
-async def _run(command: Sequence[str]) -> str:
-    """What a process said on stderr; it is ended when nobody waits any more."""
-    with tempfile.TemporaryFile() as said:
-        # not the event loop's subprocesses: uvloop forks, and a fork waits for OpenBLAS's locks,
-        # for ever when another thread is multiplying; Popen starts processes by vfork
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            start_new_session=True,
+async def _run_trial(settings: Settings, names: Sequence[RuntimeName]) -> str:
+    """Run a trial to its end and return its stderr; cancelling kills it."""
+    with tempfile.TemporaryFile() as stderr:
+        # Not asyncio's subprocesses: uvloop forks, and a forked child waits for OpenBLAS's locks,
+        # for ever if another thread is multiplying. Popen uses vfork.
+        process = start_runtime_trial(
+            settings.checkpoint, names, cache=settings.cache_dir, stderr=stderr
         )
-        try:
-            while process.poll() is None:
-                await anyio.sleep(_LOOK_AGAIN_SECONDS)
-        finally:
-            process.kill()
-            process.wait()
-        said.seek(0)
-        return said.read().decode(errors="replace")
+        await wait_or_kill(process)
+        stderr.seek(0)
+        return stderr.read().decode(errors="replace")
 
 
-async def _change(
+async def wait_or_kill(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a process ends; cancelling kills it."""
+    try:
+        await run_in_daemon_thread(process.wait)
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def _prepare_and_switch(
     encoder: RuntimeEncoder,
     chosen: Measured,
     tagger: Tagger,
     settings: Settings,
     log: FilteringBoundLogger,
 ) -> None:
-    cache: Path = settings.cache_dir
-    cores = len(os.sched_getaffinity(0))
-    fast = make_encoder(
-        chosen.runtime, encoder.reference, threads=cores, cache=cache, revision=tagger.revision
+    fast: ShapedEncoder = make_encoder(
+        chosen.runtime,
+        encoder.reference,
+        threads=len(os.sched_getaffinity(0)),
+        cache=settings.cache_dir,
+        revision=tagger.revision,
     )
-    clips = usual_clips(tagger)
-    # a daemon: a compilation that nobody waits for must not hold up the end of the process
-    making = threading.Thread(target=fast.prepare, args=(clips,), daemon=True)
-    making.start()
-    while making.is_alive():
-        await anyio.sleep(_LOOK_AGAIN_SECONDS)
-    if not fast.is_prepared(clips):
-        log.warning("runtime_failed", detail=f"{chosen.runtime} could not be prepared")
+    try:
+        await run_in_daemon_thread(lambda: fast.prepare(tagger.widescreen_shape))
+    except Exception:  # a compiler may raise anything; the other runtimes are still tried
+        detail = f"{chosen.runtime} could not be prepared"
+        log.warning("runtime_failed", detail=detail, exc_info=True)
         return
     encoder.switch_to(fast)
     log.info(
@@ -130,3 +130,23 @@ async def _change(
         milliseconds=chosen.milliseconds,
         cosine=chosen.cosine,
     )
+
+
+async def run_in_daemon_thread(work: Callable[[], _Result]) -> _Result:
+    """Run blocking work in a thread of its own; cancelling abandons the thread.
+
+    The interpreter does not wait for the thread when it exits, as it does for anyio's and for
+    executors' threads: a compilation takes minutes.
+    """
+    result: Future[_Result] = Future()
+    # Without this, cancelling would cancel `result`, and the thread could not set it.
+    result.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as error:  # whatever is raised belongs to the caller
+            result.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(result)

@@ -1,4 +1,4 @@
-"""Sharing processor cores: torch threads of each thread, and scheduler time slices.
+"""How threads share processor cores: torch's number of threads, and scheduler time slices.
 
-Imports nothing of Kinolex and loads torch only when it is used.
+Every room and decode workers may come in: importing it loads neither torch nor the rest of Kinolex.
 """

@@ -1,22 +1,23 @@
-"""How many cores torch uses for a thread's work."""
+"""Set the number of torch threads for one thread of the process."""
 
 import threading
 
-# two at once would take each other's number for the usual one
-_ALONE = threading.Lock()
+# Two callers at once would each restore the other's number as the default.
+_LOCK = threading.Lock()
 
 
 def use_cores(number: int) -> None:
-    """Have torch use so many threads for what the calling thread asks of it, and change no other's.
+    """Set the number of threads that torch uses for the calling thread's work, and for no other's.
 
-    The number is a thread's own, but threads that come later begin with the one set last.
+    `torch.set_num_threads` applies to the calling thread, but also sets the number with which
+    later threads start; that default is restored.
     """
-    # seconds of import that a process which only names labels never pays
+    # Importing torch takes seconds, which a process that only names labels never pays.
     import torch
 
-    with _ALONE:
-        usual = torch.get_num_threads()
+    with _LOCK:
+        default = torch.get_num_threads()
         torch.set_num_threads(number)
-        last = threading.Thread(target=torch.set_num_threads, args=(usual,))
-        last.start()
-        last.join()
+        restoring = threading.Thread(target=torch.set_num_threads, args=(default,))
+        restoring.start()
+        restoring.join()

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.encoder.networks import ClipShape, Network, Runtime, served_embeddings
+from model.encoder.encoder import ClipShape, Runtime
+from model.encoder.networks import Network, served_embeddings
 from model.encoder.rounding import lower_precision
 
 # "freezing" lets Inductor lay the weights out for the machine once; one thread per call, because

@@ -12,8 +12,9 @@ import openvino
 import torch
 from torch import Tensor, nn
 
-from model.cpu.time_slices import long_turns
-from model.encoder.networks import ClipShape, Network, Runtime, served_embeddings
+from model.cpu.time_slices import long_time_slices
+from model.encoder.encoder import ClipShape, Runtime
+from model.encoder.networks import Network, served_embeddings
 from model.encoder.rounding import round_filters
 
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
@@ -62,7 +63,7 @@ class OpenVinoEncoder:
 
     def prepare(self, clips: ClipShape) -> None:
         """Build the graph for one video of this shape; takes seconds."""
-        with long_turns():  # for OpenVINO's own threads
+        with long_time_slices():  # for OpenVINO's own threads
             self._idle[clips] = self._requests(clips)
 
     def _requests(self, clips: ClipShape) -> "SimpleQueue[openvino.InferRequest]":

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from model.calibration import Calibration, CalibrationConfig
-from model.encoder.networks import Network, TorchEncoder, video_features
+from model.encoder.networks import Network, video_features
 from model.encoder.preprocess import PreprocessConfig
+from model.encoder.torch_encoder import TorchEncoder
 from model.tagger import Tagger
 from model.text.text_encoder import TextEncoder
 from model.training.data.manifest import Sample

@@ -22,8 +22,9 @@ from model.checkpoint import (
     read_config,
     save_checkpoint,
 )
-from model.encoder.networks import EncoderConfig, TorchEncoder
+from model.encoder.networks import EncoderConfig
 from model.encoder.preprocess import PreprocessConfig
+from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.video.sampling import SamplingConfig
 from tests.support.networks import lively_network

@@ -1,7 +1,7 @@
-"""Small videos with known content, written on the spot.
+"""Write small videos with known content.
 
-Each second of a clip has one colour, and every frame carries its own number as a row of
-black and white blocks, so that a test can say which frame it was given.
+Each second of a clip has one colour. Numbered frames carry their number as a row of black and white
+blocks, so that a test can tell which frame it was given.
 """
 
 import io
@@ -13,7 +13,11 @@ from typing import BinaryIO
 
 import av
 import numpy as np
+import numpy.typing as npt
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.stream import Disposition
+from av.video.stream import VideoStream
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (220, 30, 30),
@@ -33,10 +37,10 @@ Colour = str | tuple[int, int, int]
 
 def picture(
     colour: Colour = "grey", width: int = 64, height: int = 48, number: int | None = None
-) -> np.ndarray:
-    """One frame, uint8 (height, width, 3); its number in blocks along the top quarter."""
+) -> npt.NDArray[np.uint8]:
+    """Make one frame, uint8 (height, width, 3), with its number in blocks along the top quarter."""
     rgb = COLOURS[colour] if isinstance(colour, str) else colour
-    frame = np.empty((height, width, 3), np.uint8)
+    frame: npt.NDArray[np.uint8] = np.empty((height, width, 3), np.uint8)
     frame[:] = rgb
     if number is not None:
         edges = np.linspace(0, width, NUMBER_BITS + 1).round().astype(int)
@@ -46,8 +50,8 @@ def picture(
     return frame
 
 
-def read_number(frame: np.ndarray) -> int:
-    """The number that `picture` wrote into a frame, also after it was resized."""
+def read_number(frame: npt.NDArray[np.uint8]) -> int:
+    """Read the number that `picture` wrote into a frame, also after resizing."""
     height, width = frame.shape[:2]
     row = frame[max(0, height // 8 - 1) : height // 8 + 1].mean(axis=(0, 2))
     edges = np.linspace(0, width, NUMBER_BITS + 1)
@@ -79,12 +83,13 @@ def write_clip(
     codec_options: Mapping[str, str] | None = None,
     container_options: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes a clip of `len(seconds_colours)` seconds.
+    """Write a clip of `len(seconds_colours)` seconds.
 
     `container` is FFmpeg's name (mp4 when a file object or an unknown ending is given);
     `frame_times` (seconds, sorted) makes the frame rate variable; `rotation` is the number of
-    degrees clockwise that a player turns the pictures; `transfer` is FFmpeg's number of the
-    transfer curve (16 PQ, 18 HLG); `numbered` draws each frame's number (see `read_number`).
+    degrees clockwise that a player rotates the frames; `transfer` is FFmpeg's number of the
+    transfer curve (16 PQ, 18 HLG); `numbered` writes each frame's number into the frame (see
+    `read_number`).
     """
     if container is None:
         endings = {".mkv": "matroska", ".ts": "mpegts", ".webm": "webm", ".avi": "avi"}
@@ -94,15 +99,16 @@ def write_clip(
     with av.open(file, "w", format=container, options=dict(container_options or {})) as output:
         rate = Fraction(fps).limit_denominator(1001)
         stream = output.add_stream(codec, rate=rate)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.codec_context.thread_count = 1
         if codec not in ("mjpeg", "prores", "magicyuv"):
             stream.codec_context.gop_size = gop
             stream.codec_context.max_b_frames = b_frames
         coarse = ("mpeg4", "mpeg2video", "mpeg1video", "msmpeg4", "h263", "flv", "wmv2")
-        # These encoders and AVI want the clock of their frame rate; all others take a fine one.
-        own_clock = codec in coarse or container == "avi"
-        stream.codec_context.time_base = 1 / rate if own_clock else TIME_BASE
+        # These encoders and AVI need the frame rate as time base; all others accept a finer one.
+        coarse_clock = codec in coarse or container == "avi"
+        stream.codec_context.time_base = 1 / rate if coarse_clock else TIME_BASE
         time_base = stream.codec_context.time_base
         quiet = {"libx265": {"x265-params": "log-level=none"}, "libsvtav1": {"preset": "12"}}
         stream.codec_context.options = {**quiet.get(codec, {}), **dict(codec_options or {})}
@@ -123,8 +129,8 @@ def write_clip(
             frame_times = [i / fps for i in range(round(len(seconds_colours) * fps))]
         for number, seconds in enumerate(frame_times):
             colour = seconds_colours[min(int(seconds + 1e-9), len(seconds_colours) - 1)]
-            drawn = picture(colour, width, height, number if numbered else None)
-            frame = av.VideoFrame.from_ndarray(drawn, "rgb24")
+            pixels = picture(colour, width, height, number if numbered else None)
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
             frame.time_base = time_base
             frame.pts = round((seconds + first_timestamp) / time_base)
             output.mux(stream.encode(frame))
@@ -133,9 +139,7 @@ def write_clip(
             _write_silence(output, sound, len(seconds_colours))
 
 
-def _write_silence(
-    output: av.container.OutputContainer, stream: av.AudioStream, seconds: int
-) -> None:
+def _write_silence(output: OutputContainer, stream: AudioStream, seconds: int) -> None:
     for block in range(0, seconds * SOUND_RATE, 1024):
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
         sound.sample_rate, sound.pts = SOUND_RATE, block
@@ -144,16 +148,16 @@ def _write_silence(
 
 
 def clip_bytes(**options: object) -> bytes:
-    """The bytes of `write_clip` with the same options."""
+    """Return the bytes of a clip; the options are those of `write_clip`."""
     with tempfile.TemporaryDirectory() as folder:
-        # A real file, because `faststart` reads back what it wrote.
+        # A real file, because `faststart` reads it back.
         path = Path(folder) / "clip"
         write_clip(path, **options)  # type: ignore[arg-type]  # passed on as they are
         return path.read_bytes()
 
 
 def sound_bytes(container: str = "mp4") -> bytes:
-    """A file with a second of silence and no video; mp4 or matroska."""
+    """Return a file with a second of silence and no video; mp4 or matroska."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
         _write_silence(output, output.add_stream("aac", rate=SOUND_RATE, layout="mono"), 1)
@@ -161,7 +165,7 @@ def sound_bytes(container: str = "mp4") -> bytes:
 
 
 def still_bytes(kind: str = "png") -> bytes:
-    """A picture: png, apng, jpeg, gif or avif."""
+    """Return an image file: png, apng, jpeg, gif or avif."""
     codec, container, pixel_format = {
         "png": ("png", "image2pipe", "rgb24"),
         "jpeg": ("mjpeg", "image2pipe", "yuvj420p"),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from model.encoder.networks import FrameNetwork, TorchEncoder
+from model.encoder.networks import FrameNetwork
+from model.encoder.torch_encoder import TorchEncoder
 from model.errors import VideoError
 from model.tagger import Tagger
 from model.training.data.manifest import Sample

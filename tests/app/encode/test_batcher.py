@@ -1,20 +1,19 @@
-"""The queue in front of the encoder: what runs together, what never runs, what is told to whom."""
+"""Batches of windows: what is encoded together, what is never encoded, who gets which result."""
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import anyio
 import numpy as np
 import pytest
 
-from app.encode.batcher import Batcher
+from app.encode.batcher import Batcher, Embedding
 from model import FrameBatch
 
 
 def window(number: int) -> FrameBatch:
-    """One frame that is its number."""
+    """Make a window of one frame whose only pixel is the number."""
     return FrameBatch(np.full((1, 1, 1, 3), number, np.uint8), np.zeros(1))
 
 
@@ -23,14 +22,14 @@ def number(frames: FrameBatch) -> int:
 
 
 class Recorder:
-    """Embeds a window as its number, while the gate is open, and keeps what ran together."""
+    """Embeds a window as its number while the gate is open; records the batches."""
 
     def __init__(self) -> None:
         self.runs: list[list[int]] = []
         self.gate = threading.Event()
         self.gate.set()
 
-    def embed(self, batch: Sequence[FrameBatch]) -> Any:
+    def embed(self, batch: Sequence[FrameBatch]) -> Embedding:
         self.runs.append([number(frames) for frames in batch])
         assert self.gate.wait(10)
         if 13 in self.runs[-1]:
@@ -38,17 +37,32 @@ class Recorder:
         return np.array([[number(frames)] for frames in batch], np.float32)
 
 
-async def until(condition: Any) -> None:
+class SteppedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock a test can advance."""
+
+    ahead_seconds = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead_seconds
+
+
+async def let_tasks_run() -> None:
+    """Let every task run until it waits for a thread or a time."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.001)
 
 
-def test_everyone_gets_the_answer_to_his_own_question() -> None:
+def test_every_caller_gets_its_own_embedding() -> None:
     recorder = Recorder()
 
-    async def ask() -> list[Any]:
-        async with Batcher(recorder.embed, threads=2, most_together=3) as batcher:
+    async def ask() -> list[Embedding]:
+        async with Batcher(recorder.embed, threads=2, max_batch_size=3) as batcher:
             return await asyncio.gather(*(batcher.embed(window(each)) for each in range(9)))
 
     assert [row.tolist() for row in asyncio.run(ask())] == [[each] for each in range(9)]
@@ -56,7 +70,7 @@ def test_everyone_gets_the_answer_to_his_own_question() -> None:
     assert max(map(len, recorder.runs)) <= 3
 
 
-def test_as_many_run_at_once_as_there_are_threads() -> None:
+def test_one_batch_runs_in_each_thread() -> None:
     recorder = Recorder()
     recorder.gate.clear()
 
@@ -65,14 +79,14 @@ def test_as_many_run_at_once_as_there_are_threads() -> None:
             asking = [asyncio.ensure_future(batcher.embed(window(each))) for each in range(3)]
             await until(lambda: len(recorder.runs) == 2)
             await asyncio.sleep(0.02)
-            assert recorder.runs == [[0], [1]]
+            assert sorted(recorder.runs) == [[0], [1]]
             recorder.gate.set()
             await asyncio.gather(*asking)
 
     asyncio.run(ask())
 
 
-def test_what_was_cancelled_before_its_turn_never_runs() -> None:
+def test_a_window_cancelled_in_the_queue_is_never_encoded() -> None:
     recorder = Recorder()
     recorder.gate.clear()
 
@@ -90,7 +104,7 @@ def test_what_was_cancelled_before_its_turn_never_runs() -> None:
     assert recorder.runs == [[1], [3]]
 
 
-def test_what_is_late_before_its_turn_never_runs() -> None:
+def test_a_window_whose_deadline_passes_in_the_queue_is_never_encoded() -> None:
     recorder = Recorder()
     recorder.gate.clear()
 
@@ -108,24 +122,40 @@ def test_what_is_late_before_its_turn_never_runs() -> None:
     assert recorder.runs == [[1]]
 
 
-def test_a_batch_waits_for_company_but_not_where_a_deadline_is_near() -> None:
+def test_an_incomplete_batch_waits_for_more_windows() -> None:
+    recorder = Recorder()
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SteppedLoop)
+        async with Batcher(
+            recorder.embed, threads=1, max_batch_size=8, linger_seconds=1000.0
+        ) as batcher:
+            first = asyncio.ensure_future(batcher.embed(window(1)))
+            await let_tasks_run()
+            second = asyncio.ensure_future(batcher.embed(window(2)))
+            await let_tasks_run()
+            loop.ahead_seconds += 1000.0
+            await asyncio.gather(first, second)
+
+    with asyncio.Runner(loop_factory=SteppedLoop) as runner:
+        runner.run(ask())
+    assert recorder.runs == [[1, 2]]
+
+
+def test_an_incomplete_batch_does_not_wait_where_a_deadline_is_near() -> None:
     recorder = Recorder()
 
     async def ask() -> None:
         async with Batcher(
-            recorder.embed, threads=1, most_together=8, linger_seconds=0.1
+            recorder.embed, threads=1, max_batch_size=8, linger_seconds=1000.0
         ) as batcher:
-
-            async def later(number: int) -> None:
-                await asyncio.sleep(0.01)
-                await batcher.embed(window(number))
-
-            await asyncio.gather(batcher.embed(window(1)), later(2))
-            with anyio.fail_after(0.1):
-                await batcher.embed(window(3))
+            with anyio.fail_after(1000.0):
+                async with asyncio.timeout(60):
+                    await batcher.embed(window(3))
 
     asyncio.run(ask())
-    assert recorder.runs == [[1, 2], [3]]
+    assert recorder.runs == [[3]]
 
 
 def test_a_full_batch_does_not_wait() -> None:
@@ -133,7 +163,7 @@ def test_a_full_batch_does_not_wait() -> None:
 
     async def ask() -> None:
         async with Batcher(
-            recorder.embed, threads=1, most_together=2, linger_seconds=60.0
+            recorder.embed, threads=1, max_batch_size=2, linger_seconds=60.0
         ) as batcher:
             async with asyncio.timeout(10):
                 await asyncio.gather(*(batcher.embed(window(each)) for each in (1, 2)))
@@ -142,16 +172,17 @@ def test_a_full_batch_does_not_wait() -> None:
     assert recorder.runs == [[1, 2]]
 
 
-def test_a_failed_run_is_told_to_its_callers_only() -> None:
+def test_an_error_is_raised_to_the_callers_of_its_batch_only() -> None:
     recorder = Recorder()
 
-    async def ask() -> list[Any]:
+    async def ask() -> list[Embedding | BaseException]:
         async with Batcher(recorder.embed, threads=1) as batcher:
             asking = (batcher.embed(window(each)) for each in (13, 1))
             return await asyncio.gather(*asking, return_exceptions=True)
 
     failed, answered = asyncio.run(ask())
     assert str(failed) == "no embedding for thirteen"
+    assert isinstance(answered, np.ndarray)
     assert answered.tolist() == [1]
 
 
@@ -170,7 +201,7 @@ def test_a_full_queue_makes_callers_wait() -> None:
     assert recorder.runs == [[0], [1], [2], [3]]
 
 
-def test_threads_are_prepared_and_end_with_the_service() -> None:
+def test_threads_are_prepared_and_end_with_the_batcher() -> None:
     prepared: list[str] = []
     recorder = Recorder()
 

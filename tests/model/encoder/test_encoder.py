@@ -1,18 +1,16 @@
-"""Clips to unit vectors: what is averaged where, and that serving computes what training made."""
+"""Networks embed clips as unit vectors, and the served copy computes what the trained one does."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from model.encoder.networks import (
-    EncoderConfig,
-    SemanticHead,
-    TorchEncoder,
-    WordHead,
-    fold_batch_norm,
-    video_features,
-)
+from model.encoder.networks import EncoderConfig, SemanticHead, WordHead, video_features
+from model.encoder.torch_encoder import TorchEncoder, fold_batch_norm
 from tests.support.networks import LITE, lively_network
 
 PAPER = EncoderConfig("r2plus1d_18", dim=8)
@@ -29,8 +27,8 @@ def lite() -> TorchEncoder:
     return TorchEncoder(lively_network(LITE), LITE.dim)
 
 
-@pytest.mark.parametrize("config", [LITE, WORDS, PAPER], ids=lambda config: config.network)
-def test_every_network_embeds_videos_as_unit_rows(config):
+@pytest.mark.parametrize("config", [LITE, WORDS, PAPER], ids=["lite", "lite with words", "paper"])
+def test_every_network_embeds_videos_as_unit_rows(config: EncoderConfig) -> None:
     encoder = TorchEncoder(lively_network(config), config.dim)
 
     embeddings = encoder.encode(clips(side=32))
@@ -42,8 +40,8 @@ def test_every_network_embeds_videos_as_unit_rows(config):
     assert np.abs(embeddings[0] - embeddings[1]).max() > 1e-3
 
 
-@pytest.mark.parametrize("config", [LITE, WORDS, PAPER], ids=lambda config: config.network)
-def test_folding_batch_norm_changes_nothing_but_the_time(config):
+@pytest.mark.parametrize("config", [LITE, WORDS, PAPER], ids=["lite", "lite with words", "paper"])
+def test_folding_batch_norm_changes_no_embedding(config: EncoderConfig) -> None:
     network = lively_network(config)
     state = {name: value.clone() for name, value in network.state_dict().items()}
     pixels = clips(side=32)
@@ -57,13 +55,13 @@ def test_folding_batch_norm_changes_nothing_but_the_time(config):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_no_batch_norm_is_left_in_the_served_network():
+def test_no_batch_norm_is_left_in_the_served_network() -> None:
     folded = fold_batch_norm(lively_network(LITE))
     assert not folded.training
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
 
 
-def test_clips_are_averaged_before_the_head(lite):
+def test_clips_are_averaged_before_the_head(lite: TorchEncoder) -> None:
     pixels = clips(videos=1, clips=3)
     network = lite.network
     with torch.inference_mode():
@@ -75,44 +73,44 @@ def test_clips_are_averaged_before_the_head(lite):
     np.testing.assert_allclose(lite.encode(pixels), expected, atol=1e-5)
 
 
-def test_videos_of_a_batch_do_not_see_each_other(lite):
+def test_videos_of_a_batch_do_not_see_each_other(lite: TorchEncoder) -> None:
     pixels = clips(videos=3)
     alone = np.concatenate([lite.encode(video[None]) for video in pixels])
     np.testing.assert_allclose(lite.encode(pixels), alone, atol=1e-5)
 
 
-def test_a_still_clip_is_its_single_picture(lite):
+def test_a_still_clip_is_its_single_picture(lite: TorchEncoder) -> None:
     picture = clips(videos=1, clips=1, frames=1)
     still = picture.expand(-1, 2, 8, -1, -1, -1)
     np.testing.assert_allclose(lite.encode(still), lite.encode(picture), atol=1e-6)
 
 
-def test_the_order_of_frames_counts_and_that_of_clips_does_not(lite):
+def test_the_order_of_frames_counts_and_that_of_clips_does_not(lite: TorchEncoder) -> None:
     pixels = clips(videos=1)
     embedding = lite.encode(pixels)
     np.testing.assert_allclose(lite.encode(pixels.flip(1)), embedding, atol=1e-5)
     assert np.abs(lite.encode(pixels.flip(2)) - embedding).max() > 1e-3
 
 
-def test_every_convolution_sees_its_pixels_channels_last():
-    """Elsewhere torch converts before and after each one: a fifth of the time on a CPU."""
+def test_every_convolution_sees_its_pixels_channels_last() -> None:
+    """Other layouts are converted before and after each convolution: a fifth of the CPU time."""
     network = lively_network(LITE)
-    lost = []
+    lost: list[str] = []
+
+    def look(name: str, _: nn.Module, given: tuple[torch.Tensor], out: torch.Tensor) -> None:
+        for tensor in (given[0], out):
+            if not tensor.is_contiguous(memory_format=torch.channels_last):
+                lost.append(name)
+
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(
-                lambda _, given, out, name=name: lost.extend(
-                    name
-                    for tensor in (given[0], out)
-                    if not tensor.is_contiguous(memory_format=torch.channels_last)
-                )
-            )
+            module.register_forward_hook(partial(look, name))
     with torch.inference_mode():
         network.eval()(clips(side=64))
     assert lost == []
 
 
-def test_half_precision_stays_close_and_of_unit_length():
+def test_half_precision_stays_close_and_of_unit_length() -> None:
     network = lively_network(LITE)
     exact = TorchEncoder(network, LITE.dim).encode(clips())
     half = TorchEncoder(network, LITE.dim, dtype=torch.bfloat16).encode(clips())
@@ -122,7 +120,7 @@ def test_half_precision_stays_close_and_of_unit_length():
     assert (exact * half).sum(axis=1).min() > 0.99
 
 
-def test_the_word_head_weighs_words_by_a_softmax():
+def test_the_word_head_weighs_words_by_a_softmax() -> None:
     head = WordHead(features=2, vocabulary=2, dim=3)
     head.words.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
     with torch.no_grad():
@@ -133,7 +131,7 @@ def test_the_word_head_weighs_words_by_a_softmax():
     torch.testing.assert_close(found, torch.tensor([[3.0, 1.0, 0.0]]) / 10**0.5)
 
 
-def test_the_head_adds_the_word_heads_direction_by_its_mix():
+def test_the_head_adds_the_word_heads_direction_by_its_mix() -> None:
     head = SemanticHead(2, EncoderConfig("efficientnet_lite0", dim=3, vocabulary=1))
     assert head.word_head is not None
     head.word_head.words.copy_(torch.tensor([[0.0, 0.0, 5.0]]))
@@ -150,20 +148,20 @@ def test_the_head_adds_the_word_heads_direction_by_its_mix():
     ("wrong", "said"),
     [
         ({"network": "efficientnet_lite9"}, "efficientnet_lite9"),
-        ({"dim": 0}, "dim 0"),
-        ({"vocabulary": -1}, "vocabulary -1"),
+        ({"dim": 0}, "dim must be at least 1, not 0"),
+        ({"vocabulary": -1}, "vocabulary must be at least 0, not -1"),
         ({"shift_fraction": 0.6}, "0.6"),
         ({"shift_fraction": float("nan")}, "nan"),
     ],
 )
-def test_a_network_that_cannot_be_built_is_refused(wrong, said):
+def test_an_impossible_network_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        EncoderConfig(**{"network": "efficientnet_lite0", "dim": 8} | wrong)
+        replace(EncoderConfig("efficientnet_lite0", dim=8), **wrong)
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("config", [LITE, PAPER], ids=lambda config: config.network)
-def test_the_gpu_gives_what_the_cpu_gives(config):
+@pytest.mark.parametrize("config", [LITE, PAPER], ids=["lite", "paper"])
+def test_the_gpu_computes_the_same_embeddings_as_the_cpu(config: EncoderConfig) -> None:
     network = lively_network(config)
     expected = TorchEncoder(network, config.dim).encode(clips())
     found = TorchEncoder(network, config.dim, device="cuda").encode(clips())

@@ -1,6 +1,9 @@
-"""Bytes of frames to the numbers that the network was trained on."""
+"""Preprocessing: frames to the pixels that the network was trained on."""
+
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given
@@ -19,11 +22,11 @@ def config(
     return PreprocessConfig(short_side, crop_side, max_aspect_ratio, mean, std)
 
 
-def noise(*shape: int) -> np.ndarray:
+def noise(*shape: int) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-def test_bytes_become_hand_computed_values_in_rgb_order():
+def test_bytes_become_hand_computed_values_in_rgb_order() -> None:
     frames = np.zeros((1, 32, 32, 3), np.uint8)
     frames[..., 0], frames[..., 1], frames[..., 2] = 255, 51, 0
 
@@ -48,18 +51,20 @@ def test_bytes_become_hand_computed_values_in_rgb_order():
         (160, 160, 16 / 9, (160, 160)),
     ],
 )
-def test_the_middle_that_is_kept(height, width, aspect, expected):
+def test_size_of_the_crop(
+    height: int, width: int, aspect: float, expected: tuple[int, int]
+) -> None:
     cropping = config(160, 160, aspect)
     assert crop_size(height, width, cropping) == expected
     assert preprocess([noise(2, height, width, 3)], cropping).shape == (2, 3, *expected)
 
 
-def test_a_square_crop_need_not_be_in_steps():
+def test_a_square_crop_need_not_be_a_multiple_of_32() -> None:
     assert crop_size(128, 227, config(128, 112)) == (112, 112)
 
 
 @pytest.mark.parametrize(("height", "width", "top", "left"), [(36, 44, 2, 6), (45, 37, 6, 2)])
-def test_the_crop_is_the_middle(height, width, top, left):
+def test_the_crop_is_the_middle(height: int, width: int, top: int, left: int) -> None:
     frames = noise(1, height, width, 3)
 
     pixels = preprocess([frames], config(min(height, width), 32))
@@ -69,7 +74,7 @@ def test_the_crop_is_the_middle(height, width, top, left):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (17, 31), (31, 17), (7, 200), (1, 1), (96, 33)])
-def test_a_picture_of_another_size_is_resized_before_it_is_cropped(size):
+def test_a_picture_of_another_size_is_resized_before_it_is_cropped(size: tuple[int, int]) -> None:
     cropping = config(max_aspect_ratio=2.0)
     frames = np.full((1, *size, 3), 51, np.uint8)
 
@@ -82,7 +87,7 @@ def test_a_picture_of_another_size_is_resized_before_it_is_cropped(size):
     torch.testing.assert_close(pixels, torch.full_like(pixels, 0.2))
 
 
-def test_resizing_averages_what_it_leaves_out():
+def test_resizing_averages_what_it_leaves_out() -> None:
     stripes = np.zeros((1, 64, 64, 3), np.uint8)
     stripes[:, :, ::2] = 200
 
@@ -97,7 +102,9 @@ def test_resizing_averages_what_it_leaves_out():
     aspect=st.floats(1.0, 4.0),
     sides=st.tuples(st.integers(1, 70), st.integers(1, 70)).map(sorted),
 )
-def test_every_size_ends_within_the_promised_one(height, width, aspect, sides):
+def test_every_frame_size_is_cropped_to_the_documented_size(
+    height: int, width: int, aspect: float, sides: list[int]
+) -> None:
     crop_side, short_side = sides
     pixels = preprocess([noise(1, height, width, 3)], config(short_side, crop_side, aspect))
 
@@ -108,18 +115,18 @@ def test_every_size_ends_within_the_promised_one(height, width, aspect, sides):
     assert 0.0 <= float(pixels.min()) <= float(pixels.max()) <= 1.0 + 1e-6
 
 
-def test_pixels_lie_as_convolution_wants_them():
+def test_pixels_are_channels_last() -> None:
     pixels = preprocess([noise(2, 40, 72, 3)], config(40, 32, 2.0))
     assert pixels.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_frames_that_may_not_be_written_to_are_read():
+def test_read_only_frames_are_accepted() -> None:
     frames = noise(2, 32, 48, 3)
     frames.flags.writeable = False
     assert preprocess([frames], config()).shape == (2, 3, 32, 32)
 
 
-def test_videos_in_one_copy_become_what_each_becomes_alone():
+def test_a_batch_of_videos_gives_the_same_pixels_as_each_video_alone() -> None:
     videos = [noise(count, 40, 72, 3) for count in (2, 1, 3)]
     videos[1].flags.writeable = False
     cropping = config(32, 32, 2.0, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
@@ -131,12 +138,12 @@ def test_videos_in_one_copy_become_what_each_becomes_alone():
     torch.testing.assert_close(together, alone, rtol=0, atol=0)
 
 
-def test_videos_of_several_sizes_do_not_fit_into_one_copy():
+def test_videos_of_several_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="must match exactly"):
         preprocess([noise(1, 32, 48, 3), noise(1, 48, 32, 3)], config())
 
 
-def test_frames_are_left_as_they_were():
+def test_frames_are_not_changed() -> None:
     frames = noise(2, 32, 48, 3)
     before = frames.copy()
     preprocess([frames], config(mean=(0.5, 0.5, 0.5)))
@@ -154,14 +161,14 @@ def test_frames_are_left_as_they_were():
         {"mean": (0.0, float("nan"), 0.0)},
     ],
 )
-def test_a_config_that_cannot_be_followed_is_refused(wrong):
+def test_an_impossible_config_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must be|normalisation"):
         config(**wrong)
 
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("videos", [1, 3])
-def test_the_gpu_gives_what_the_cpu_gives(videos):
+def test_the_gpu_computes_the_same_pixels_as_the_cpu(videos: int) -> None:
     frames = [noise(2, 50, 80, 3) for _ in range(videos)]
     pixels = preprocess(frames, config(max_aspect_ratio=2.0), device="cuda")
     assert pixels.device.type == "cuda"

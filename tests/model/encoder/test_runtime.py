@@ -1,32 +1,31 @@
-"""Runtimes of the encoder: right or refused, chosen by measuring, changed while others ask."""
+"""Runtimes of the encoder: measured, refused where they are wrong, switched while in use."""
 
-import json
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from model.encoder.compiled_encoder import CompiledEncoder, can_compile
-from model.encoder.networks import ClipShape, EncoderConfig, Runtime, TorchEncoder
+from model.encoder.encoder import ClipShape, Runtime, ShapedEncoder
+from model.encoder.networks import EncoderConfig, Network
 from model.encoder.rounding import round_filters
-from model.encoder.runtime import (
+from model.encoder.runtime import RuntimeEncoder, installed_runtimes, make_encoder
+from model.encoder.runtime_measurement import (
     PARITY,
     Measured,
-    RuntimeEncoder,
     fastest,
     fastest_on_gpu,
-    installed_runtimes,
-    make_encoder,
     measure_runtimes,
     probe_pixels,
 )
-from model.runtime_trial import cached_choice, trial_command, usual_clips
+from model.encoder.torch_encoder import TorchEncoder
 from tests.support.fakes import colour_tagger
 from tests.support.networks import LITE, lively_network
 
@@ -39,13 +38,16 @@ def reference() -> TorchEncoder:
     return TorchEncoder(lively_network(LITE), LITE.dim)
 
 
-def cosines(found: Any, expected: Any) -> Any:
+def cosines(
+    found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-5)
-    return (found * expected).sum(axis=1)
+    products: npt.NDArray[np.float32] = (found * expected).sum(axis=1)
+    return products
 
 
 class SmallNetwork(torch.nn.Module):
-    """A network of one convolution: where what runs it is the question, not what it computes."""
+    """A network of one convolution, for tests of what runs it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,33 +62,34 @@ class SmallNetwork(torch.nn.Module):
 
 def small_reference() -> TorchEncoder:
     torch.manual_seed(0)
-    network: Any = SmallNetwork()
-    return TorchEncoder(network, 8)
+    return TorchEncoder(cast(Network, SmallNetwork()), 8)
 
 
-class Halting:
-    """A runtime that is prepared when it is told to be, and answers with one axis."""
+class WaitingEncoder:
+    """A runtime whose preparation waits for `may_prepare`; each embedding is the first axis."""
 
     runtime = Runtime("openvino", "float32")
     dim = 8
 
     def __init__(self) -> None:
         self.may_prepare = threading.Event()
+        self.has_prepared = threading.Event()
         self.prepared: list[ClipShape] = []
 
     def is_prepared(self, clips: ClipShape) -> bool:
         return clips in self.prepared
 
     def prepare(self, clips: ClipShape) -> None:
-        assert self.may_prepare.wait(10)
+        assert self.may_prepare.wait(60)
         self.prepared.append(clips)
+        self.has_prepared.set()
 
-    def encode(self, pixels: torch.Tensor) -> Any:
+    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         return np.eye(1, 8, dtype=np.float32).repeat(len(pixels), axis=0)
 
 
-def in_a_process_of_its_own(check: str, folder: Path) -> None:
-    """Runs a function of this file; what a runtime leaves behind in a process ends with it."""
+def in_own_process(check: str, folder: Path) -> None:
+    """Run a function of this file in a process of its own, so that a runtime's threads end."""
     program = "import sys, pathlib, tests.model.encoder.test_runtime as file; "
     program += "getattr(file, sys.argv[1])(pathlib.Path(sys.argv[2]))"
     outcome = subprocess.run(
@@ -102,12 +105,12 @@ def in_a_process_of_its_own(check: str, folder: Path) -> None:
 
 def test_openvino_gives_what_torch_gives(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra `openvino`")
-    in_a_process_of_its_own("compare_openvino", tmp_path)
+    in_own_process("compare_openvino", tmp_path)
 
 
-def test_openvino_answers_many_threads_at_once(tmp_path: Path) -> None:
+def test_openvino_encodes_for_several_threads_at_once(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra `openvino`")
-    in_a_process_of_its_own("ask_openvino_at_once", tmp_path)
+    in_own_process("encode_from_threads", tmp_path)
 
 
 def compare_openvino(tmp_path: Path) -> None:
@@ -121,7 +124,7 @@ def compare_openvino(tmp_path: Path) -> None:
 
     assert (encoder.is_prepared(CLIPS), encoder.dim, encoder.runtime) == (True, 8, runtime)
     assert cosines(encoder.encode(pixels), reference.encode(pixels)).min() > 0.99999
-    # what was converted is there for the next process
+    # The converted graph is kept for the next process.
     (kept,) = tmp_path.glob("r-1x4x3x32x32-*.xml")
     changed = kept.stat().st_mtime_ns
     again = make_encoder(runtime, reference, cache=tmp_path, revision="r")
@@ -130,7 +133,7 @@ def compare_openvino(tmp_path: Path) -> None:
     np.testing.assert_allclose(again.encode(pixels), encoder.encode(pixels), atol=1e-6)
 
 
-def ask_openvino_at_once(_: Path) -> None:
+def encode_from_threads(_: Path) -> None:
     reference = small_reference()
     encoder = make_encoder(Runtime("openvino", "float32"), reference, threads=2)
     encoder.prepare(CLIPS)
@@ -138,13 +141,13 @@ def ask_openvino_at_once(_: Path) -> None:
     expected = reference.encode(pixels)
     wrong: list[int] = []
 
-    def ask(row: int) -> None:
+    def encode(row: int) -> None:
         for _ in range(5):
             found = encoder.encode(pixels[row : row + 1])
             if cosines(found, expected[row : row + 1]).min() < 0.9999:
                 wrong.append(row)
 
-    threads = [threading.Thread(target=ask, args=(row,)) for row in range(4)]
+    threads = [threading.Thread(target=encode, args=(row,)) for row in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -165,12 +168,12 @@ def compare_compiled(_: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
 def test_torch_compile_gives_what_torch_gives(tmp_path: Path) -> None:
-    in_a_process_of_its_own("compare_compiled", tmp_path)
+    in_own_process("compare_compiled", tmp_path)
     assert any(tmp_path.iterdir())
 
 
 def test_filters_that_cancel_still_cancel_in_16_bits() -> None:
-    """Rounded tap by tap, an edge filter answers to flat surfaces; summed, it must not."""
+    """Edge filters sum to nearly zero, also after rounding."""
     convolution = torch.nn.Conv2d(8, 8, 3, groups=8, bias=False)
     taps = torch.randn(8, 1, 3, 3, generator=torch.Generator().manual_seed(0)) * 10
     weight = taps - taps.mean(dim=(2, 3), keepdim=True)
@@ -200,10 +203,10 @@ def test_probes_are_always_the_same_and_within_the_pixels_range() -> None:
 
 
 def test_a_runtime_that_leaves_the_reference_is_refused(reference: TorchEncoder) -> None:
-    def make(runtime: Runtime, _: TorchEncoder) -> Any:
-        liar = Halting()
-        liar.may_prepare.set()
-        return liar
+    def make(_: Runtime, __: TorchEncoder) -> ShapedEncoder:
+        wrong = WaitingEncoder()
+        wrong.may_prepare.set()
+        return wrong
 
     measured = list(measure_runtimes(reference, ["openvino"], CLIPS, make))
 
@@ -213,7 +216,7 @@ def test_a_runtime_that_leaves_the_reference_is_refused(reference: TorchEncoder)
 
 
 def test_a_runtime_that_breaks_does_not_stop_the_others(reference: TorchEncoder) -> None:
-    def make(runtime: Runtime, encoder: TorchEncoder) -> Any:
+    def make(runtime: Runtime, encoder: TorchEncoder) -> ShapedEncoder:
         if runtime.name == "openvino":
             raise RuntimeError("no such plugin")
         return make_encoder(runtime, encoder)
@@ -239,49 +242,27 @@ def test_torch_answers_until_the_faster_runtime_is_ready(reference: TorchEncoder
     encoder = RuntimeEncoder(reference)
     pixels = probe_pixels(CLIPS)
     expected = reference.encode(pixels)
-    fast = Halting()
+    fast = WaitingEncoder()
     encoder.switch_to(fast)
 
     np.testing.assert_array_equal(encoder.encode(pixels), expected)
     fast.may_prepare.set()
-    for _ in range(1000):
-        if fast.prepared:
-            break
-        threading.Event().wait(0.005)
+    assert fast.has_prepared.wait(60)
     assert fast.prepared == [CLIPS]
     np.testing.assert_array_equal(encoder.encode(pixels), fast.encode(pixels))
     assert encoder.runtime == fast.runtime
 
 
-def test_a_choice_is_kept_for_these_circumstances_only(tmp_path: Path) -> None:
-    from model import runtime_trial
-
-    tagger = colour_tagger()
-    assert cached_choice(tmp_path, tagger, ["eager"]) is None
-
-    chosen = Measured(Runtime("eager", "bfloat16"), 12.5, 0.9999)
-    document = {"chosen": {"runtime": {"name": "eager", "precision": "bfloat16"}}}
-    document["chosen"] |= {"milliseconds": 12.5, "cosine": 0.9999, "fault": ""}
-    kept = runtime_trial._file(tmp_path, tagger, ["eager"])
-    kept.write_text(json.dumps(document))
-    assert cached_choice(tmp_path, tagger, ["eager"]) == chosen
-    assert cached_choice(tmp_path, tagger, ["eager", "openvino"]) is None
-
-    kept.write_text("{damaged")
-    assert cached_choice(tmp_path, tagger, ["eager"]) is None
+def test_runtimes_prepare_for_a_widescreen_clip() -> None:
+    assert colour_tagger().widescreen_shape == (1, 4, 3, 32, 32)
 
 
-def test_the_usual_clip_is_a_widescreen_one() -> None:
-    assert usual_clips(colour_tagger()) == (1, 4, 3, 32, 32)
-
-
-def test_eager_is_always_there(tmp_path: Path) -> None:
+def test_eager_is_always_installed() -> None:
     assert installed_runtimes()[0] == "eager"
-    assert trial_command("folder", tmp_path, ["eager"])[-3:] == ["folder", str(tmp_path), "eager"]
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("config", [LITE, PAPER], ids=lambda config: config.network)
+@pytest.mark.parametrize("config", [LITE, PAPER], ids=[LITE.network, PAPER.network])
 def test_the_gpu_in_16_bits_stays_within_parity_of_the_cpu(config: EncoderConfig) -> None:
     network = lively_network(config)
     pixels = probe_pixels((1, 8, 3, 64, 64))

@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoImageProcessor, CLIPProcessor
 
 from model.checkpoint import load_checkpoint, read_config
-from model.encoder.networks import TorchEncoder
+from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.tagger import Tagger
 from model.text.pretrained import without_progress_bars
