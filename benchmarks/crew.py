@@ -124,7 +124,7 @@ def _work(job: str, arguments: list[str]) -> None:
     try:
         unit: Unit = getattr(importlib.import_module(module), name)(*arguments)
         unit()
-    except Exception as error:  # whatever does not run here is reported with its reason
+    except Exception as error:  # noqa: BLE001  # reported to the parent
         say({"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]})
         return
     say({})

@@ -134,14 +134,14 @@ def _make_ready(device: str) -> None:
 def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
     try:
         _make_ready(arguments["device"])
-    except Exception as error:  # whatever is missing, videos are decoded without this process
-        print(f"no decoding on the GPU: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001  # videos are decoded without this process
+        print(f"no decoding on the GPU: {error}", file=sys.stderr)  # noqa: T201  # for the log
         sys.exit(os.EX_UNAVAILABLE)
     connection.send(READY)
     for request, fds in jobs(connection, arguments["cpu_seconds"]):
         try:
             answer = _draw(request, fds, arguments["device"])
-        except Exception as error:  # whatever it was, another decoder is asked instead
+        except Exception as error:  # noqa: BLE001  # the caller uses another decoder
             said = f"{type(error).__name__}: {error}"[:300]
             # after an error of CUDA a process can do nothing more with it
             worn_out = "CUDA error" in said

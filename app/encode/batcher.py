@@ -90,7 +90,7 @@ class Batcher:
         frames = [item.frames for item in items]
         try:
             rows = await loop.run_in_executor(self._executor, self._embed, frames)
-        except Exception as error:  # any error belongs to the callers of this batch
+        except Exception as error:  # noqa: BLE001  # the callers of this batch get it
             for item in items:
                 if not item.answer.done():
                     item.answer.set_exception(error)

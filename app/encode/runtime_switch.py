@@ -145,7 +145,7 @@ async def run_in_daemon_thread(work: Callable[[], _Result]) -> _Result:
     def run() -> None:
         try:
             result.set_result(work())
-        except BaseException as error:  # whatever is raised belongs to the caller
+        except BaseException as error:  # noqa: BLE001  # the caller gets it
             result.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()

