@@ -98,7 +98,7 @@ def _search(count: int) -> dict[str, float]:
     index = LabelIndex.build(
         ((f"label {number}", _prototypes(random, number)) for number in range(count)), _DIM
     )
-    if index.is_due:
+    if index.needs_merge:
         index = index.merged(np.concatenate([_unit(random) for _ in range(_QUERIES_TO_MERGE)]))
     built = time.perf_counter() - began
     mib = (process.memory_info().rss - before) / 1024**2

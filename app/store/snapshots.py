@@ -171,7 +171,7 @@ class Snapshots:
     def _wants_tending(self, cached: _Cached) -> bool:
         index = cached.snapshot.index
         is_worth_a_file = self._cache is not None and len(index) >= LEAST_SAVED
-        return index.is_due or (is_worth_a_file and cached.on_file is not index.base)
+        return index.needs_merge or (is_worth_a_file and cached.on_file is not index.base)
 
     def _tend_soon(self, set_name: str) -> None:
         with self._guard:

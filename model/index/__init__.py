@@ -1,4 +1,4 @@
-"""Search among label vectors: the index, its columns, its shortlist and its file.
+"""Search over label vectors: the index, its columns, its shortlist and its file.
 
 `label_index` is the entrance.
 """

@@ -1,6 +1,6 @@
-"""Many labels in columns that never change: the material of the index.
+"""Immutable columnar label storage: arrays of vectors, and tuples of names.
 
-A million Python objects would cost gigabytes and seconds; arrays and one tuple of names do not.
+A million Python objects would cost gigabytes and seconds.
 """
 
 import hashlib
@@ -20,16 +20,17 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 _T = TypeVar("_T")
 
-# moved in one go: other threads get the interpreter in between, and copies stay small
-_AT_ONCE = 16_384
+# Rows copied per step: other threads can run between steps, and temporary copies stay small.
+_BATCH = 16_384
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Prototypes:
     """A label's vectors: one for its name and prompts, one for each alias.
 
-    `texts` (R,) name the rows for people, `vectors` is (R, dim) float32 unit, `background` is
-    (R, 2) float32: level and spread of the similarity over the checkpoint's background bank.
+    `texts` (R,) are the name and the aliases. `vectors` is (R, dim) float32, of unit length.
+    `background` is (R, 2) float32: level and spread of the similarity over the checkpoint's
+    background bank. Raises ValueError when the shapes do not fit.
     """
 
     texts: tuple[str, ...]
@@ -46,10 +47,11 @@ class Prototypes:
 class LabelBlock:
     """L labels with R rows, in the order in which they were added.
 
-    `names` (L,) and `texts` (R,); `orders` (L,) ascending; `key_hashes` (L,) of the label keys;
-    label i has the rows `starts[i]` to `starts[i + 1]`, `starts` is (L + 1,). `rows` is
-    (R, dim + 1): [vector / spread, -level / spread], whose inner product with [embedding, 1] is
-    the standardised similarity of `model.calibration`; `background` is (R, 2), level and spread.
+    `names` (L,); `texts` (R,); `orders` (L,) int64, ascending; `key_hashes` (L,) uint64, one for
+    each label key; `starts` (L + 1,) int64: label i has the rows `starts[i]:starts[i + 1]`. `rows`
+    is (R, dim + 1) float32: [vector / spread, -level / spread], whose inner product with
+    [embedding, 1] is the standardised similarity of `model.calibration`. `background` is (R, 2)
+    float32: level and spread.
     """
 
     names: tuple[str, ...]
@@ -62,16 +64,16 @@ class LabelBlock:
 
     @classmethod
     def empty(cls, dim: int) -> Self:
-        """No labels, for vectors of length `dim`."""
+        """Returns a block without labels, for vectors of length `dim`."""
         return cls.of([], [], dim)
 
     @classmethod
     def of(
         cls, labels: Sequence[tuple[str, str, Prototypes]], orders: Sequence[int], dim: int
     ) -> Self:
-        """A block of (key, name, prototypes) whose `orders` ascend.
+        """Returns a block of (key, name, prototypes) triples with ascending `orders`.
 
-        Raises ValueError when a vector has another dimension than `dim`.
+        Raises ValueError when a vector's length is not `dim`.
         """
         counts = [len(found.texts) for _, _, found in labels]
         rows = np.empty((sum(counts), dim + 1), np.float32)
@@ -86,7 +88,7 @@ class LabelBlock:
         rows[:, -1] = -background[:, 0] / background[:, 1]
         return cls(
             names=tuple(name for _, name, _ in labels),
-            # one object where a text is the name, which it mostly is
+            # share the name's string object: most texts equal the name
             texts=tuple(
                 name if text == name else text for _, name, found in labels for text in found.texts
             ),
@@ -106,13 +108,13 @@ class LabelBlock:
         return int(self.rows.shape[1]) - 1
 
     @cached_property
-    def most_rows(self) -> int:
-        """Rows of the label that has the most; 1 when there is none."""
+    def max_rows(self) -> int:
+        """Maximum number of rows of a label; 1 for an empty block."""
         return int(np.diff(self.starts).max(initial=1))
 
     @cached_property
     def label_of_row(self) -> Integers:
-        """(R,) positions of the labels that the rows belong to."""
+        """(R,) int64: the position of each row's label."""
         return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
     @cached_property
@@ -121,18 +123,18 @@ class LabelBlock:
         return self.key_hashes[positions], positions
 
     def prepare(self) -> None:
-        """Computes now what the first write or search would have to wait for."""
-        _ = self._by_hash, self.label_of_row, self.most_rows
+        """Computes the cached properties, so that the first search or write does not."""
+        _ = self._by_hash, self.label_of_row, self.max_rows
 
     def find(self, keys: Sequence[str]) -> Integers:
-        """The position of each key's label, -1 where there is none."""
+        """Returns the position of each key's label, -1 where there is none."""
         hashes, positions = self._by_hash
         wanted = np.array([key_hash(key) for key in keys], np.uint64)
         first = np.searchsorted(hashes, wanted, side="left")
         behind = np.searchsorted(hashes, wanted, side="right")
         found = np.full(len(keys), -1, np.int64)
         for number in np.flatnonzero(first < behind).tolist():
-            # two keys may share a hash: the names decide
+            # two keys may share a hash: compare the names
             for position in positions[first[number] : behind[number]].tolist():
                 if label_key(self.names[position]) == keys[number]:
                     found[number] = position
@@ -140,7 +142,10 @@ class LabelBlock:
 
 
 def join(parts: Sequence[tuple[LabelBlock, Mask]]) -> LabelBlock:
-    """One block of those labels of several that are marked, by their orders, which must differ."""
+    """Joins the labels selected by each block's mask into one block, sorted by order.
+
+    The orders of selected labels must differ.
+    """
     blocks = [block for block, _ in parts]
     kept = np.concatenate([mask for _, mask in parts])
     orders = np.concatenate([block.orders for block in blocks])
@@ -183,9 +188,9 @@ def _gather(columns: Sequence[Floats], positions: Integers) -> Floats:
 
 
 def _chunks(length: int) -> Iterator[slice]:
-    return (slice(start, start + _AT_ONCE) for start in range(0, length, _AT_ONCE))
+    return (slice(start, start + _BATCH) for start in range(0, length, _BATCH))
 
 
 def key_hash(key: str) -> int:
-    """64 bits of a label key's digest, the same in every process."""
+    """Returns a 64-bit hash of a label key, the same in every process."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")

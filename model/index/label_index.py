@@ -4,9 +4,9 @@ The search ranks by the standardised similarity (s - level) / spread of `model.c
 the row [v / spread, -level / spread] and the query [q, 1] that is one inner product, so FAISS ranks
 by it exactly, and a label's own offset costs nothing at search time.
 
-An index is a large block and a small one. A write makes a new index that shares the large block:
-it copies the small one and marks what is gone. `merged` makes one block of both, which a large
-index needs now and then and which is left to a thread in the background.
+An index consists of a large block (`base`) and a small one (`delta`). A write returns a new index
+that shares the large block: it copies the small one, and marks removed labels in `gone`. `merged`
+joins both blocks, which takes seconds for a large index and belongs in a background thread.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,19 +22,19 @@ from model.index.label_block import Floats, Integers, LabelBlock, Mask, Prototyp
 from model.index.shortlist import Shortlist
 from model.text.labels import label_key
 
-# Rows that are compared one by one; more are first narrowed down to a shortlist.
-MOST_COMPARED = 100_000
-# Changes that are worth a merge: at least so many, and this share of the large block.
-_LEAST_CHANGES = 2_000
-_SHARE_OF_CHANGES = 0.01
-# Labels asked for beyond which comparing everything is the shorter way.
-_MOST_SHORTLISTED = 500
-_PAIRS_AT_ONCE = 10_000
+# Up to this many rows, a search compares all; beyond, a shortlist selects the rows to compare.
+MAX_EXACT_ROWS = 100_000
+# A merge needs at least this many changes, and this share of the large block's rows.
+_MIN_CHANGES = 2_000
+_MIN_SHARE_OF_CHANGES = 0.01
+# Above this `top_k`, comparing all rows takes less time than the shortlist.
+_MAX_SHORTLISTED = 500
+_BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A label found: raw cosine, standardised similarity, and the text whose row won."""
+    """A search result: label name, raw cosine, standardised similarity, and the best row's text."""
 
     name: str
     similarity: float
@@ -44,11 +44,11 @@ class Hit:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelIndex:
-    """Labels and their prototypes; `upsert` and `remove` answer with a new index.
+    """Labels and their prototypes; immutable, `upsert` and `remove` return a new index.
 
-    A label's rows are reduced by their maximum. Names keep the caller's spelling and are told
-    apart by `label_key`. `gone` (L,) marks the labels of `base` that are removed or replaced;
-    `shortlist` is over the rows of `base`.
+    A label's similarity is the maximum over its rows. Names keep their spelling; `label_key`
+    decides whether two are the same label. `gone` (L,) bool marks the labels of `base` that were
+    removed or replaced. `shortlist` covers the rows of `base`.
     """
 
     base: LabelBlock
@@ -59,14 +59,15 @@ class LabelIndex:
 
     @classmethod
     def build(cls, items: Iterable[tuple[str, Prototypes]], dim: int) -> Self:
-        """An index of (name, prototypes) pairs; of two with one key the later one stays.
+        """Builds an index of (name, prototypes) pairs; a later pair replaces one with the same key.
 
-        The pairs are copied into arrays as they come, so that they need not all be in memory.
+        The pairs are copied into arrays in batches: they need not all be in memory. Raises
+        ValueError when a vector's length is not `dim`.
         """
         blocks: list[LabelBlock] = []
         first = 0
         pairs = iter(items)
-        while labels := _by_key(islice(pairs, _PAIRS_AT_ONCE)):
+        while labels := _by_key(islice(pairs, _BATCH)):
             blocks.append(LabelBlock.of(labels, range(first, first + len(labels)), dim))
             first += len(labels)
         if len(blocks) == 1:
@@ -77,7 +78,7 @@ class LabelIndex:
 
     @classmethod
     def of(cls, base: LabelBlock, shortlist: Shortlist | None) -> Self:
-        """An index of one block."""
+        """Builds an index of one block."""
         base.prepare()
         next_order = int(base.orders[-1]) + 1 if len(base) else 0
         return cls(
@@ -85,7 +86,7 @@ class LabelIndex:
         )
 
     def upsert(self, items: Iterable[tuple[str, Prototypes]]) -> Self:
-        """A new index with the given labels added or replaced; these keep their place."""
+        """Returns a new index with labels added, or replaced at their position in the order."""
         labels = _by_key(items)
         if not labels:
             return self
@@ -114,7 +115,7 @@ class LabelIndex:
         return found
 
     def remove(self, names: Iterable[str]) -> Self:
-        """A new index without the given labels; unknown names are ignored."""
+        """Returns a new index without the given labels; ignores unknown names."""
         keys = [label_key(name) for name in names]
         if not keys:
             return self
@@ -140,20 +141,20 @@ class LabelIndex:
         return tuple(map(names.__getitem__, np.argsort(orders).tolist()))
 
     @property
-    def is_due(self) -> bool:
-        """Whether `merged` would make searches and writes quicker."""
+    def needs_merge(self) -> bool:
+        """Whether `merged` would make searches and writes faster."""
         rows = len(self.base.rows)
         changes = len(self.delta.rows) + int(np.count_nonzero(self.gone))
-        needs_shortlist = self.shortlist is None and rows + len(self.delta.rows) > MOST_COMPARED
-        return needs_shortlist or changes > max(_LEAST_CHANGES, rows * _SHARE_OF_CHANGES)
+        needs_shortlist = self.shortlist is None and rows + len(self.delta.rows) > MAX_EXACT_ROWS
+        return needs_shortlist or changes > max(_MIN_CHANGES, rows * _MIN_SHARE_OF_CHANGES)
 
     def merged(self, queries: Floats) -> Self:
-        """The same labels in one block. Takes seconds when there are very many.
+        """Returns an index of the same labels in one block. Takes seconds for a million labels.
 
-        `queries` (N, dim) are embeddings such as will be searched for; there may be none.
+        `queries` (N, dim) are typical embeddings of later searches; N may be 0.
         """
         base = self._one_block() if len(self.delta) or self.gone.any() else self.base
-        if len(base.rows) <= MOST_COMPARED:
+        if len(base.rows) <= MAX_EXACT_ROWS:
             return self.of(base, None)
         return self.of(base, Shortlist.over(base.rows, _with_one(queries)))
 
@@ -161,10 +162,11 @@ class LabelIndex:
         return join([(self.base, ~self.gone), (self.delta, np.ones(len(self.delta), np.bool_))])
 
     def search(self, embeddings: Floats, top_k: int) -> list[list[Hit]]:
-        """The `top_k` labels nearest to each of (Q, dim) unit embeddings, best first.
+        """Returns the `top_k` labels nearest to each of (Q, dim) unit embeddings, best first.
 
-        Equals are in the order in which they were added. Exact up to MOST_COMPARED rows; beyond,
-        a label may be missed now and then, and those that are found are compared exactly.
+        Labels with equal similarity are in the order in which they were added. Exact up to
+        MAX_EXACT_ROWS rows; beyond, the shortlist may miss a label, and the similarities of found
+        labels are exact. Raises ValueError when the embeddings have another length.
         """
         if embeddings.shape[1:] != (self.dim,):
             raise ValueError(f"embeddings {embeddings.shape} are not (Q, {self.dim})")
@@ -183,7 +185,7 @@ class LabelIndex:
 
     def _nearest_of_base(self, queries: Floats, top_k: int) -> tuple[Floats, Integers]:
         gone = self._gone_rows if self.gone.any() else None
-        if self.shortlist is not None and top_k <= _MOST_SHORTLISTED:
+        if self.shortlist is not None and top_k <= _MAX_SHORTLISTED:
             depth = _depth(self.base, top_k)
             nearest = self.shortlist.nearest(queries, self.base.rows, depth, gone)
             if nearest is not None:
@@ -195,7 +197,7 @@ class LabelIndex:
         return self.gone[self.base.label_of_row]
 
     def _hits(self, found: Sequence[tuple[LabelBlock, Floats, Integers]], top_k: int) -> list[Hit]:
-        """Labels from some rows of several blocks and their values."""
+        """Reduces rows of several blocks, with their values, to the `top_k` best labels."""
         values = np.concatenate([of_block for _, of_block, _ in found])
         rows = np.concatenate([at for _, _, at in found])
         orders = np.concatenate([block.orders[block.label_of_row[at]] for block, _, at in found])
@@ -203,7 +205,7 @@ class LabelIndex:
         hits: dict[int, Hit] = {}
         for at in np.lexsort((rows, orders, -values)).tolist():
             order, row, value = int(orders[at]), int(rows[at]), float(values[at])
-            # FAISS fills up with row -1 where nothing compares, as with an embedding of NaN
+            # FAISS returns row -1 where there is no result, as for an embedding with NaN
             if row < 0 or order in hits:
                 continue
             block = found[blocks[at]][0]
@@ -221,7 +223,7 @@ def _by_key(items: Iterable[tuple[str, Prototypes]]) -> list[tuple[str, str, Pro
 
 
 def _last_of_key(blocks: Sequence[LabelBlock]) -> list[Mask]:
-    """Marks each block's labels but those whose key comes again in a later block."""
+    """Marks each block's labels except those whose key occurs again in a later block."""
     masks = [np.ones(len(block), np.bool_) for block in blocks]
     hashes = np.concatenate([block.key_hashes for block in blocks] or [np.empty(0, np.uint64)])
     if len(np.unique(hashes)) < len(hashes):
@@ -240,19 +242,19 @@ def _all_but(positions: Integers, length: int) -> Mask:
 
 
 def _depth(block: LabelBlock, top_k: int) -> int:
-    # rows of top_k - 1 labels at most, and one more: that belongs to another label
-    return min(len(block.rows), (top_k - 1) * block.most_rows + 1)
+    # the rows of top_k - 1 labels, and one row more, contain at least top_k labels
+    return min(len(block.rows), (top_k - 1) * block.max_rows + 1)
 
 
 def _with_one(embeddings: Floats) -> Floats:
-    """(Q, dim) embeddings to (Q, dim + 1) queries: a one to meet -mean / spread."""
+    """Appends a 1 to (Q, dim) embeddings, which is multiplied by the rows' -level / spread."""
     return np.concatenate([embeddings, np.ones((len(embeddings), 1), np.float32)], axis=1)
 
 
 def _nearest(
     block: LabelBlock, queries: Floats, top_k: int, gone: Mask | None
 ) -> tuple[Floats, Integers]:
-    """Inner products and positions of the best rows for each query, by comparing all of them."""
+    """Returns inner products and positions of the best rows of each query; compares all rows."""
     shape = (len(queries), _depth(block, top_k))
     values, rows = np.empty(shape, np.float32), np.full(shape, -1, np.int64)
     if not shape[1]:
@@ -261,7 +263,7 @@ def _nearest(
     if gone is not None:
         present = np.packbits(~gone, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(present), faiss.swig_ptr(present))
-    faiss.knn_inner_product(  # type: ignore[call-arg]  # its types know no selector
+    faiss.knn_inner_product(  # type: ignore[call-arg]  # its types lack the selector
         *(faiss.swig_ptr(matrix) for matrix in (queries, block.rows)),
         block.rows.shape[1],
         len(queries),

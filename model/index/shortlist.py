@@ -1,10 +1,8 @@
-"""Which few of very many rows may be the nearest: short codes that FAISS scans from end to end.
+"""Approximate search over many rows: 4-bit FastScan first stage, exact re-rank.
 
-Searches come from one corner of the space: embeddings of videos, not of texts. The cells of an
-inverted file are made for the rows and hide the best ones from such queries: of 200,000 rows a
-quarter had to be searched to find 97 of 100. So each row is projected on the directions in which
-queries lie, its numbers are rounded to one of 16 levels each, all these codes are scanned, and
-the best thousand rows are compared exactly.
+Each row is projected onto the main directions of typical queries, and each coordinate is quantised
+to one of 16 levels (4 bits). FAISS scans the codes of all rows, and the best thousand rows are
+compared exactly. Docs: `docs/decisions/0016-the-first-stage-scans-every-row.md`.
 """
 
 from typing import Self
@@ -16,77 +14,69 @@ import torch
 
 from model.index.label_block import Floats, Integers
 
-# 128 of 384 directions hold 97 % of the squares of our checkpoint's background bank.
+# 128 of 384 directions contain 97 % of the squared length of the background bank's vectors.
 _DIRECTIONS = 128
 _BITS = 4
 _TRAINING_ROWS = 20_000
-# Rows that are compared exactly: at least so many, and so many for each that is asked for.
-_LEAST_COMPARED = 1_000
-_COMPARED_FOR_EACH = 10
-_AT_ONCE = 16_384
+# Rows compared exactly: a minimum, and a number for each row that is requested.
+_MIN_COMPARED = 1_000
+_COMPARED_PER_ROW = 10
+_BATCH = 16_384
 
 
 class Shortlist:
-    """Codes of (R, D) float32 rows; never changes.
+    """4-bit codes of (R, D) float32 rows in a FAISS index; immutable.
 
-    `directions` is (E, D) float32, `levels` (16 E,) float32 what the codes stand for, `codes`
-    uint8 what FAISS scans, in its own order.
+    `directions` is (E, D) float32, orthonormal: what rows and queries are projected onto.
     """
 
-    def __init__(
-        self, rows: int, directions: Floats, levels: Floats, codes: npt.NDArray[np.uint8]
-    ) -> None:
+    def __init__(self, directions: Floats, codes: faiss.Index) -> None:
         self.directions = directions
-        self._index = _untrained(len(directions))
-        faiss.copy_array_to_vector(np.ascontiguousarray(levels), self._index.pq.centroids)
-        self._index.is_trained = True
-        self._index.codes.resize(codes.nbytes)
-        packed = np.ascontiguousarray(codes)
-        faiss.memcpy(self._index.codes.get(), faiss.swig_ptr(packed), packed.nbytes)
-        self._index.ntotal = rows
-        block = self._index.bbs
-        padded = -(-rows // block) * block
-        self._index.ntotal2 = padded  # type: ignore[attr-defined]  # its types lack it
+        self._codes = codes
 
     @classmethod
     def over(cls, rows: Floats, queries: Floats) -> Self:
-        """A shortlist for searches like `queries`, a sample of (N, D); N may be 0.
+        """Builds the codes of at least 16 rows, for searches like the (N, D) sample `queries`.
 
-        There must be 16 rows. A million rows take ten seconds of one processor.
+        Without queries, the directions are those of the rows. A million rows take ten seconds of
+        one core.
         """
         generator = np.random.default_rng(0)
         size = min(len(rows), _TRAINING_ROWS)
         sample = rows[np.sort(generator.choice(len(rows), size, replace=False))]
         directions = _directions_of(queries if len(queries) else sample)
-        index = _untrained(len(directions))
-        index.pq.cp.min_points_per_centroid = 1
-        index.train(_projected(sample, directions))
-        for start in range(0, len(rows), _AT_ONCE):
-            index.add(_projected(rows[start : start + _AT_ONCE], directions))
-        levels = faiss.vector_to_array(index.pq.centroids)
-        return cls(len(rows), directions, levels, _codes_of(index))
+        # one coordinate per part: a scalar quantiser with trained levels
+        codes = faiss.IndexPQFastScan(
+            len(directions), len(directions), _BITS, faiss.METRIC_INNER_PRODUCT
+        )
+        codes.pq.cp.min_points_per_centroid = 1
+        codes.train(_projected(sample, directions))
+        for start in range(0, len(rows), _BATCH):
+            codes.add(_projected(rows[start : start + _BATCH], directions))
+        return cls(directions, codes)
+
+    @classmethod
+    def unpacked(cls, directions: Floats, packed: npt.NDArray[np.uint8]) -> Self:
+        """Restores a shortlist from its directions and `packed`."""
+        return cls(directions, faiss.deserialize_index(packed))
 
     @property
-    def levels(self) -> Floats:
-        """See the class."""
-        levels: Floats = faiss.vector_to_array(self._index.pq.centroids)
-        return levels
-
-    @property
-    def codes(self) -> npt.NDArray[np.uint8]:
-        """See the class."""
-        return _codes_of(self._index)
+    def packed(self) -> npt.NDArray[np.uint8]:
+        """The codes and their levels in FAISS's serialised form, as uint8."""
+        packed: npt.NDArray[np.uint8] = faiss.serialize_index(self._codes)
+        return packed
 
     def nearest(
         self, queries: Floats, rows: Floats, depth: int, gone: npt.NDArray[np.bool_] | None = None
     ) -> tuple[Floats, Integers] | None:
-        """Inner products and positions of the best `depth` rows for each of (Q, D) queries.
+        """Returns inner products and positions, (Q, depth) each, of the best rows, best first.
 
-        Best first. `rows` are those that it was made over, `gone` (R,) marks rows that are not to
-        be found. None when too many of the best are gone to say.
+        `queries` is (Q, D); `rows` are the rows that the codes were built from; `gone` (R,) bool
+        marks rows to leave out. Returns None when more than half of the first stage's rows are
+        gone, since the second stage then cannot tell the best.
         """
-        compared = min(len(rows), max(_LEAST_COMPARED, _COMPARED_FOR_EACH * depth))
-        _, found = self._index.search(_projected(queries, self.directions), compared)
+        compared = min(len(rows), max(_MIN_COMPARED, _COMPARED_PER_ROW * depth))
+        _, found = self._codes.search(_projected(queries, self.directions), compared)
         hidden = found < 0
         if gone is not None:
             hidden |= gone[found]
@@ -103,16 +93,14 @@ class Shortlist:
         return values, positions
 
 
-def _untrained(directions: int) -> faiss.IndexPQFastScan:
-    # one number in each part: a scalar quantiser whose levels are where the numbers are
-    return faiss.IndexPQFastScan(directions, directions, _BITS, faiss.METRIC_INNER_PRODUCT)
-
-
 def _directions_of(vectors: Floats) -> Floats:
-    """(E, D): the orthonormal directions that hold most of the vectors' squares."""
+    """Returns (E, D) float32: the main directions of the vectors, orthonormal.
+
+    They are the eigenvectors of the uncentred covariance with the largest eigenvalues.
+    """
     exact = torch.from_numpy(np.array(vectors, np.float64))
     _, directions = torch.linalg.eigh(exact.T @ exact)
-    # eigh's order is ascending
+    # eigh sorts in ascending order
     return np.ascontiguousarray(directions.numpy()[:, ::-1].T[:_DIRECTIONS], np.float32)
 
 
@@ -121,17 +109,12 @@ def _projected(rows: Floats, directions: Floats) -> Floats:
 
 
 def _product(left: Floats, right: Floats) -> Floats:
-    """`left @ right` by torch.
+    """Returns `left @ right`, computed by torch.
 
-    NumPy's BLAS ends its threads whenever the process forks, and a product that another thread
-    is computing then never returns, nor does the fork: uvloop's subprocesses hang with it.
+    NumPy's BLAS stops its threads when the process forks. A product in another thread then never
+    returns, and the fork hangs too; uvloop forks for subprocesses.
     """
-    # a copy of what is mapped from a file: torch takes no array that cannot be written
+    # torch warns about read-only arrays, such as those mapped from a file: copy them
     first, second = (torch.from_numpy(np.require(each, requirements="W")) for each in (left, right))
     product: Floats = (first @ second).numpy()
     return product
-
-
-def _codes_of(index: faiss.IndexPQFastScan) -> npt.NDArray[np.uint8]:
-    codes: npt.NDArray[np.uint8] = faiss.rev_swig_ptr(index.codes.get(), index.codes.size())
-    return codes.copy()

@@ -105,4 +105,4 @@ def test_what_is_written_during_a_merge_is_in_the_merged_index(
     assert sorted(merged.index.names) == sorted(expected)
     assert merged.thresholds == {"label 7": 0.7}
     assert best(store, source, "swimming") == "swimming"
-    assert not merged.index.is_due
+    assert not merged.index.needs_merge

@@ -1,8 +1,9 @@
-"""An index in two blocks answers like one that was built at once, whatever was done to it."""
+"""An index in two blocks returns the same hits as one that was built at once."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,10 @@ from tests.model.index.test_label_index import (
     unit,
 )
 
+Labels: TypeAlias = list[tuple[str, Prototypes]]
+# what is done to an index, and with which argument: labels, names or None
+Step: TypeAlias = tuple[str, Any]
+
 NO_QUERIES = np.empty((0, DIM), np.float32)
 STEPS = st.one_of(
     st.tuples(st.just("upsert"), labels()),
@@ -29,7 +34,7 @@ STEPS = st.one_of(
 )
 
 
-def taken(index: LabelIndex, step: tuple[str, Any]) -> LabelIndex:
+def apply(index: LabelIndex, step: Step) -> LabelIndex:
     name, argument = step
     if name == "upsert":
         return index.upsert(argument)
@@ -37,19 +42,21 @@ def taken(index: LabelIndex, step: tuple[str, Any]) -> LabelIndex:
         return index.remove(argument)
     merged = index.merged(NO_QUERIES)
     if name == "shorten" and len(merged.base.rows) >= 16:
-        # a set this small would not get a shortlist, and this one has all rows on it
+        # an index this small gets no shortlist by itself; this shortlist contains all rows
         return LabelIndex.of(merged.base, Shortlist.over(merged.base.rows, merged.base.rows))
     return merged
 
 
 @settings(deadline=None)
 @given(first=labels(), steps=st.lists(STEPS, max_size=6), seed=st.integers(0, 2**32))
-def test_any_sequence_of_steps_leaves_what_a_dict_would_hold(first, steps, seed):
+def test_any_sequence_of_writes_gives_the_labels_of_a_dict(
+    first: Items, steps: list[Step], seed: int
+) -> None:
     expected = dict(first)
     index = LabelIndex.build(first, DIM)
     history = [(index, dict(expected))]
     for step in steps:
-        index = taken(index, step)
+        index = apply(index, step)
         if step[0] == "upsert":
             expected |= dict(step[1])
         if step[0] == "remove":
@@ -57,14 +64,14 @@ def test_any_sequence_of_steps_leaves_what_a_dict_would_hold(first, steps, seed)
                 expected.pop(name, None)
         history.append((index, dict(expected)))
 
-    # the older ones too: nothing is ever changed in place
+    # the older ones too: no index is changed in place
     for each, held in history:
         assert each.names == tuple(held)
         assert len(each) == len(held)
         check_against_comparison(each, list(held.items()), seed, 4)
 
 
-def test_a_write_shares_the_large_block_and_a_merge_makes_a_new_one():
+def test_a_write_shares_the_large_block_and_a_merge_makes_a_new_one() -> None:
     index = LabelIndex.build([("a", prototypes([1.0, 0.0])), ("b", prototypes([0.0, 1.0]))], 2)
 
     written = index.upsert([("c", prototypes([0.6, 0.8]))]).remove(["a"])
@@ -76,20 +83,20 @@ def test_a_write_shares_the_large_block_and_a_merge_makes_a_new_one():
     assert len(merged.delta) == 0
 
 
-def test_a_merge_is_due_after_many_changes():
+def test_a_merge_is_due_after_many_changes() -> None:
     rng = np.random.default_rng(0)
     vectors = unit(rng, 2_002, 8)
     items = [(f"label {row}", prototypes(vector)) for row, vector in enumerate(vectors)]
     index = LabelIndex.build(items[:1], 8)
 
-    assert not index.upsert(items[1:2_001]).is_due
+    assert not index.upsert(items[1:2_001]).needs_merge
     full = index.upsert(items[1:])
-    assert full.is_due
-    assert not full.merged(np.empty((0, 8), np.float32)).is_due
-    assert full.merged(np.empty((0, 8), np.float32)).remove(name for name, _ in items).is_due
+    assert full.needs_merge
+    assert not full.merged(np.empty((0, 8), np.float32)).needs_merge
+    assert full.merged(np.empty((0, 8), np.float32)).remove(name for name, _ in items).needs_merge
 
 
-def test_keys_with_one_hash_are_told_apart_by_their_names():
+def test_keys_with_equal_hashes_are_distinguished_by_their_names() -> None:
     block = LabelBlock.of(
         [(name, name, prototypes([1.0, 0.0])) for name in ("a", "b", "c")], range(3), 2
     )
@@ -106,17 +113,19 @@ def test_keys_with_one_hash_are_told_apart_by_their_names():
     assert same.find(["b", "x"]).tolist() == [1, -1]
 
 
-def clustered(rng: np.random.Generator, rows: int, dim: int) -> np.ndarray:
-    """Unit vectors around centres, as texts lie around subjects."""
+def clustered(rng: np.random.Generator, rows: int, dim: int) -> npt.NDArray[np.float32]:
+    """Unit vectors around random centres, as texts lie around subjects."""
     centres = unit(rng, 40, dim)
     noisy = centres[rng.integers(0, 40, rows)] + 0.7 / np.sqrt(dim) * rng.standard_normal(
         (rows, dim)
     )
-    return (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+    unit_vectors = noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
+    rounded: npt.NDArray[np.float32] = unit_vectors.astype(np.float32)
+    return rounded
 
 
 @pytest.fixture(scope="module")
-def many() -> list[tuple[str, Prototypes]]:
+def many() -> Labels:
     vectors = clustered(np.random.default_rng(1), 4_000, 32)
     background = np.random.default_rng(2).uniform([-0.1, 0.05], [0.1, 0.1], (4_000, 2))
     return [
@@ -125,7 +134,7 @@ def many() -> list[tuple[str, Prototypes]]:
     ]
 
 
-def share_found(index: LabelIndex, exact: LabelIndex, queries: np.ndarray) -> float:
+def share_found(index: LabelIndex, exact: LabelIndex, queries: npt.NDArray[np.float32]) -> float:
     found, expected = index.search(queries, 10), exact.search(queries, 10)
     shares = [
         len({hit.name for hit in one} & {hit.name for hit in other}) / 10
@@ -134,7 +143,7 @@ def share_found(index: LabelIndex, exact: LabelIndex, queries: np.ndarray) -> fl
     return float(np.mean(shares))
 
 
-def test_a_shortlist_finds_nearly_all_and_compares_what_it_found_exactly(many):
+def test_a_shortlist_finds_over_95_percent_with_exact_similarities(many: Labels) -> None:
     exact = LabelIndex.build(many, 32)
     index = LabelIndex.of(
         exact.base, Shortlist.over(exact.base.rows, np.empty((0, 33), np.float32))
@@ -153,7 +162,7 @@ def test_a_shortlist_finds_nearly_all_and_compares_what_it_found_exactly(many):
             assert hit.standardised == pytest.approx(same.standardised, abs=1e-4)
 
 
-def test_a_shortlist_never_finds_what_is_gone(many):
+def test_a_shortlist_never_returns_removed_labels(many: Labels) -> None:
     start = LabelIndex.build(many, 32)
     index = LabelIndex.of(start.base, Shortlist.over(start.base.rows, start.base.rows))
     queries = clustered(np.random.default_rng(1), 50, 32)
@@ -166,7 +175,7 @@ def test_a_shortlist_never_finds_what_is_gone(many):
     assert share_found(fewer, exact, queries) > 0.95
 
 
-def test_everything_is_compared_where_most_of_a_shortlist_is_gone(many):
+def test_all_rows_are_compared_when_most_of_the_shortlist_is_removed(many: Labels) -> None:
     start = LabelIndex.build(many, 32)
     index = LabelIndex.of(start.base, Shortlist.over(start.base.rows, start.base.rows))
     query = clustered(np.random.default_rng(1), 1, 32)
@@ -179,8 +188,10 @@ def test_everything_is_compared_where_most_of_a_shortlist_is_gone(many):
     assert [hit.name for hit in found] == [hit.name for hit in expected[1_500:]]
 
 
-def check_in_order(index: LabelIndex, items: Items, queries: np.ndarray, top_k: int) -> None:
-    """The best by brute force, at every rank; near equals may change places."""
+def check_in_order(
+    index: LabelIndex, items: Items, queries: npt.NDArray[np.float32], top_k: int
+) -> None:
+    """Compares every rank with brute force; near equals may be swapped."""
     for query, hits in zip(queries, index.search(queries, top_k), strict=True):
         expected = compared_one_by_one(items, query, len(items))
         values = {name: standardised for name, _, standardised, _ in expected}
@@ -190,27 +201,29 @@ def check_in_order(index: LabelIndex, items: Items, queries: np.ndarray, top_k: 
             assert hit.standardised == pytest.approx(values[hit.name], abs=1e-4)
 
 
-@pytest.mark.parametrize(("rows", "is_shortened"), [(1_000, False), (1_001, True)])
-def test_rows_are_compared_one_by_one_up_to_a_limit_and_shortened_beyond(
-    many, monkeypatch, rows, is_shortened
-):
-    monkeypatch.setattr("model.index.label_index.MOST_COMPARED", 1_000)
+@pytest.mark.parametrize(("rows", "has_shortlist"), [(1_000, False), (1_001, True)])
+def test_a_merge_builds_a_shortlist_above_the_limit_of_exact_rows(
+    many: Labels, monkeypatch: pytest.MonkeyPatch, rows: int, has_shortlist: bool
+) -> None:
+    monkeypatch.setattr("model.index.label_index.MAX_EXACT_ROWS", 1_000)
     items = many[:rows]
     built = LabelIndex.build(items, 32)
-    assert built.is_due == is_shortened
+    assert built.needs_merge == has_shortlist
 
     index = built.merged(np.empty((0, 32), np.float32))
 
     queries = clustered(np.random.default_rng(1), 20, 32)
-    assert (index.shortlist is not None, index.is_due) == (is_shortened, False)
-    if is_shortened:
+    assert (index.shortlist is not None, index.needs_merge) == (has_shortlist, False)
+    if has_shortlist:
         assert share_found(index, built, queries) > 0.95
     else:
         check_in_order(index, items, queries, 10)
 
 
-def test_an_index_that_shrinks_below_the_limit_is_compared_one_by_one_again(many, monkeypatch):
-    monkeypatch.setattr("model.index.label_index.MOST_COMPARED", 1_000)
+def test_a_merge_drops_the_shortlist_below_the_limit_of_exact_rows(
+    many: Labels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.index.label_index.MAX_EXACT_ROWS", 1_000)
     no_queries = np.empty((0, 32), np.float32)
     index = LabelIndex.build(many[:1_001], 32).merged(no_queries)
 
@@ -221,8 +234,10 @@ def test_an_index_that_shrinks_below_the_limit_is_compared_one_by_one_again(many
 
 
 @pytest.mark.parametrize("top_k", [501, 1_500, 5_000])
-def test_more_than_a_shortlist_is_for_are_found_by_comparing_everything(many, monkeypatch, top_k):
-    monkeypatch.setattr("model.index.label_index.MOST_COMPARED", 1_000)
+def test_a_large_top_k_compares_all_rows(
+    many: Labels, monkeypatch: pytest.MonkeyPatch, top_k: int
+) -> None:
+    monkeypatch.setattr("model.index.label_index.MAX_EXACT_ROWS", 1_000)
     index = LabelIndex.build(many, 32).merged(np.empty((0, 32), np.float32))
     assert index.shortlist is not None
     gone = {name for name, _ in many[::7]}

@@ -1,6 +1,7 @@
-"""The index finds what comparing every label with every embedding would find."""
+"""The index returns the same labels as comparing every label with every embedding."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,13 @@ from model.index.label_block import Prototypes
 from model.index.label_index import Hit, LabelIndex
 
 DIM = 4
-Items = Sequence[tuple[str, Prototypes]]
+Items: TypeAlias = Sequence[tuple[str, Prototypes]]
 
 
 def unit(rng: np.random.Generator, rows: int, dim: int = DIM) -> npt.NDArray[np.float32]:
     vectors = rng.standard_normal((rows, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit_vectors: npt.NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit_vectors
 
 
 def prototypes(
@@ -70,7 +72,7 @@ def check_against_comparison(index: LabelIndex, items: Items, seed: int, top_k: 
 
 
 @given(items=labels(), seed=st.integers(0, 2**32), top_k=st.integers(1, 20))
-def test_search_finds_what_comparing_everything_finds(items, seed, top_k):
+def test_search_returns_what_brute_force_returns(items: Items, seed: int, top_k: int) -> None:
     check_against_comparison(LabelIndex.build(items, DIM), items, seed, top_k)
 
 
@@ -80,7 +82,9 @@ def test_search_finds_what_comparing_everything_finds(items, seed, top_k):
     gone=st.sets(st.sampled_from("abcdefghXYZ")),
     seed=st.integers(),
 )
-def test_upsert_and_remove_give_a_new_index_and_leave_the_old_one(first, second, gone, seed):
+def test_upsert_and_remove_return_a_new_index_and_keep_the_old_one(
+    first: Items, second: Items, gone: set[str], seed: int
+) -> None:
     seed = abs(seed) % 2**32
     old = LabelIndex.build(first, DIM)
 
@@ -95,7 +99,7 @@ def test_upsert_and_remove_give_a_new_index_and_leave_the_old_one(first, second,
     check_against_comparison(old, first, seed, 5)
 
 
-def test_a_label_with_many_near_rows_does_not_crowd_out_the_next_label():
+def test_a_label_with_many_near_rows_does_not_crowd_out_the_next_label() -> None:
     crowd = prototypes(*[[1.0, 0.0]] * 50)
     index = LabelIndex.build(
         [("crowd", crowd), ("near", prototypes([0.8, 0.6])), ("far", prototypes([0.0, 1.0]))], 2
@@ -106,7 +110,7 @@ def test_a_label_with_many_near_rows_does_not_crowd_out_the_next_label():
     assert [hit.name for hit in hits] == ["crowd", "near"]
 
 
-def test_a_hit_tells_the_row_that_won_and_both_similarities():
+def test_a_hit_has_the_best_rows_text_and_both_similarities() -> None:
     found = prototypes([1.0, 0.0], [0.6, 0.8], mean=0.2, spread=0.5, texts=("juggling", "balls"))
 
     [[hit]] = LabelIndex.build([("Juggling", found)], 2).search(
@@ -119,7 +123,7 @@ def test_a_hit_tells_the_row_that_won_and_both_similarities():
     assert hit.standardised == pytest.approx((0.8 - 0.2) / 0.5)
 
 
-def test_the_ranking_is_by_standardised_similarity_not_by_the_raw_one():
+def test_the_ranking_is_by_standardised_similarity_not_by_the_raw_one() -> None:
     vague = prototypes([1.0, 0.0], mean=0.9, spread=0.1)
     sharp = prototypes([0.6, 0.8], mean=0.1, spread=0.1)
     index = LabelIndex.build([("vague", vague), ("sharp", sharp)], 2)
@@ -130,7 +134,7 @@ def test_the_ranking_is_by_standardised_similarity_not_by_the_raw_one():
     assert hits[0].similarity < hits[1].similarity
 
 
-def test_equals_are_in_the_order_in_which_they_were_added():
+def test_labels_with_equal_similarity_are_in_insertion_order() -> None:
     same = prototypes([1.0, 0.0])
     names = [f"label {number}" for number in range(8)]
     index = LabelIndex.build([(name, same) for name in names], 2)
@@ -143,7 +147,9 @@ def test_equals_are_in_the_order_in_which_they_were_added():
 @pytest.mark.parametrize(
     ("size", "top_k", "found"), [(0, 5, 0), (3, 100, 3), (3, 3, 3), (3, 1, 1), (3, 0, 0)]
 )
-def test_no_more_labels_than_there_are_or_were_asked_for(size, top_k, found):
+def test_search_returns_at_most_top_k_labels_and_at_most_all(
+    size: int, top_k: int, found: int
+) -> None:
     index = LabelIndex.build([(str(number), prototypes([1.0, 0.0])) for number in range(size)], 2)
 
     hits = index.search(np.array([[1.0, 0.0], [0.0, 1.0]], np.float32), top_k)
@@ -151,17 +157,17 @@ def test_no_more_labels_than_there_are_or_were_asked_for(size, top_k, found):
     assert [len(each) for each in hits] == [found, found]
 
 
-def test_no_embeddings_no_answers():
+def test_searching_no_embeddings_returns_an_empty_list() -> None:
     index = LabelIndex.build([("a", prototypes([1.0, 0.0]))], 2)
     assert index.search(np.empty((0, 2), np.float32), 5) == []
 
 
-def test_an_embedding_that_is_no_number_finds_nothing():
+def test_an_embedding_with_nan_has_no_hits() -> None:
     index = LabelIndex.build([("a", prototypes([1.0, 0.0])), ("b", prototypes([0.0, 1.0]))], 2)
     assert index.search(np.full((1, 2), np.nan, np.float32), 2) == [[]]
 
 
-def test_spellings_of_one_name_are_one_label():
+def test_spellings_of_one_name_are_one_label() -> None:
     index = LabelIndex.build([("Café Dance", prototypes([1.0, 0.0]))], 2)
 
     replaced = index.upsert([("  cafe\u0301   DANCE", prototypes([0.0, 1.0]))])
@@ -171,13 +177,13 @@ def test_spellings_of_one_name_are_one_label():
     assert index.names == ("Café Dance",)
 
 
-def test_of_two_labels_with_one_key_the_later_stays():
+def test_the_later_of_two_labels_with_one_key_is_kept() -> None:
     index = LabelIndex.build([("a", prototypes([1.0, 0.0])), ("A", prototypes([0.0, 1.0]))], 2)
 
     assert index.search(np.array([[0.0, 1.0]], np.float32), 5) == [[Hit("A", 1.0, 1.0, "text 0")]]
 
 
-def test_what_does_not_fit_is_refused():
+def test_bad_names_and_dimensions_raise() -> None:
     with pytest.raises(LabelError):
         LabelIndex.build([(" ", prototypes([1.0, 0.0]))], 2)
     with pytest.raises(ValueError, match="dimension"):
@@ -196,6 +202,8 @@ def test_what_does_not_fit_is_refused():
         (("a", "b"), (2,), (2, 2)),
     ],
 )
-def test_prototypes_need_a_vector_and_a_background_for_each_text(texts, vectors, background):
+def test_prototypes_need_a_vector_and_a_background_for_each_text(
+    texts: tuple[str, ...], vectors: tuple[int, ...], background: tuple[int, ...]
+) -> None:
     with pytest.raises(ValueError, match="texts"):
         Prototypes(texts, np.zeros(vectors, np.float32), np.zeros(background, np.float32))
