@@ -1,9 +1,9 @@
-"""One question about one video, from the sealed file to the answer. No HTTP in here."""
+"""Answers requests about one video: from the sealed file to tags, without HTTP."""
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
@@ -20,13 +20,12 @@ from app.labels.ad_hoc import AdHocLabels
 from app.observe.timings import stage
 from app.question import (
     Classified,
+    ClassifyRequest,
     DecodeMode,
     EmbeddedVideo,
     OnProgress,
     Progress,
-    Question,
-    Vocabulary,
-    WindowTags,
+    SearchedLabels,
 )
 from app.settings import Settings
 from app.store import (
@@ -36,33 +35,33 @@ from app.store import (
     LabelStore,
     RevisionNotReached,
 )
-from app.timeline import draw_timeline
 from app.upload.admission import Admission
 from app.upload.buffer import SealedFile
-from app.windows import cut, decode_windows, frame_times, mean_embedding, turns
 from model import (
     FrameBatch,
-    Hit,
     Label,
     Tag,
     Tagger,
+    Unknown,
+    VideoInfo,
+    WindowBatch,
+    WindowPlan,
+    window_batches,
 )
 
-# Labels kept of a window besides those asked for: a span outlives a dip below the first ranks.
-_HYSTERESIS_DEPTH = 20
-# Ranks of a window that can open a segment: a thousand windows of a million labels each would not
-# fit in memory.
-_MOST_RANKS = 100
 # Every answer is read from the database: a revision that is not there in seconds never was.
-_LONGEST_REVISION_WAIT_SECONDS = 5.0
+MAX_REVISION_WAIT_SECONDS = 5.0
 _REVISION_POLL_SECONDS = 0.05
 
-_Given = TypeVarTuple("_Given")
+_Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 
 
 class TaggingService:
-    """Answers questions with parts that it is given."""
+    """Classifies and embeds videos with the parts that it is given.
+
+    Deadlines are ambient: permits, decoding and encoding stop at that of the anyio scope.
+    """
 
     def __init__(
         self,
@@ -85,23 +84,23 @@ class TaggingService:
     async def classify(
         self,
         file: SealedFile,
-        question: Question,
+        request: ClassifyRequest,
         on_progress: OnProgress | None = None,
     ) -> Classified:
-        """`on_progress` is told of every few windows that are done, with `segments` only.
+        """Tag a video; with `segments`, report each batch of windows to `on_progress`.
 
         Raises a VideoError, LabelError, SetNotFound, RevisionNotReached, Overloaded or
         DeadlineExceeded.
         """
-        is_whole = question.granularity == "video"
-        asked = question.timeout_seconds
-        # windows have a deadline each: only the caller can set one for all of them
-        with _deadline(self._timeout(asked) if is_whole else asked):
+        is_whole = request.granularity == "video"
+        seconds = request.timeout_seconds
+        # batches of windows have deadlines of their own: only the caller limits the sum
+        with _deadline(self._timeout(seconds) if is_whole else seconds):
             with stage("labels"):
-                vocabulary = await self._vocabulary(question)
+                searched = await self._searched_labels(request)
             if is_whole:
-                return await self._classify_whole(file, question, vocabulary)
-            return await self._classify_windows(file, question, vocabulary, on_progress)
+                return await self._classify_whole(file, request, searched)
+            return await self._classify_windows(file, request, searched, on_progress)
 
     async def embed_video(
         self,
@@ -110,226 +109,191 @@ class TaggingService:
         *,
         decode: DecodeMode = "auto",
     ) -> EmbeddedVideo:
-        """A whole video as one vector, taken as `classify` takes it.
+        """Embed a whole video, from the frames that `classify` would look at.
 
-        `timeout_seconds` may shorten the settings' deadline, never lengthen it. Raises a
+        `timeout_seconds` may shorten the deadline of the settings, never lengthen it. Raises a
         VideoError, Overloaded or DeadlineExceeded.
         """
-        limit = self._timeout(timeout_seconds)
-        with _deadline(limit):
-            return await self._embed_whole(file, decode, limit)
-
-    async def _embed_whole(
-        self, file: SealedFile, decode: DecodeMode, limit: float
-    ) -> EmbeddedVideo:
-        sampling = self._tagger.sampling
-        if decode == "exact":
-            sampling = replace(sampling, leeway=0.0)
-        async with self._admission.permit():
-            with stage("decode"):
-                info, batch = await self._pool.sample(
-                    file.fd,
-                    sampling,
-                    self._tagger.preprocess.short_side,
-                    keyframes_only=decode == "keyframes",
-                    threads=self._decode_threads(),
-                )
-            embedding = await self._embed([batch])
-        warnings = [*info.warnings, *_fast_mode(decode), *batch.warnings]
-        return EmbeddedVideo(info, _once(warnings), embedding)
+        with _deadline(self._timeout(timeout_seconds)):
+            return await self._embed_whole(file, decode)
 
     async def embed_texts(
         self, texts: Sequence[str], timeout_seconds: float | None = None
     ) -> npt.NDArray[np.float32]:
-        """The (N, dim) vectors that labels of these names are searched by.
+        """The (N, dim) vectors that labels with these names are searched by.
 
-        Waits for its turn as a video does. Raises LabelError, Overloaded or DeadlineExceeded.
+        Waits for a permit as a video does. Raises LabelError, Overloaded or DeadlineExceeded.
         """
-        limit = self._timeout(timeout_seconds)
         labels = [Label(text) for text in texts]
-        with _deadline(limit):
+        with _deadline(self._timeout(timeout_seconds)):
             async with self._admission.permit():
                 with stage("encode"):
                     made = await _in_thread(self._tagger.prototypes, labels)
         return np.concatenate([prototypes.vectors for prototypes in made])
 
     async def warm_up(self) -> None:
-        """One inference on black frames, and the default set's index: no caller pays for them."""
+        """Embed black frames and load the default set's index, so that no caller waits for it."""
         sampling, side = self._tagger.sampling, self._tagger.preprocess.short_side
         count = sampling.clips * sampling.frames_per_clip
         black = FrameBatch(np.zeros((count, side, side, 3), np.uint8), np.zeros(count))
         await self._embed([black])
-        # while labels are embedded for a new checkpoint, requests with labels of their own work
+        # while labels are embedded for a new checkpoint, requests with their own labels work
         with suppress(LabelsNotReady):
             await to_thread.run_sync(self._store.snapshot, DEFAULT_SET)
 
-    async def _vocabulary(self, question: Question) -> Vocabulary:
-        if question.labels:
-            index = await _in_thread(self._ad_hoc.index, question.labels)
-            return Vocabulary(None, 0, index)
-        snapshot = await self._snapshot(question)
-        return Vocabulary(snapshot.set_name, snapshot.revision, snapshot.index, snapshot.thresholds)
+    async def _searched_labels(self, request: ClassifyRequest) -> SearchedLabels:
+        if request.labels:
+            return SearchedLabels(None, 0, await _in_thread(self._ad_hoc.index, request.labels))
+        snapshot = await self._snapshot(request)
+        return SearchedLabels(snapshot.set_name, snapshot.revision, snapshot.index)
 
-    async def _snapshot(self, question: Question) -> LabelSnapshot:
-        """Waits for the asked revision, at most half of the time that the caller has."""
-        wait = min(_LONGEST_REVISION_WAIT_SECONDS, self._timeout(question.timeout_seconds) / 2)
+    async def _snapshot(self, request: ClassifyRequest) -> LabelSnapshot:
+        """Waits for the revision asked for, at most half of the time that the caller has."""
+        wait = min(MAX_REVISION_WAIT_SECONDS, self._timeout(request.timeout_seconds) / 2)
         end = anyio.current_time() + wait
-        look = partial(self._store.snapshot, question.label_set, min_revision=question.min_revision)
+        read = partial(self._store.snapshot, request.label_set, min_revision=request.min_revision)
         while True:
             try:
-                return await _in_thread(look)
+                return await _in_thread(read)
             except RevisionNotReached:
                 if anyio.current_time() >= end:
                     raise
             await anyio.sleep(_REVISION_POLL_SECONDS)
 
     async def _classify_whole(
-        self,
-        file: SealedFile,
-        question: Question,
-        vocabulary: Vocabulary,
+        self, file: SealedFile, request: ClassifyRequest, searched: SearchedLabels
     ) -> Classified:
-        limit = self._timeout(question.timeout_seconds)
-        embedded = await self._embed_whole(file, question.decode, limit)
-        hits = await self._search(embedded.embedding, vocabulary, question)
+        embedded = await self._embed_whole(file, request.decode)
+        tags, unknown = await self._tag(embedded.embedding, request, searched)
         return Classified(
             video=embedded.video,
             warnings=embedded.warnings,
-            tags=_reported(self._tagger.tags(hits), question, vocabulary),
+            tags=tags,
             segments=(),
-            unknown=self._tagger.unknown(hits, len(vocabulary.index)),
+            unknown=unknown,
             windows=None,
-            vocabulary=vocabulary,
+            searched=searched,
         )
-
-    def _timeout(self, asked_seconds: float | None) -> float:
-        longest = self._settings.request_timeout_seconds
-        return longest if asked_seconds is None else min(longest, asked_seconds)
 
     async def _classify_windows(
         self,
         file: SealedFile,
-        question: Question,
-        vocabulary: Vocabulary,
+        request: ClassifyRequest,
+        searched: SearchedLabels,
         on_progress: OnProgress | None,
     ) -> Classified:
-        limit = self._timeout(question.timeout_seconds)
-        with _deadline(limit):
-            async with self._admission.permit():
-                with stage("decode"):
-                    info = await self._pool.probe(file.fd)
-        windows, plan, odd = cut(info, question, self._settings.max_windows)
-        warnings = [*info.warnings, *odd, *_fast_mode(question.decode)]
-        embeddings = np.empty((len(windows), self._tagger.encoder.dim), np.float32)
-        window_tags: list[list[Tag]] = []
-        times = frame_times(windows, info, self._tagger.sampling)
-        for turn in turns(times):
-            batches = await self._decode_and_embed(file, times[turn], question, embeddings[turn])
-            warnings += [warning for batch in batches for warning in batch.warnings]
-            latest = await self._window_tags(embeddings[turn], question, vocabulary)
-            window_tags += latest
-            if on_progress is not None:
-                told = [
-                    WindowTags(w.start_seconds, w.end_seconds, _reported(t, question, vocabulary))
-                    for w, t in zip(windows[turn], latest, strict=True)
-                ]
-                await on_progress(
-                    Progress(turn.stop, len(windows), info.duration_seconds, tuple(told))
-                )
-        hits = await self._search(mean_embedding(embeddings), vocabulary, question)
-        timeline = draw_timeline(
-            windows,
-            window_tags,
-            top_k=question.top_k,
-            min_score=question.min_score,
-            thresholds=vocabulary.thresholds,
-            duration_seconds=info.duration_seconds,
+        info = await self._probe(file, request)
+        plan = WindowPlan.over(
+            info.duration_seconds,
+            window_seconds=request.window_seconds,
+            stride_seconds=request.stride_seconds,
+            max_windows=self._settings.max_windows,
         )
+        tagging = self._tagger.segment_tagging(
+            info, plan, searched.index, top_k=request.top_k, min_score=request.min_score
+        )
+        warnings = [*info.warnings, *plan.warnings, *_mode_warnings(request.decode)]
+        for batch in window_batches(plan, info, self._tagger.sampling):
+            frames = await self._embed_windows(file, batch, request.decode)
+            warnings += frames.warnings
+            with stage("search"):
+                latest = await _in_thread(tagging.add, frames.embeddings)
+            if on_progress is not None:
+                await on_progress(
+                    Progress(batch.rows.stop, plan.count, info.duration_seconds, latest)
+                )
+        with stage("search"):
+            found = await _in_thread(tagging.finish)
         return Classified(
             video=info,
-            warnings=_once(warnings),
-            tags=tuple(
-                replace(tag, duration_ratio=timeline.duration_ratios.get(tag.label, 0.0))
-                for tag in _reported(self._tagger.tags(hits), question, vocabulary)
-            ),
-            segments=timeline.segments,
-            unknown=self._tagger.unknown(hits, len(vocabulary.index)),
+            warnings=_distinct(warnings),
+            tags=found.tags,
+            segments=found.segments,
+            unknown=found.unknown,
             windows=plan,
-            vocabulary=vocabulary,
+            searched=searched,
         )
 
-    async def _decode_and_embed(
-        self,
-        file: SealedFile,
-        times: npt.NDArray[np.float64],
-        question: Question,
-        into: npt.NDArray[np.float32],
-    ) -> list[FrameBatch]:
-        """The frames of one turn's windows, with their embeddings written into `into`."""
+    async def _probe(self, file: SealedFile, request: ClassifyRequest) -> VideoInfo:
+        with _deadline(self._timeout(request.timeout_seconds)):
+            async with self._admission.permit():
+                with stage("decode"):
+                    return await self._pool.probe(file.fd)
+
+    async def _embed_whole(self, file: SealedFile, decode: DecodeMode) -> EmbeddedVideo:
+        sampling = self._tagger.sampling
+        if decode == "exact":
+            sampling = replace(sampling, leeway=0.0)
+        async with self._admission.permit():
+            with stage("decode"):
+                info, frames = await self._pool.sample(
+                    file.fd,
+                    sampling,
+                    self._tagger.preprocess.short_side,
+                    keyframes_only=decode == "keyframes",
+                    threads=self._decode_threads(),
+                )
+            [embedding] = await self._embed([frames])
+        warnings = [*info.warnings, *_mode_warnings(decode), *frames.warnings]
+        return EmbeddedVideo(info, _distinct(warnings), embedding)
+
+    async def _embed_windows(
+        self, file: SealedFile, batch: WindowBatch, decode: DecodeMode
+    ) -> "_EmbeddedWindows":
+        """Decode and encode one batch of windows within the deadline for progress."""
         with _deadline(self._settings.progress_timeout_seconds):
             async with self._admission.permit(is_started=True):
                 with stage("decode"):
-                    batches = await decode_windows(
-                        self._pool,
-                        file,
-                        times,
+                    frames = await self._pool.decode(
+                        file.fd,
+                        batch.distinct_seconds,
                         self._tagger.preprocess.short_side,
-                        keyframes_only=question.decode == "keyframes",
+                        keyframes_only=decode == "keyframes",
                         threads=self._decode_threads(),
                     )
-                into[:] = await self._embed(batches)
-        return batches
+                embeddings = await self._embed(batch.split(frames))
+        return _EmbeddedWindows(embeddings, frames.warnings)
 
     def _decode_threads(self) -> int:
-        """For a lone video all processors; beside others, which keep them busy, one."""
+        """All processors for a lone video; one beside others, which keep the rest busy."""
         return self._settings.decode_threads if self._admission.is_alone else 1
 
-    async def _embed(self, batches: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
+    async def _embed(self, windows: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
         with stage("encode"):
-            return np.stack(await asyncio.gather(*map(self._batcher.embed, batches)))
+            return np.stack(await asyncio.gather(*map(self._batcher.embed, windows)))
 
-    async def _search(
+    async def _tag(
         self,
         embedding: npt.NDArray[np.float32],
-        vocabulary: Vocabulary,
-        question: Question,
-    ) -> list[Hit]:
-        search = partial(
-            vocabulary.search,
+        request: ClassifyRequest,
+        searched: SearchedLabels,
+    ) -> tuple[tuple[Tag, ...], Unknown]:
+        tag = partial(
+            self._tagger.tag_embedding,
             embedding,
-            question.top_k,
-            question.min_score,
-            self._tagger.calibration.score,
+            searched.index,
+            top_k=request.top_k,
+            min_score=request.min_score,
         )
         with stage("search"):
-            if vocabulary.is_searched_at_once(question.top_k):
-                return search()
-            return await _in_thread(search)
+            if searched.is_searched_inline(request.top_k):
+                return tag()
+            return await _in_thread(tag)
 
-    async def _window_tags(
-        self,
-        embeddings: npt.NDArray[np.float32],
-        question: Question,
-        vocabulary: Vocabulary,
-    ) -> list[list[Tag]]:
-        ranks = min(question.top_k, _MOST_RANKS) + _HYSTERESIS_DEPTH
-        score = self._tagger.calibration.score
-        with stage("search"):
-            found = await _in_thread(
-                vocabulary.search_windows, embeddings, ranks, question.min_score, score
-            )
-        return [list(self._tagger.tags(hits)) for hits in found]
+    def _timeout(self, seconds: float | None) -> float:
+        longest = self._settings.request_timeout_seconds
+        return longest if seconds is None else min(longest, seconds)
 
 
-def _reported(tags: Sequence[Tag], question: Question, vocabulary: Vocabulary) -> tuple[Tag, ...]:
-    allowed = [tag for tag in tags if vocabulary.allows(tag, question.min_score)]
-    return tuple(
-        tag if tag.rank == rank else replace(tag, rank=rank)
-        for rank, tag in enumerate(allowed[: question.top_k], start=1)
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _EmbeddedWindows:
+    """(W, dim) float32 unit embeddings of a batch of windows, and what was odd about its frames."""
+
+    embeddings: npt.NDArray[np.float32]
+    warnings: tuple[str, ...]
 
 
-def _fast_mode(decode: DecodeMode) -> tuple[str, ...]:
+def _mode_warnings(decode: DecodeMode) -> tuple[str, ...]:
     if decode != "keyframes":
         return ()
     return ("decode=keyframes: keyframes stand for the frames after them, times are coarse",)
@@ -337,7 +301,7 @@ def _fast_mode(decode: DecodeMode) -> tuple[str, ...]:
 
 @contextmanager
 def _deadline(seconds: float | None) -> Generator[None]:
-    """Cancels the block when the time is over, and raises DeadlineExceeded."""
+    """Cancel the block after so many seconds. Raises DeadlineExceeded then."""
     try:
         with anyio.fail_after(seconds):
             yield
@@ -346,12 +310,13 @@ def _deadline(seconds: float | None) -> Generator[None]:
         raise DeadlineExceeded(f"no answer within {within}") from error
 
 
-async def _in_thread(work: Callable[[*_Given], _Result], *given: *_Given) -> _Result:
-    """What the work gives. Whoever is cancelled or late leaves at once, and the thread goes on to
-    its end: it counts among the threads till then, so that nobody can have ever more of them.
+async def _in_thread(work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+    """Run `work` in a thread; cancelling abandons the result, not the thread.
+
+    The thread counts against the limit of threads until it ends.
     """
-    return await asyncio.shield(asyncio.ensure_future(to_thread.run_sync(work, *given)))
+    return await asyncio.shield(asyncio.ensure_future(to_thread.run_sync(work, *arguments)))
 
 
-def _once(warnings: Sequence[str]) -> tuple[str, ...]:
+def _distinct(warnings: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(warnings))

@@ -1,7 +1,7 @@
 """How well segments find when an action happens: `python -m benchmarks.segments CLIPS`.
 
-Joins real clips to films whose cuts are known, asks for segments as the service does, and compares
-them with the best tag of each window, not merged. The measure is the mean over labels of average
+Joins real clips to films whose cuts are known, asks the library for segments, and compares them
+with the best tag of each window, not merged. The measure is the mean over labels of average
 precision at a temporal intersection over union of 0.5, as ActivityNet has it (Caba Heilbron et al.,
 2015). With `--tune` the thresholds of merging are chosen on films of their own first, from clips
 that no measured film holds. Prints one JSON line last.
@@ -20,25 +20,26 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 
-from app.timeline import Hysteresis, draw_timeline
 from model import (
-    FrameBatch,
+    Hysteresis,
     Label,
-    Tag,
+    LabelIndex,
+    TaggedSegments,
     Tagger,
-    Window,
-    clip_timestamps,
+    VideoInfo,
+    WindowPlan,
     load_checkpoint,
-    plan_windows,
+    window_batches,
 )
 from model.video.reader import open_video
 
 _WIDTH, _HEIGHT, _RATE = 288, 216, 15
 _CLIPS_PER_FILM = 8
-_LEAST_SECONDS, _MOST_SECONDS = 3.0, 12.0
+_MIN_SECONDS, _MAX_SECONDS = 3.0, 12.0
 _WINDOW_SECONDS, _STRIDE_SECONDS = 4.0, 2.0
-_TOP_K, _DEPTH = 5, 25
+_TOP_K = 5
 _OVERLAP = 0.5
 # Opposites of what is looked for, and whole scenes: no action that could begin or end.
 _NO_ACTION = {"no fighting"}
@@ -55,14 +56,14 @@ class Moment:
     score: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the encoder found in a film, window by window, and what is really there."""
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedFilm:
+    """A film's windows with their (W, dim) embeddings, and what is really there."""
 
     film: int
-    duration: float
-    windows: tuple[Window, ...]
-    tags: tuple[tuple[Tag, ...], ...]
+    video: VideoInfo
+    plan: WindowPlan
+    embeddings: npt.NDArray[np.float32]
     truth: tuple[Moment, ...]
 
 
@@ -76,7 +77,7 @@ def clips_by_label(folder: Path) -> dict[str, list[Path]]:
     return dict(found)
 
 
-def draw_films(
+def sample_films(
     clips: dict[str, list[Path]], count: int, rng: random.Random
 ) -> list[list[tuple[str, Path]]]:
     """Films as lists of clips of different labels; no clip is in two films."""
@@ -106,11 +107,11 @@ def join(parts: Sequence[tuple[str, Path]], film: int) -> tuple[bytes, tuple[Mom
     return buffer.getvalue(), tuple(moments)
 
 
-def _pictures(path: Path) -> Iterator[np.ndarray]:
+def _pictures(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
     """A clip's frames at the film's rate, letterboxed into its size."""
     with path.open("rb") as file, open_video(file) as video:
         length = video.info.duration_seconds
-        wanted = min(max(length, _LEAST_SECONDS), _MOST_SECONDS)
+        wanted = min(max(length, _MIN_SECONDS), _MAX_SECONDS)
         times = (np.arange(round(wanted * _RATE)) / _RATE) % length
         info = video.info
         side = min(
@@ -126,45 +127,55 @@ def _pictures(path: Path) -> Iterator[np.ndarray]:
         yield canvas
 
 
-def look(tagger: Tagger, index: object, film: bytes, truth: tuple[Moment, ...]) -> Seen:
-    """The tags of every window, as the service finds them."""
+def encode(tagger: Tagger, film: bytes, truth: tuple[Moment, ...]) -> EncodedFilm:
+    """The embeddings of a film's windows; merging is tried on them many times."""
     with open_video(io.BytesIO(film)) as video:
-        info = video.info
-        windows, _ = plan_windows(info.duration_seconds, _WINDOW_SECONDS, _STRIDE_SECONDS, 1024)
-        embeddings = []
-        for window in windows:
-            times = clip_timestamps(
-                window.start_seconds, window.end_seconds, info.frames_per_second, tagger.sampling
-            )
-            batch = video.decode(times.ravel(), short_side=tagger.preprocess.short_side)
-            embeddings.append(tagger.embed_frames([FrameBatch(batch.frames, times.ravel())])[0])
-    found = index.search(np.stack(embeddings), _DEPTH)
-    tags = tuple(tuple(tagger.tags(hits)) for hits in found)
-    return Seen(truth[0].film, info.duration_seconds, windows, tags, truth)
-
-
-def merged(seen: Seen, hysteresis: Hysteresis) -> Iterator[Moment]:
-    """The service's segments, each with its peak as the score."""
-    timeline = draw_timeline(
-        seen.windows,
-        seen.tags,
-        top_k=_TOP_K,
-        min_score=0.0,
-        thresholds={},
-        duration_seconds=seen.duration,
-        hysteresis=hysteresis,
-    )
-    for segment in timeline.segments:
-        for tag, mean in zip(segment.tags, segment.mean_scores, strict=True):
-            yield Moment(seen.film, tag.label, segment.start_seconds, segment.end_seconds, mean)
-
-
-def one_tag_per_window(seen: Seen) -> Iterator[Moment]:
-    """What a service without merging says: each window by itself, with its best tag."""
-    for window, tags in zip(seen.windows, seen.tags, strict=True):
-        yield Moment(
-            seen.film, tags[0].label, window.start_seconds, window.end_seconds, tags[0].score
+        plan = WindowPlan.over(
+            video.info.duration_seconds,
+            window_seconds=_WINDOW_SECONDS,
+            stride_seconds=_STRIDE_SECONDS,
+            max_windows=1024,
         )
+        embeddings = []
+        for batch in window_batches(plan, video.info, tagger.sampling):
+            frames = video.decode(batch.distinct_seconds, short_side=tagger.preprocess.short_side)
+            embeddings.append(tagger.embed_frames(batch.split(frames)))
+    return EncodedFilm(truth[0].film, video.info, plan, np.concatenate(embeddings), truth)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmenter:
+    """The library's tagging over time, with a hysteresis to choose."""
+
+    tagger: Tagger
+    index: LabelIndex
+
+    def tag(self, film: EncodedFilm, hysteresis: Hysteresis) -> TaggedSegments:
+        """Tags and segments of a film."""
+        tagging = self.tagger.segment_tagging(
+            film.video,
+            film.plan,
+            self.index,
+            top_k=_TOP_K,
+            min_score=0.0,
+            hysteresis=hysteresis,
+        )
+        tagging.add(film.embeddings)
+        return tagging.finish()
+
+    def segments(self, film: EncodedFilm, hysteresis: Hysteresis) -> Iterator[Moment]:
+        """A film's segments, each tag with its mean score in the segment."""
+        for segment in self.tag(film, hysteresis).segments:
+            for tag, mean in zip(segment.tags, segment.mean_scores, strict=True):
+                yield Moment(film.film, tag.label, segment.start_seconds, segment.end_seconds, mean)
+
+    def one_tag_per_window(self, film: EncodedFilm) -> Iterator[Moment]:
+        """Each window by itself, with its best tag: the answer without merging."""
+        for window in self.tag(film, Hysteresis()).windows:
+            best = window.tags[0]
+            yield Moment(
+                film.film, best.label, window.start_seconds, window.end_seconds, best.score
+            )
 
 
 def mean_average_precision(truth: Sequence[Moment], found: Sequence[Moment]) -> float:
@@ -182,8 +193,7 @@ def _average_precision(label: str, truth: Sequence[Moment], found: Sequence[Mome
     hits = []
     for guess in guesses:
         overlaps = [
-            -1.0 if place in taken else _overlap(guess, moment)
-            for place, moment in enumerate(wanted)
+            -1.0 if at in taken else _overlap(guess, moment) for at, moment in enumerate(wanted)
         ]
         best = int(np.argmax(overlaps))
         is_hit = overlaps[best] >= _OVERLAP
@@ -206,48 +216,58 @@ def _overlap(one: Moment, other: Moment) -> float:
     return max(0.0, shared) / whole
 
 
-def score(films: Sequence[Seen], find: Callable[[Seen], Iterator[Moment]]) -> float:
-    """The mean average precision of a way to find moments."""
-    truth = [moment for seen in films for moment in seen.truth]
-    return mean_average_precision(truth, [moment for seen in films for moment in find(seen)])
+def score(films: Sequence[EncodedFilm], find: Callable[[EncodedFilm], Iterator[Moment]]) -> float:
+    """The mean average precision of one way to find moments."""
+    truth = [moment for film in films for moment in film.truth]
+    return mean_average_precision(truth, [moment for film in films for moment in find(film)])
 
 
-def tune(films: Sequence[Seen]) -> Hysteresis:
-    """The thresholds that are best on these films."""
+def tune(films: Sequence[EncodedFilm], segmenter: Segmenter) -> Hysteresis:
+    """The hysteresis that is best on these films."""
     shares = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     choices = [
         Hysteresis(open_share, keep_share)
         for open_share, keep_share in product((*shares, 0.05, 0.1), (*shares, 1.0))
     ]
-    return max(choices, key=lambda chosen: score(films, lambda seen: merged(seen, chosen)))
+    return max(
+        choices, key=lambda chosen: score(films, lambda film: segmenter.segments(film, chosen))
+    )
 
 
 def main() -> None:
-    """Joins, looks, tunes where asked, measures, and prints the figures."""
+    """Join films, encode them, tune where asked, measure, and print the figures."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("clips", type=Path, help="folder with manifest.csv and train/")
     options.add_argument("--films", type=int, default=12, help="films that are measured on")
-    options.add_argument("--tune", type=int, default=0, help="films to choose thresholds on")
-    options.add_argument("--checkpoint", help="instead of the shipped one")
+    options.add_argument("--tune", type=int, default=0, help="films to choose the hysteresis on")
+    options.add_argument("--checkpoint", help="instead of the default one")
     given = options.parse_args()
     tagger = load_checkpoint(given.checkpoint) if given.checkpoint else load_checkpoint()
     clips = clips_by_label(given.clips)
-    index = tagger.index([Label(name) for name in sorted(clips)])
-    films = draw_films(clips, given.tune + given.films, random.Random(0))
-    seen = [look(tagger, index, *join(parts, number)) for number, parts in enumerate(films)]
-    tuned_on, measured = seen[: given.tune], seen[given.tune :]
-    figures = {
+    segmenter = Segmenter(tagger, tagger.index([Label(name) for name in sorted(clips)]))
+    films = [
+        encode(tagger, *join(parts, number))
+        for number, parts in enumerate(
+            sample_films(clips, given.tune + given.films, random.Random(0))
+        )
+    ]
+    tuned_on, measured = films[: given.tune], films[given.tune :]
+    figures: dict[str, object] = {
         "films": len(measured),
-        "minutes": round(sum(film.duration for film in measured) / 60, 1),
+        "minutes": round(sum(film.video.duration_seconds for film in measured) / 60, 1),
         "moments": sum(len(film.truth) for film in measured),
         "labels": len(clips),
-        "map_segments": round(score(measured, lambda film: merged(film, Hysteresis())), 4),
-        "map_one_tag_per_window": round(score(measured, one_tag_per_window), 4),
+        "map_segments": round(
+            score(measured, lambda film: segmenter.segments(film, Hysteresis())), 4
+        ),
+        "map_one_tag_per_window": round(score(measured, segmenter.one_tag_per_window), 4),
     }
     if tuned_on:
-        chosen = tune(tuned_on)
+        chosen = tune(tuned_on, segmenter)
         figures["tuned"] = {"open_share": chosen.open_share, "keep_share": chosen.keep_share}
-        figures["map_tuned"] = round(score(measured, lambda film: merged(film, chosen)), 4)
+        figures["map_tuned"] = round(
+            score(measured, lambda film: segmenter.segments(film, chosen)), 4
+        )
     print(json.dumps(figures))
 
 

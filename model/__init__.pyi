@@ -28,13 +28,16 @@ from .index.index_file import load_index, save_index
 from .index.label_block import LabelBlock, Prototypes
 from .index.label_index import Hit, LabelIndex
 from .runtime_trial import measured_runtime, start_runtime_trial
-from .segments import Span, duration_ratio, merge_windows
-from .tagger import Tag, Tagged, Tagger, Unknown
+from .segment_tagging import SegmentTagging, TaggedSegments, WindowTags
+from .segments import Hysteresis, Segment, Span, duration_ratio, merge_windows
+from .tagger import Tagged, Tagger
+from .tags import Tag, Unknown
 from .text.labels import Label, clean_name, label_key
 from .text.sentence_encoder import SentenceTextEncoder
 from .text.text_encoder import KnowsWords, TextEncoder
 from .video.reader import FrameBatch, VideoInfo, VideoLimits, decode, probe
 from .video.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
+from .video.windows import WindowBatch, WindowPlan, window_batches
 
 __all__ = [
     "Calibration",
@@ -46,6 +49,7 @@ __all__ = [
     "EncryptedVideo",
     "FrameBatch",
     "Hit",
+    "Hysteresis",
     "KinolexError",
     "KnowsWords",
     "Label",
@@ -63,12 +67,15 @@ __all__ = [
     "RuntimeEncoder",
     "RuntimeName",
     "SamplingConfig",
+    "Segment",
+    "SegmentTagging",
     "SentenceTextEncoder",
     "ShapedEncoder",
     "Span",
     "StillPicture",
     "Tag",
     "Tagged",
+    "TaggedSegments",
     "Tagger",
     "TextEncoder",
     "TorchEncoder",
@@ -80,6 +87,9 @@ __all__ = [
     "VideoLimits",
     "VideoTooLong",
     "Window",
+    "WindowBatch",
+    "WindowPlan",
+    "WindowTags",
     "build_network",
     "clean_name",
     "clip_timestamps",
@@ -100,4 +110,5 @@ __all__ = [
     "save_index",
     "start_runtime_trial",
     "use_cores",
+    "window_batches",
 ]

@@ -23,35 +23,16 @@ from model.errors import LabelError
 from model.examples import blend, example_weight
 from model.index.label_block import Prototypes
 from model.index.label_index import Hit, LabelIndex
-from model.text.labels import Label
+from model.index.threshold_search import search_above_thresholds
+from model.segment_tagging import SegmentTagging, TaggedSegments
+from model.segments import DEFAULT_HYSTERESIS, Hysteresis
+from model.tags import Tag, Unknown, select_tags, tags_of, unknown_of
+from model.text.labels import Label, label_key
 from model.text.prompts import prompts_of, prototype_vectors, unknown_words
 from model.text.text_encoder import TextEncoder
 from model.video.reader import FrameBatch, VideoInfo, VideoLimits, open_video
 from model.video.sampling import SamplingConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A label given to a video: calibrated score 0..1, raw cosine, rank from 1, winning text.
-
-    `duration_ratio` is the share of the video that the label's segments cover, where it was asked
-    for segments.
-    """
-
-    label: str
-    score: float
-    similarity: float
-    rank: int
-    prompt: str
-    duration_ratio: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """Probability 0..1 that none of the labels applies, and whether that is over the limit."""
-
-    score: float
-    is_unknown: bool
+from model.video.windows import WindowPlan, window_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +69,96 @@ class Tagger:
         index: LabelIndex,
         *,
         top_k: int = 5,
+        min_score: float = 0.0,
         limits: VideoLimits | None = None,
     ) -> Tagged:
-        """The `top_k` labels of `index` that fit the video best.
+        """The `top_k` labels of `index` that fit the whole video best.
 
-        Raises a VideoError when the bytes cannot be tagged.
+        A tag reaches `min_score` and its label's own threshold. Raises a VideoError when the bytes
+        cannot be tagged.
         """
         info, embedding = self.embed(file, limits)
-        hits = index.search(embedding[np.newaxis], top_k)[0]
-        return Tagged(info, self.tags(hits), self.unknown(hits, len(index)))
+        tags, unknown = self.tag_embedding(embedding, index, top_k=top_k, min_score=min_score)
+        return Tagged(info, tags, unknown)
+
+    def tag_embedding(
+        self,
+        embedding: npt.NDArray[np.float32],
+        index: LabelIndex,
+        *,
+        top_k: int = 5,
+        min_score: float = 0.0,
+    ) -> tuple[tuple[Tag, ...], Unknown]:
+        """Tags of a (dim,) unit embedding, as `tag` selects them, and whether none applies."""
+        [hits] = search_above_thresholds(
+            index,
+            embedding[np.newaxis],
+            top_k,
+            min_score=min_score,
+            score=self.calibration.score,
+        )
+        tags = select_tags(self.tags(hits), index, top_k=top_k, min_score=min_score)
+        return tags, self.unknown(hits, len(index))
+
+    def segments(
+        self,
+        file: BinaryIO,
+        index: LabelIndex,
+        *,
+        window_seconds: float = 4.0,
+        stride_seconds: float = 2.0,
+        max_windows: int = 1024,
+        top_k: int = 5,
+        min_score: float = 0.0,
+        hysteresis: Hysteresis = DEFAULT_HYSTERESIS,
+        limits: VideoLimits | None = None,
+    ) -> TaggedSegments:
+        """When the labels of `index` apply: spans of time with their tags.
+
+        The video is cut into windows, which are tagged one by one and merged with hysteresis. With
+        more than `max_windows` the stride is widened. Memory does not grow with the length of the
+        video but for embeddings and tags. Raises a VideoError when the bytes cannot be tagged.
+        """
+        with open_video(file, limits) as video:
+            plan = WindowPlan.over(
+                video.info.duration_seconds,
+                window_seconds=window_seconds,
+                stride_seconds=stride_seconds,
+                max_windows=max_windows,
+            )
+            tagging = self.segment_tagging(
+                video.info,
+                plan,
+                index,
+                top_k=top_k,
+                min_score=min_score,
+                hysteresis=hysteresis,
+            )
+            for batch in window_batches(plan, video.info, self.sampling):
+                frames = video.decode(batch.distinct_seconds, short_side=self.preprocess.short_side)
+                tagging.add(self.embed_frames(batch.split(frames)))
+        return tagging.finish()
+
+    def segment_tagging(
+        self,
+        video: VideoInfo,
+        plan: WindowPlan,
+        index: LabelIndex,
+        *,
+        top_k: int,
+        min_score: float,
+        hysteresis: Hysteresis = DEFAULT_HYSTERESIS,
+    ) -> SegmentTagging:
+        """What `segments` does after encoding, for callers that decode and encode by themselves."""
+        return SegmentTagging(
+            video,
+            plan,
+            index,
+            self.calibration,
+            top_k=top_k,
+            min_score=min_score,
+            hysteresis=hysteresis,
+        )
 
     def embed(
         self, file: BinaryIO, limits: VideoLimits | None = None
@@ -165,23 +227,24 @@ class Tagger:
         return Prototypes(prototypes.texts, vectors, self.calibration.background_of(vectors))
 
     def index(self, labels: Sequence[Label]) -> LabelIndex:
-        """An index of the labels, ready to be searched."""
+        """An index of the labels with their thresholds, ready to be searched."""
         names = [label.name for label in labels]
-        return LabelIndex.build(zip(names, self.prototypes(labels), strict=True), self.encoder.dim)
+        index = LabelIndex.build(zip(names, self.prototypes(labels), strict=True), self.encoder.dim)
+        return index.with_thresholds(
+            {
+                label_key(label.name): label.threshold
+                for label in labels
+                if label.threshold is not None
+            }
+        )
 
     def tags(self, hits: Sequence[Hit]) -> tuple[Tag, ...]:
-        """A search's hits with calibrated scores and ranks."""
-        return tuple(
-            Tag(hit.name, self.calibration.score(hit.standardised), hit.similarity, rank, hit.text)
-            for rank, hit in enumerate(hits, start=1)
-        )
+        """A search's hits with calibrated scores and ranks; thresholds are not applied."""
+        return tags_of(hits, self.calibration)
 
     def unknown(self, hits: Sequence[Hit], labels: int) -> Unknown:
         """Whether none of the `labels` searched labels applies; certain when there were none."""
-        if not hits:
-            return Unknown(1.0, True)
-        score = self.calibration.unknown_score(hits[0].standardised, labels)
-        return Unknown(score, score > self.calibration.config.unknown_limit)
+        return unknown_of(hits, labels, self.calibration)
 
     @property
     def widescreen_shape(self) -> ClipShape:

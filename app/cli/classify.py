@@ -15,10 +15,10 @@ from app.errors import EmptyFile
 from app.main import open_service
 from app.observe.logger import make_logger
 from app.observe.timings import collect_timings, stage
-from app.question import OnProgress, Question
+from app.question import ClassifyRequest, OnProgress
 from app.question import Progress as Windows
 from app.routes.dependencies import State
-from app.routes.schemas.videos import ClassifyAnswer, read_question
+from app.routes.schemas.videos import ClassifyAnswer, read_classify_request
 from app.settings import Settings
 from app.upload.buffer import SealedFile
 from model import KinolexError, Tagger
@@ -42,7 +42,7 @@ def tag_files(
 
     async def tag_all() -> None:
         nonlocal failures
-        question = read_question(options, (), settings)
+        request = read_classify_request(options, (), settings)
         with _progress(messages) as progress:
             task = progress.add_task("loading the model", total=None)
 
@@ -55,7 +55,7 @@ def tag_files(
                 for video in videos:
                     progress.reset(task, description=video.name, total=None)
                     try:
-                        answer = await _tag(video, question, state, on_window)
+                        answer = await _tag(video, request, state, on_window)
                     except KinolexError as error:
                         failures += 1
                         _complain(messages, f"{video}: {error}", error.code)
@@ -71,7 +71,7 @@ def tag_files(
 
 
 async def _tag(
-    video: Path, question: Question, state: State, on_window: OnProgress
+    video: Path, request: ClassifyRequest, state: State, on_window: OnProgress
 ) -> ClassifyAnswer:
     with collect_timings() as timings, video.open("rb") as file:
         with stage("intake"):
@@ -79,7 +79,7 @@ async def _tag(
         sealed = SealedFile(file.fileno(), file.tell(), digest.hexdigest())
         if not sealed.size_bytes:
             raise EmptyFile("the file has no bytes")
-        classified = await state["service"].classify(sealed, question, on_window)
+        classified = await state["service"].classify(sealed, request, on_window)
     return ClassifyAnswer.of(
         classified,
         file=sealed,

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from app.http.event_stream import EVENT_TYPE, EventStream, wants_events
 from app.observe.timings import stage_seconds
-from app.question import OnProgress, Question
+from app.question import ClassifyRequest, OnProgress
 from app.routes.dependencies import StateDep
-from app.routes.schemas.videos import ClassifyAnswer, Options, ProgressAnswer, read_question
+from app.routes.schemas.videos import ClassifyAnswer, Options, ProgressAnswer, read_classify_request
 from app.routes.video_body import video_body
 from app.upload.buffer import SealedFile
 from app.upload.intake import dropped_when_gone, receive_video
@@ -20,14 +20,16 @@ router = APIRouter(tags=["videos"])
 CLASSIFY_PATH = "/classify"
 
 
-async def _asked(request: Request, state: StateDep) -> AsyncGenerator[tuple[SealedFile, Question]]:
+async def _asked(
+    request: Request, state: StateDep
+) -> AsyncGenerator[tuple[SealedFile, ClassifyRequest]]:
     """The video and what is asked about it; the video is there until the answer was sent."""
     settings = state["settings"]
     query = request.query_params.multi_items()
     # a wrong option is told before the video is sent
-    read_question(query, (), settings)
+    read_classify_request(query, (), settings)
     async with receive_video(request, settings, state["admission"]) as upload:
-        yield upload.video, read_question(query, upload.fields, settings)
+        yield upload.video, read_classify_request(query, upload.fields, settings)
 
 
 @router.post(
@@ -39,7 +41,7 @@ async def _asked(request: Request, state: StateDep) -> AsyncGenerator[tuple[Seal
 )
 async def classify(
     request: Request,
-    asked: Annotated[tuple[SealedFile, Question], Depends(_asked)],
+    asked: Annotated[tuple[SealedFile, ClassifyRequest], Depends(_asked)],
     state: StateDep,
 ) -> ClassifyAnswer | Response:
     """Names what happens in a video.
@@ -51,10 +53,10 @@ async def classify(
     few windows of `granularity=segments`, then `result` with the same JSON as the plain answer,
     or `problem`.
     """
-    video, question = asked
+    video, options = asked
 
     async def answer(on_progress: OnProgress | None = None) -> ClassifyAnswer:
-        classified = await state["service"].classify(video, question, on_progress)
+        classified = await state["service"].classify(video, options, on_progress)
         return ClassifyAnswer.of(
             classified,
             file=video,

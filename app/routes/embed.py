@@ -59,7 +59,7 @@ async def embed(request: Request, state: StateDep) -> EmbedAnswer:
                 decode=options.decode,
             )
         video = VideoAnswer.of(embedded.video, embedded.warnings, upload.video.sha256)
-    return _answer(embedded.embedding, video, state)
+    return _answer(embedded.embedding[np.newaxis], video, state)
 
 
 def _answer(

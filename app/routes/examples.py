@@ -91,7 +91,7 @@ async def _embed(uploads: Uploads, state: RequestState) -> tuple[list[Example], 
             if len(uploads.videos) == 1:
                 raise
             raise type(error)(f"video {number + 1}: {error}") from error
-        examples.append(Example(video.sha256, embedded.embedding[0]))
+        examples.append(Example(video.sha256, embedded.embedding))
         warnings += [
             Warned(pointer=f"#/file/{number}", code="odd_video", detail=detail)
             for detail in embedded.warnings

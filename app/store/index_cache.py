@@ -44,7 +44,7 @@ class IndexCache:
         if _was_written_otherwise(connection, row.id, revision, written):
             _log.warning("the database is not the one that the index of %r was of", row.name)
             return None
-        return LabelSnapshot(row.name, revision, index, thresholds)
+        return LabelSnapshot(row.name, revision, index.with_thresholds(thresholds))
 
     def save(self, row: Row[Any], snapshot: LabelSnapshot) -> None:
         """Keeps a large set's index, which is in one block, at the revision of its row.
@@ -57,7 +57,7 @@ class IndexCache:
             **self._stamp(row),
             "revision": snapshot.revision,
             "written": row.updated_at.astimezone(UTC).isoformat(),
-            "thresholds": dict(snapshot.thresholds),
+            "thresholds": dict(snapshot.index.thresholds),
         }
         path = self._path(row.name)
         try:

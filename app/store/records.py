@@ -222,16 +222,8 @@ ALWAYS = Condition()
 
 @dataclass(frozen=True, slots=True)
 class LabelSnapshot:
-    """A set's enabled labels at one revision, ready to be searched. Never changes.
-
-    `thresholds` holds the labels' own least scores by key, where they have one.
-    """
+    """A set's enabled labels at one revision, ready to be searched. Never changes."""
 
     set_name: str
     revision: int
     index: LabelIndex
-    thresholds: Mapping[str, float]
-
-    def threshold(self, name: str) -> float | None:
-        """The least score at which this label may be reported, if it has one of its own."""
-        return self.thresholds.get(label_key(name)) if self.thresholds else None

@@ -134,10 +134,11 @@ class Snapshots:
         shown = changes.shown(connection)
         if base is None:
             index = LabelIndex.build(shown, self._source.text.dim)
-            return LabelSnapshot(row.name, row.revision, index, changes.thresholds), changes
+            index = index.with_thresholds(changes.thresholds)
+            return LabelSnapshot(row.name, row.revision, index), changes
         index = base.index.upsert(shown).remove(changes.hidden.values())
-        thresholds = _changed(base.thresholds, changes)
-        return LabelSnapshot(row.name, row.revision, index, thresholds), changes
+        index = index.with_thresholds(_changed(base.index.thresholds, changes))
+        return LabelSnapshot(row.name, row.revision, index), changes
 
     def _read_from_file(
         self, connection: Connection, row: Row[Any]

@@ -151,7 +151,7 @@ def _reopened(folder: Path) -> tuple[Rebuilt, str | None]:
             integrity = connection.exec_driver_sql("PRAGMA integrity_check").scalar_one()
         rebuilt = Rebuilt.of(store.engine, DEFAULT_SET, tagger.encoder.dim)
         snapshot = store.snapshot(DEFAULT_SET)
-        fault = rebuilt.differs(snapshot.index, snapshot.thresholds)
+        fault = rebuilt.differs(snapshot.index)
         return rebuilt, fault if integrity == "ok" else f"the database is broken: {integrity}"
     finally:
         store.close()

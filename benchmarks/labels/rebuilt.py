@@ -30,15 +30,15 @@ class Rebuilt:
             index = LabelIndex.build(_labels(connection, set_id, thresholds), dim)
         return cls(index, thresholds, size)
 
-    def differs(self, index: LabelIndex, thresholds: Mapping[str, float]) -> str | None:
-        """How a store's snapshot is not this, or None: names, texts, vectors and thresholds."""
+    def differs(self, index: LabelIndex) -> str | None:
+        """How a store's index differs, or None: names, texts, vectors and thresholds."""
         held, expected = _rows(index), _rows(self.index)
         if held.keys() != expected.keys():
             return f"{len(held.keys() ^ expected.keys())} labels are not in both"
         if wrong := [name for name in held if held[name] != expected[name]]:
             return f"{len(wrong)} labels have other vectors, such as {wrong[0]!r}"
-        if thresholds != _by_key(self.thresholds):
-            return "the thresholds are others"
+        if index.thresholds != _by_key(self.thresholds):
+            return "the thresholds differ"
         if self.size != len(expected):
             return f"the set says that it has {self.size} labels of {len(expected)}"
         return None

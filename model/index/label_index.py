@@ -9,8 +9,8 @@ that shares the large block: it copies the small one, and marks removed labels i
 joins both blocks, which takes seconds for a large index and belongs in a background thread.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Self
@@ -48,7 +48,8 @@ class LabelIndex:
 
     A label's similarity is the maximum over its rows. Names keep their spelling; `label_key`
     decides whether two are the same label. `gone` (L,) bool marks the labels of `base` that were
-    removed or replaced. `shortlist` covers the rows of `base`.
+    removed or replaced. `shortlist` covers the rows of `base`. `thresholds` holds minimum scores by
+    label key; `search` ignores them, `threshold_search` does not.
     """
 
     base: LabelBlock
@@ -56,6 +57,7 @@ class LabelIndex:
     gone: Mask
     next_order: int
     shortlist: Shortlist | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def build(cls, items: Iterable[tuple[str, Prototypes]], dim: int) -> Self:
@@ -124,6 +126,14 @@ class LabelIndex:
         delta = self.delta if kept.all() else join([(self.delta, kept)])
         return replace(self, delta=delta, gone=gone)
 
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> Self:
+        """The same labels with these thresholds, by label key, in place of those before."""
+        return replace(self, thresholds=thresholds)
+
+    def threshold(self, name: str) -> float:
+        """The minimum score of a label, 0 unless it has one of its own."""
+        return self.thresholds.get(label_key(name), 0.0) if self.thresholds else 0.0
+
     def __len__(self) -> int:
         return len(self.base) + len(self.delta) - int(np.count_nonzero(self.gone))
 
@@ -154,9 +164,10 @@ class LabelIndex:
         `queries` (N, dim) are typical embeddings of later searches; N may be 0.
         """
         base = self._one_block() if len(self.delta) or self.gone.any() else self.base
-        if len(base.rows) <= MAX_EXACT_ROWS:
-            return self.of(base, None)
-        return self.of(base, Shortlist.over(base.rows, _with_one(queries)))
+        shortlist = None
+        if len(base.rows) > MAX_EXACT_ROWS:
+            shortlist = Shortlist.over(base.rows, _with_one(queries))
+        return self.of(base, shortlist).with_thresholds(self.thresholds)
 
     def _one_block(self) -> LabelBlock:
         return join([(self.base, ~self.gone), (self.delta, np.ones(len(self.delta), np.bool_))])

@@ -7,12 +7,11 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InvalidParameter
-from app.question import Classified, DecodeMode, Progress, Question
+from app.question import Classified, ClassifyRequest, DecodeMode, Progress
 from app.settings import Settings
 from app.store import DEFAULT_SET
-from app.timeline import Segment
 from app.upload.buffer import SealedFile
-from model import Tag, Tagger, VideoInfo
+from model import Segment, Tag, Tagger, VideoInfo
 
 _Options = TypeVar("_Options", bound=BaseModel)
 
@@ -72,9 +71,9 @@ class Options(VideoOptions):
     )
 
 
-def read_question(
+def read_classify_request(
     query: Iterable[tuple[str, str]], fields: Iterable[tuple[str, str]], settings: Settings
-) -> Question:
+) -> ClassifyRequest:
     """What is asked by query parameters and form fields, with the settings' values for the rest.
 
     An empty value counts as not given. Raises InvalidParameter.
@@ -94,7 +93,7 @@ def read_question(
         raise InvalidParameter.at(part, "min_revision", "labels that come along have no revision")
     if stride > window:
         raise InvalidParameter.at(part, "stride_seconds", "may not be over window_seconds")
-    return Question(
+    return ClassifyRequest(
         label_set=options.label_set or DEFAULT_SET,
         labels=options.labels,
         top_k=options.top_k or settings.top_k,
@@ -297,7 +296,7 @@ class ClassifyAnswer(BaseModel):
         timings: Mapping[str, float],
     ) -> Self:
         """The service's answer as JSON has it."""
-        vocabulary, plan = classified.vocabulary, classified.windows
+        searched, plan = classified.searched, classified.windows
         return cls(
             request_id=request_id,
             video=VideoAnswer.of(classified.video, classified.warnings, file.sha256),
@@ -306,7 +305,7 @@ class ClassifyAnswer(BaseModel):
             windows=WindowsAnswer.model_validate(plan, from_attributes=True) if plan else None,
             unknown=UnknownAnswer.model_validate(classified.unknown, from_attributes=True),
             model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
-            label_set=LabelSetAnswer(name=vocabulary.name, revision=vocabulary.revision),
+            label_set=LabelSetAnswer(name=searched.name, revision=searched.revision),
             timings=dict(timings),
         )
 

@@ -103,6 +103,6 @@ def test_what_is_written_during_a_merge_is_in_the_merged_index(
     assert merged.revision == before.revision + 2
     assert len(merged.index.base) == MANY + 2
     assert sorted(merged.index.names) == sorted(expected)
-    assert merged.thresholds == {"label 7": 0.7}
+    assert merged.index.thresholds == {"label 7": 0.7}
     assert best(store, source, "swimming") == "swimming"
     assert not merged.index.needs_merge

@@ -102,7 +102,7 @@ class StoreAsDict(RuleBasedStateMachine):
         enabled = {key: new for key, new in self.sets[name].items() if new.enabled}
         assert snapshot.revision == self.revisions[name]
         assert set(snapshot.index.names) == set(enabled)
-        assert snapshot.thresholds == {
+        assert snapshot.index.thresholds == {
             key: new.label.threshold
             for key, new in enabled.items()
             if new.label.threshold is not None

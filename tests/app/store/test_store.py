@@ -130,15 +130,15 @@ def test_a_disabled_label_is_kept_but_not_searched(store: LabelStore, source: Wo
 
     assert names_in(store) == ["juggling", "riding a horse"]
     assert store.snapshot(DEFAULT_SET).index.names == ("riding a horse",)
-    assert store.snapshot(DEFAULT_SET).threshold("juggling") is None
+    assert store.snapshot(DEFAULT_SET).index.thresholds == {}
 
 
 def test_a_threshold_follows_its_label(store: LabelStore) -> None:
     store.upsert(DEFAULT_SET, [NewLabel(Label("juggling", threshold=0.5))])
-    assert store.snapshot(DEFAULT_SET).threshold("Juggling") == 0.5
+    assert store.snapshot(DEFAULT_SET).index.threshold("Juggling") == 0.5
 
     store.upsert(DEFAULT_SET, named("juggling"))
-    assert store.snapshot(DEFAULT_SET).threshold("juggling") is None
+    assert store.snapshot(DEFAULT_SET).index.thresholds == {}
 
 
 def test_labels_survive_a_restart_without_being_embedded_again(

@@ -1,11 +1,11 @@
-"""Windows' tags to segments."""
+"""Tags of windows merged into segments."""
 
 from collections.abc import Mapping, Sequence
 
 import pytest
 
-from app.timeline import Timeline, draw_timeline
 from model import Tag, Window
+from model.segments import Timeline, merge_tags
 
 
 def timeline(
@@ -27,7 +27,7 @@ def timeline(
         ]
         for of in scores
     ]
-    return draw_timeline(
+    return merge_tags(
         windows,
         tags,
         top_k=top_k,
@@ -37,31 +37,31 @@ def timeline(
     )
 
 
-def spans(drawn: Timeline) -> list[tuple[float, float, dict[str, float]]]:
+def spans(merged: Timeline) -> list[tuple[float, float, dict[str, float]]]:
     return [
         (s.start_seconds, s.end_seconds, {tag.label: tag.score for tag in s.tags})
-        for s in drawn.segments
+        for s in merged.segments
     ]
 
 
 def test_neighbouring_windows_of_a_label_are_one_segment_with_its_best_score() -> None:
-    drawn = timeline([{"a": 0.6}, {"a": 0.9}, {"a": 0.5}, {"b": 0.8}])
+    merged = timeline([{"a": 0.6}, {"a": 0.9}, {"a": 0.5}, {"b": 0.8}])
 
-    assert spans(drawn) == [(0, 3, {"a": 0.9}), (3, 4, {"b": 0.8})]
-    assert drawn.duration_ratios == {"a": 0.75, "b": 0.25}
+    assert spans(merged) == [(0, 3, {"a": 0.9}), (3, 4, {"b": 0.8})]
+    assert merged.duration_ratios == {"a": 0.75, "b": 0.25}
 
 
 def test_a_dip_does_not_end_a_segment_but_a_gap_does() -> None:
-    drawn = timeline([{"a": 0.9}, {"a": 0.3}, {"a": 0.9}, {"a": 0.01}, {"a": 0.9}])
+    merged = timeline([{"a": 0.9}, {"a": 0.3}, {"a": 0.9}, {"a": 0.01}, {"a": 0.9}])
 
-    assert spans(drawn) == [(0, 3, {"a": 0.9}), (4, 5, {"a": 0.9})]
+    assert spans(merged) == [(0, 3, {"a": 0.9}), (4, 5, {"a": 0.9})]
 
 
 def test_labels_of_the_same_span_share_a_segment_best_first() -> None:
-    drawn = timeline([{"a": 0.6, "b": 0.9}])
+    merged = timeline([{"a": 0.6, "b": 0.9}])
 
-    assert spans(drawn) == [(0, 1, {"b": 0.9, "a": 0.6})]
-    assert [tag.rank for tag in drawn.segments[0].tags] == [1, 2]
+    assert spans(merged) == [(0, 1, {"b": 0.9, "a": 0.6})]
+    assert [tag.rank for tag in merged.segments[0].tags] == [1, 2]
 
 
 def test_what_is_weak_beside_the_best_of_the_video_is_left_out() -> None:
@@ -81,19 +81,19 @@ def test_min_score_and_a_labels_threshold_keep_segments_away() -> None:
 
 
 def test_only_labels_that_are_asked_for_somewhere_have_segments() -> None:
-    drawn = timeline([{"a": 0.9, "b": 0.8}, {"a": 0.9, "b": 0.8}], top_k=1)
+    merged = timeline([{"a": 0.9, "b": 0.8}, {"a": 0.9, "b": 0.8}], top_k=1)
 
-    assert spans(drawn) == [(0, 2, {"a": 0.9})]
+    assert spans(merged) == [(0, 2, {"a": 0.9})]
 
 
 def test_segments_of_overlapping_windows_meet_in_the_middle_and_have_their_own_best_score() -> None:
-    drawn = timeline([{"a": 0.9}, {"a": 0.8}, {"b": 0.6}, {}, {"a": 0.7}], stride=1, window=2)
+    merged = timeline([{"a": 0.9}, {"a": 0.8}, {"b": 0.6}, {}, {"a": 0.7}], stride=1, window=2)
 
-    assert spans(drawn) == [(0, 2.5, {"a": 0.9}), (2.5, 3.5, {"b": 0.6}), (4.5, 6, {"a": 0.7})]
+    assert spans(merged) == [(0, 2.5, {"a": 0.9}), (2.5, 3.5, {"b": 0.6}), (4.5, 6, {"a": 0.7})]
 
 
 @pytest.mark.parametrize("scores", [[], [{}], [{}, {}]])
 def test_nothing_found_is_no_segment(scores: Sequence[Mapping[str, float]]) -> None:
-    drawn = timeline(scores)
+    merged = timeline(scores)
 
-    assert (drawn.segments, drawn.duration_ratios) == ((), {})
+    assert (merged.segments, merged.duration_ratios) == ((), {})

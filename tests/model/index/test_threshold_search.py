@@ -1,4 +1,4 @@
-"""Labels under a threshold of their own make room for the next ones, without a search for all."""
+"""Labels below their own threshold make room for the next ones, without a search for all."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.question import Vocabulary
-from model import Calibration, CalibrationConfig, Hit, LabelIndex, Prototypes, Tag
+from model import Calibration, CalibrationConfig, Hit, LabelIndex, Prototypes
+from model.index.threshold_search import drop_below_thresholds, search_above_thresholds
+from model.tags import select_tags, tags_of
 
 DIM = 4
 NAMES = [f"label {number}" for number in range(200)]
-SCORE = Calibration(CalibrationConfig(score_slope=4.0, score_bias=-1.0)).score
+CALIBRATION = Calibration(CalibrationConfig(score_slope=4.0, score_bias=-1.0))
+SCORE = CALIBRATION.score
 
 counts = st.integers(1, len(NAMES))
 shares = st.floats(0, 1)
@@ -29,7 +31,8 @@ class WatchedIndex(LabelIndex):
 
 def unit(rows: int, seed: int) -> npt.NDArray[np.float32]:
     vectors = np.random.default_rng(seed).standard_normal((rows, DIM)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    units: npt.NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return units
 
 
 def index_of(count: int, seed: int = 0) -> WatchedIndex:
@@ -41,9 +44,23 @@ def index_of(count: int, seed: int = 0) -> WatchedIndex:
     )
 
 
-def allowed(vocabulary: Vocabulary, hits: list[Hit], min_score: float) -> list[str]:
-    tags = [Tag(hit.name, SCORE(hit.standardised), hit.similarity, 1, hit.text) for hit in hits]
-    return [tag.label for tag in tags if vocabulary.allows(tag, min_score)]
+def search(
+    index: LabelIndex, video: npt.NDArray[np.float32], top_k: int, min_score: float = 0.0
+) -> list[Hit]:
+    [hits] = search_above_thresholds(index, video, top_k, min_score=min_score, score=SCORE)
+    return hits
+
+
+def search_windows(
+    index: LabelIndex, windows: npt.NDArray[np.float32], top_k: int
+) -> list[list[Hit]]:
+    found = search_above_thresholds(index, windows, top_k, min_score=0.0, score=SCORE)
+    return [drop_below_thresholds(index, hits, top_k, SCORE) for hits in found]
+
+
+def selected(index: LabelIndex, hits: list[Hit], top_k: int, min_score: float) -> list[str]:
+    tags = select_tags(tags_of(hits, CALIBRATION), index, top_k=top_k, min_score=min_score)
+    return [tag.label for tag in tags]
 
 
 @given(
@@ -58,39 +75,36 @@ def test_the_answer_is_that_of_a_search_for_all(
 ) -> None:
     index = index_of(count, seed)
     of_index = {name: value for name, value in thresholds.items() if name in index.names}
-    vocabulary = Vocabulary("set", 1, index, of_index)
+    index = index.with_thresholds(of_index)
     video = unit(1, seed + 1)
 
-    found = vocabulary.search(video, top_k, min_score, SCORE)
+    found = search(index, video, top_k, min_score)
 
     everything = LabelIndex.search(index, video, count)[0]
     assert found == everything[: len(found)]
-    assert (
-        allowed(vocabulary, found, min_score)[:top_k]
-        == allowed(vocabulary, everything, min_score)[:top_k]
-    )
+    assert selected(index, found, top_k, min_score) == selected(index, everything, top_k, min_score)
 
 
 @pytest.mark.parametrize("strict", [0, 150], ids=["without thresholds", "with thresholds"])
 def test_each_window_keeps_its_nearest_labels_and_those_that_pass(strict: int) -> None:
-    index, windows = index_of(200), unit(3, 1)
-    vocabulary = Vocabulary("set", 1, index, dict.fromkeys(NAMES[:strict], 1.0))
+    index = index_of(200).with_thresholds(dict.fromkeys(NAMES[:strict], 1.0))
+    windows = unit(3, 1)
 
-    found = vocabulary.search_windows(windows, 10, 0.0, SCORE)
+    found = search_windows(index, windows, 10)
 
     for hits, everything in zip(found, LabelIndex.search(index, windows, 200), strict=True):
         assert hits[:10] == everything[:10]
-        passing = [hit for hit in everything if hit.name not in vocabulary.thresholds]
-        assert [hit for hit in hits if hit.name not in vocabulary.thresholds][:10] == passing[:10]
+        passing = [hit for hit in everything if hit.name not in index.thresholds]
+        assert [hit for hit in hits if hit.name not in index.thresholds][:10] == passing[:10]
         assert all(hit in passing for hit in hits[10:])
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0], ids=["all pass", "none passes"])
 def test_thresholds_of_all_labels_cost_no_search_for_all(threshold: float) -> None:
     index = index_of(200)
-    vocabulary = Vocabulary("set", 1, index, dict.fromkeys(index.names, threshold))
+    index = index.with_thresholds(dict.fromkeys(index.names, threshold))
 
-    vocabulary.search(unit(1, 1), 5, 0.0, SCORE)
+    search(index, unit(1, 1), 5)
 
     assert len(index.asked) == 1
     assert index.asked[0] < 30
@@ -99,7 +113,7 @@ def test_thresholds_of_all_labels_cost_no_search_for_all(threshold: float) -> No
 def test_without_thresholds_just_those_asked_are_searched() -> None:
     index = index_of(200)
 
-    hits = Vocabulary("set", 1, index).search(unit(1, 1), 5, 0.0, SCORE)
+    hits = search(index, unit(1, 1), 5)
 
     assert (len(hits), index.asked) == (5, [5])
 
@@ -109,43 +123,27 @@ def test_a_label_far_down_is_found_and_the_search_grows_by_doubling() -> None:
     video = unit(1, 1)
     last = LabelIndex.search(index, video, 200)[0][-1].name
     strict = {name: 1.0 for name in index.names if name != last}
-    vocabulary = Vocabulary("set", 1, index, strict)
 
-    found = vocabulary.search(video, 1, 0.0, SCORE)
+    found = search(index.with_thresholds(strict), video, 1)
 
-    assert allowed(vocabulary, found, 0.0) == [last]
+    assert selected(index.with_thresholds(strict), found, 200, 0.0) == [last]
     assert index.asked == [17, 34, 68, 136, 200]
 
 
 def test_the_windows_of_a_film_are_searched_together_and_only_those_go_on_that_must() -> None:
     index, windows = index_of(200), unit(40, 1)
-    lax = Vocabulary("set", 1, index, dict.fromkeys(NAMES[:30], 1.0))
+    lax = index.with_thresholds(dict.fromkeys(NAMES[:30], 1.0))
 
-    lax.search_windows(windows, 5, 0.0, SCORE)
+    search_windows(lax, windows, 5)
 
     assert index.asked == [21]
 
     near_first = {hit.name for hit in LabelIndex.search(index, windows[:1], 20)[0]}
-    hard_for_first = Vocabulary("set", 1, index, dict.fromkeys(near_first, 1.0))
+    hard_for_first = index.with_thresholds(dict.fromkeys(near_first, 1.0))
     index.asked.clear()
 
-    found = hard_for_first.search_windows(windows, 5, 0.0, SCORE)
+    found = search_windows(hard_for_first, windows, 5)
 
     assert index.asked[:2] == [21, 42]
     assert len(index.asked) < 20
     assert len([hit for hit in found[0] if hit.name not in near_first]) == 42 - 20
-
-
-def test_only_short_searches_are_done_at_once() -> None:
-    small = Vocabulary("set", 1, index_of(200))
-
-    assert small.is_searched_at_once(100)
-    assert not small.is_searched_at_once(101)
-    assert not Vocabulary("set", 1, index_of(200), {NAMES[0]: 0.5}).is_searched_at_once(5)
-    many = [f"label {number}" for number in range(2_001)]
-    background = np.array([[0.0, 1.0]], np.float32)
-    rows = zip(many, unit(len(many), 0), strict=True)
-    large = LabelIndex.build(
-        [(name, Prototypes((name,), row[np.newaxis], background)) for name, row in rows], DIM
-    )
-    assert not Vocabulary("set", 1, large).is_searched_at_once(5)

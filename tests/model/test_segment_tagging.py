@@ -1,0 +1,157 @@
+"""A video tagged over time by the library, with a network that can be computed on paper."""
+
+import io
+
+import numpy as np
+import pytest
+
+from model import (
+    Hysteresis,
+    Label,
+    LabelIndex,
+    NotAVideo,
+    Segment,
+    TaggedSegments,
+    Tagger,
+    VideoLimits,
+    VideoTooLong,
+    WindowPlan,
+)
+from model.video.reader import probe
+from tests.support.clips import COLOURS, clip_bytes
+from tests.support.fakes import colour_tagger
+
+# H.264 keeps colours to within a few steps of 255.
+CLOSE = 0.02
+FILM = ["red"] * 4 + ["green"] * 4
+
+
+def film(*colours: str) -> io.BytesIO:
+    return io.BytesIO(clip_bytes(seconds_colours=colours or FILM))
+
+
+def index_of(tagger: Tagger, *labels: Label | str) -> LabelIndex:
+    return tagger.index([Label(each) if isinstance(each, str) else each for each in labels])
+
+
+def spans(segments: tuple[Segment, ...]) -> list[tuple[float, float, list[str]]]:
+    return [
+        (segment.start_seconds, segment.end_seconds, [tag.label for tag in segment.tags])
+        for segment in segments
+    ]
+
+
+def redness(colour: str) -> float:
+    """The cosine of a colour and the red axis."""
+    return COLOURS[colour][0] / float(np.linalg.norm(COLOURS[colour]))
+
+
+def tagged(*labels: Label | str) -> TaggedSegments:
+    tagger = colour_tagger()
+    return tagger.segments(
+        film(), index_of(tagger, *labels), window_seconds=2.0, stride_seconds=2.0, min_score=0.5
+    )
+
+
+def test_each_colour_is_found_where_it_is_shown() -> None:
+    found = tagged("red", "green", "blue")
+
+    assert spans(found.segments) == [(0, 4, ["red"]), (4, 8, ["green"])]
+    # the score of a cosine x is 1 / (1 + exp(5 - 10 x))
+    score = 1 / (1 + np.exp(5 - 10 * redness("red")))
+    assert found.segments[0].tags[0].score == pytest.approx(score, abs=CLOSE)
+    assert found.segments[0].mean_scores[0] == pytest.approx(score, abs=CLOSE)
+
+
+def test_tags_of_the_whole_say_how_much_of_the_video_they_cover() -> None:
+    ratios = {tag.label: tag.duration_ratio for tag in tagged("red", "green").tags}
+
+    assert ratios == {"red": pytest.approx(0.5), "green": pytest.approx(0.5)}
+
+
+def test_each_window_has_its_own_tags_and_unknown() -> None:
+    found = tagged("red")
+
+    labels = [[tag.label for tag in window.tags] for window in found.windows]
+    assert labels == [["red"], ["red"], [], []]
+    assert [(window.start_seconds, window.end_seconds) for window in found.windows] == [
+        (0, 2),
+        (2, 4),
+        (4, 6),
+        (6, 8),
+    ]
+    for window, colour in zip(found.windows, FILM[::2], strict=True):
+        margin = redness(colour) - np.sqrt(2 * np.log(2))
+        expected = 1 / (1 + np.exp(10 * margin + 10))
+        # a logistic with a slope of 10 rises by at most 2.5 times what a cosine is off
+        assert window.unknown.score == pytest.approx(expected, abs=2.5 * CLOSE)
+
+
+def test_a_labels_threshold_bounds_its_segments_and_its_tags() -> None:
+    found = tagged(Label("red", threshold=0.999), "green")
+
+    assert spans(found.segments) == [(4, 8, ["green"])]
+    assert [tag.label for tag in found.tags] == ["green"]
+    assert found.windows[0].tags == ()
+
+
+def test_a_higher_opening_score_leaves_weaker_labels_out() -> None:
+    tagger = colour_tagger()
+    index = index_of(tagger, "red", "green")
+    strict = Hysteresis(open_share=1.0, keep_share=1.0)
+
+    found = tagger.segments(film(), index, window_seconds=2.0, hysteresis=strict)
+
+    assert all(tag.score > 0.9 for segment in found.segments for tag in segment.tags)
+
+
+def test_windows_are_limited_by_a_wider_stride() -> None:
+    tagger = colour_tagger()
+
+    found = tagger.segments(
+        film(), index_of(tagger, "red"), window_seconds=2.0, stride_seconds=1.0, max_windows=3
+    )
+
+    assert found.plan.count == len(found.windows) == 3
+    assert found.plan.warnings == ("stride widened to 3.000 s: 3 windows at most",)
+
+
+def test_windows_may_be_added_in_any_number_of_batches() -> None:
+    tagger = colour_tagger()
+    index = index_of(tagger, "red", "green", "blue")
+    info = probe(film())
+    plan = WindowPlan.over(
+        info.duration_seconds, window_seconds=2.0, stride_seconds=1.0, max_windows=100
+    )
+    pixels = np.array([COLOURS[name] for name in ("red", "green")], np.float32)
+    colours = pixels / np.linalg.norm(pixels, axis=1, keepdims=True)
+    embeddings = colours[[int(window.start_seconds >= 3.5) for window in plan.windows]]
+
+    def in_batches_of(size: int) -> TaggedSegments:
+        tagging = tagger.segment_tagging(info, plan, index, top_k=5, min_score=0.0)
+        for start in range(0, plan.count, size):
+            tagging.add(embeddings[start : start + size])
+        return tagging.finish()
+
+    assert in_batches_of(1) == in_batches_of(3) == in_batches_of(plan.count)
+
+
+def test_segments_are_not_merged_before_every_window_was_added() -> None:
+    tagger = colour_tagger()
+    info = probe(film())
+    plan = WindowPlan.over(8.0, window_seconds=2.0, stride_seconds=2.0, max_windows=10)
+    tagging = tagger.segment_tagging(info, plan, index_of(tagger, "red"), top_k=1, min_score=0.0)
+    tagging.add(np.eye(1, 3, dtype=np.float32))
+
+    with pytest.raises(ValueError, match="1 windows added, expected 4"):
+        tagging.finish()
+
+
+def test_what_is_no_video_or_over_a_limit_is_refused() -> None:
+    tagger = colour_tagger()
+    index = index_of(tagger, "red")
+
+    with pytest.raises(NotAVideo):
+        tagger.segments(io.BytesIO(b"not a video"), index)
+    with pytest.raises(VideoTooLong):
+        tagger.segments(film(), index, limits=VideoLimits(max_duration_seconds=1.0))
