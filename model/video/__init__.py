@@ -1,4 +1,5 @@
-"""An untrusted file to video facts and RGB frames at chosen timestamps.
+"""From an untrusted file to facts about the video and RGB frames at chosen timestamps.
 
-`reader` is the entrance. Decode workers import this room, so it loads neither torch nor FAISS.
+Enter by `reader`, and by `sampling` for the choice of timestamps. Decode workers import this room:
+it imports no other than `errors`, and neither torch nor FAISS.
 """

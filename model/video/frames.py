@@ -1,58 +1,51 @@
-"""Packets -> frames in display order, with the damage counted and the useless work left out."""
+"""Decode packets to frames in display order; count damage and skip frames that are not wanted."""
 
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from model.errors import VideoTooLong
-from model.video.container import FOREIGN_ERRORS, VideoLimits, codec_name
+from model.video.container import FOREIGN_ERRORS, codec_name
+from model.video.packets import (
+    PacketReader,
+    UnreliableStreamError,
+    VideoPacket,
+    ticks_per_frame,
+    time_base_of,
+)
+from model.video.values import VideoLimits
 
-# Packets read ahead of the decoder. No codec here reorders by more than 16 frames, so a
-# window of that depth on either side shows every neighbour in display order.
-_LOOK_AHEAD = 16
+# With the packets ahead of the decoder, these show a frame's neighbours on either side.
 _LOOK_BEHIND = 32
-# Decoders whose frames marked as "no reference" can be left out without changing any other.
+# Decoders whose frames marked as "no reference" can be skipped without changing any other frame.
 # HEVC is not here: its mark only counts within one temporal layer.
 _SKIPS_EXACTLY = {"h264", "mpeg1video", "mpeg2video", "vp8"}
-_MAX_FAILED_READS = 32
-_MAX_PACKETS_TO_KEY = 3_000
-_MAX_SEEKS = 8
-# Damage can mix up the order by a few frames; these many are held back and sorted.
+# Damage can mix up the order by a few frames; this many are held back and sorted.
 _SORTED_FRAMES = 8
-
-
-if TYPE_CHECKING:
-    VideoPacket: TypeAlias = Packet[VideoStream]
-else:
-    # PyAV's packets are generic in its stubs only.
-    VideoPacket = Packet
+# A seek costs about as much as decoding this many frames, because the decoder starts empty.
+_SEEK_COST_FRAMES = 4
 
 
 class DecodedFrame(NamedTuple):
-    """A decoded frame and when it appears, in the stream's own ticks."""
+    """A decoded frame and the time at which it is displayed, in ticks of the stream's clock."""
 
     pts: int
     frame: VideoFrame
 
 
-class UnreliableStreamError(Exception):
-    """Seeking or leaving frames out cannot be trusted on this file: read all of it in order."""
-
-
 class FrameReader:
-    """Reads one stream in display order, from the start or from where `seek` put it.
+    """Decodes one stream in display order, from the start or from where `seek` went.
 
-    Strict readers trust the file's times, leave out what nobody asked for, and raise
-    UnreliableStreamError where that could change a frame. Others take every frame as it comes
-    and mend the times.
+    A strict reader trusts the file's timestamps, skips frames that are not wanted, and raises
+    UnreliableStreamError where that could change a frame. A reader that is not strict decodes every
+    frame and corrects the timestamps.
+
+    `decoded_packets` and `encrypted_packets` are counts.
     """
 
     def __init__(
@@ -64,150 +57,83 @@ class FrameReader:
         strict: bool,
         keyframes_only: bool = False,
     ) -> None:
-        self._container = container
-        self._stream = stream
+        self.decoded_packets = 0
+        self.encrypted_packets = 0
+        self._packets = PacketReader(
+            container, stream, limits, strict=strict, keyframes_only=keyframes_only
+        )
         self._context = stream.codec_context
-        self._limits = limits
+        self._max_bad_packets = limits.max_bad_packets
         self._strict = strict
         self._keyframes_only = keyframes_only
         self._skips = strict and not keyframes_only and codec_name(stream) in _SKIPS_EXACTLY
         self._wanted: Sequence[int] | None = None
         self._skipping = False
-        self._packets = container.demux(stream)
-        # A keyframe's neighbours are a whole group of pictures away: too far to look ahead.
-        self._depth = 1 if keyframes_only else _LOOK_AHEAD
-        self._ahead: deque[VideoPacket] = deque()
         self._sent: deque[int] = deque(maxlen=_LOOK_BEHIND)
-        self._shown: list[DecodedFrame] = []
+        self._decoded: list[DecodedFrame] = []
         self._sort_depth = 0 if strict else _SORTED_FRAMES
-        self._read_all = False
-        self._ended = False
-        self._failed_reads = 0
-        self._walked = 0
+        self._has_ended = False
         self._latest: int | None = None
         self._released: int | None = None
         self._offset = 0
-        # A jump back by more than a second is a new beginning, by less it is jitter.
         self._second = round(1 / time_base_of(stream))
         self._step = ticks_per_frame(stream)
-        self.decoded_packets = 0
-        self.bad_packets = 0
-        self.encrypted_packets = 0
 
-    def packets(self) -> Iterator[VideoPacket]:
-        """The packets from here on, not decoded."""
-        yield from self._ahead
-        self._ahead.clear()
-        while (packet := self._read()) is not None:
-            self._count_walked()
-            yield packet
+    @property
+    def bad_packets(self) -> int:
+        """Number of damaged packets so far."""
+        return self._packets.bad_packets
 
-    def aim(self, wanted: Sequence[int]) -> None:
-        """Tell which times (sorted ticks) will be looked at: other frames need not be made."""
-        self._wanted = wanted
+    def want(self, ticks: Sequence[int]) -> None:
+        """Set the wanted times, sorted: frames that are displayed at none of them may be skipped.
+
+        Without this all frames are wanted.
+        """
+        self._wanted = ticks
 
     def next(self, until: int | None = None) -> DecodedFrame | None:
-        """The next frame on display, None after the last.
+        """Return the next frame in display order, None after the last.
 
-        With `until`, the last is the last one shown up to then: what only later frames need is not
-        decoded, and afterwards only `seek` goes on.
+        With `until` (ticks), the last is the frame displayed at that time: packets that only later
+        frames need are not decoded, and only `seek` may be called after it.
         """
-        while len(self._shown) <= self._sort_depth and not self._ended:
+        while len(self._decoded) <= self._sort_depth and not self._has_ended:
             is_enough = until is not None and self._has_sent_last(until)
-            packet = None if is_enough else self._take()
+            packet = None if is_enough else self._packets.take()
             if packet is not None:
                 self._decode(packet)
-            if packet is None or self.bad_packets > self._limits.max_bad_packets:
-                self._ended = True
+            if packet is None or self.bad_packets > self._max_bad_packets:
+                self._has_ended = True
                 self._send(None)
-        if not self._shown:
+        if not self._decoded:
             return None
-        shown = self._shown.pop(0)
-        if self._released is not None and self._released > shown.pts:
-            return DecodedFrame(self._released, shown.frame)
-        self._released = shown.pts
-        return shown
-
-    def _has_sent_last(self, until: int) -> bool:
-        """Whether the last frame shown at or before `until` is already in the decoder."""
-        self._fill()
-        # Packets come sorted by decoding time, and none is shown before it is decoded.
-        last = self._ahead[-1].dts if self._ahead else None
-        if not self._read_all and (last is None or last <= until):
-            return False
-        latest = max((pts for pts in self._sent if pts <= until), default=-math.inf)
-        return not any(packet.pts is None or latest < packet.pts <= until for packet in self._ahead)
+        decoded = self._decoded.pop(0)
+        if self._released is not None and self._released > decoded.pts:
+            return DecodedFrame(self._released, decoded.frame)
+        self._released = decoded.pts
+        return decoded
 
     def seek(self, target: int) -> None:
-        """Go to the last keyframe shown at or before `target`, or raise UnreliableStreamError."""
-        ask, step_back = target, self._second
-        for _ in range(_MAX_SEEKS):
-            try:
-                self._container.seek(ask, stream=self._stream)
-            except FOREIGN_ERRORS as error:
-                raise UnreliableStreamError("the container cannot seek") from error
-            self._restart()
-            key = self._ahead[0] if self._find_keyframe() else None
-            if key is not None and key.pts is not None and key.pts <= target:
-                return
-            # An index sorts by decoding time: before a reordered keyframe lies another group.
-            before = key.dts if key is not None and key.dts is not None else ask
-            ask = min(ask, before) - step_back
-            step_back *= 2
-        raise UnreliableStreamError("no keyframe found where the container said")
+        """Go to the last keyframe displayed at or before `target` (ticks).
 
-    def _restart(self) -> None:
-        self._packets = self._container.demux(self._stream)
-        self._ahead.clear()
+        Raises UnreliableStreamError where none is found.
+        """
+        self._packets.seek(target)
         self._sent.clear()
-        self._shown.clear()
-        self._read_all = self._ended = False
+        self._decoded.clear()
+        self._has_ended = False
         self._latest = self._released = None
 
-    def _find_keyframe(self) -> bool:
-        for _ in range(_MAX_PACKETS_TO_KEY):
-            packet = self._read()
-            if packet is None:
-                return False
-            if packet.is_keyframe:
-                self._ahead.append(packet)
-                return True
-        return False
-
-    def _read(self) -> VideoPacket | None:
-        while not self._read_all:
-            try:
-                packet = next(self._packets)
-            except (StopIteration, IndexError):
-                # PyAV trips at the end over streams that damage made appear on the way.
-                self._read_all = True
-            except FOREIGN_ERRORS:
-                # The demuxer can often go on behind a damaged place.
-                self._packets = self._container.demux(self._stream)
-                self._failed_reads += 1
-                self._read_all = self._failed_reads > _MAX_FAILED_READS
-                self._count_bad()
-            else:
-                # Empty packets mean the end to a decoder, wherever they come.
-                if packet.size and (not self._keyframes_only or packet.is_keyframe):
-                    return packet
-        return None
-
-    def _fill(self) -> None:
-        while len(self._ahead) < self._depth and (packet := self._read()) is not None:
-            self._ahead.append(packet)
-
-    def _take(self) -> VideoPacket | None:
-        self._fill()
-        if not self._ahead:
-            return None
-        self._count_walked()
-        return self._ahead.popleft()
-
-    def _count_walked(self) -> None:
-        self._walked += 1
-        if self._walked > self._limits.max_walked_frames:
-            raise VideoTooLong(f"more than {self._limits.max_walked_frames} frames to walk through")
+    def _has_sent_last(self, until: int) -> bool:
+        """Whether the last frame displayed at or before `until` is already in the decoder."""
+        self._packets.fill()
+        ahead = self._packets.ahead
+        # Packets are sorted by decoding time, and no frame is displayed before it is decoded.
+        last = ahead[-1].dts if ahead else None
+        if not self._packets.has_ended and (last is None or last <= until):
+            return False
+        latest = max((pts for pts in self._sent if pts <= until), default=-math.inf)
+        return not any(packet.pts is None or latest < packet.pts <= until for packet in ahead)
 
     def _decode(self, packet: VideoPacket) -> None:
         if _is_encrypted(packet):
@@ -221,12 +147,12 @@ class FrameReader:
             self._sent.append(packet.pts)
         self._send(packet)
         if self._keyframes_only:
-            # Nothing will follow that could come before it: have it now.
+            # No later packet can be displayed before it, so the decoder need not hold it back.
             self._send(None)
             self._context.flush_buffers()
 
     def _skip_unless(self, is_wanted: bool) -> None:
-        # PyAV looks the name up among all of them: for every packet that would be felt
+        # Only on a change: PyAV looks the name up in an enumeration, which costs time per packet.
         if is_wanted == self._skipping:
             self._context.skip_frame = "DEFAULT" if is_wanted else "NONREF"
             self._skipping = not is_wanted
@@ -236,75 +162,102 @@ class FrameReader:
         try:
             frames = self._context.decode(packet)
         except FOREIGN_ERRORS:
-            self._count_bad()
+            self._packets.count_bad()
             return
         for frame in frames:
             if self._strict and frame.is_corrupt:
-                raise UnreliableStreamError("a frame with a damaged past")
-            pts = self._time(frame)
+                raise UnreliableStreamError("a frame that depends on damaged ones")
+            pts = self._display_time(frame)
             if pts is not None:
                 self._put_in_order(DecodedFrame(pts, frame))
 
-    def _put_in_order(self, shown: DecodedFrame) -> None:
-        if self._shown and shown.pts < self._shown[-1].pts:
-            insort(self._shown, shown, key=lambda other: other.pts)
+    def _put_in_order(self, decoded: DecodedFrame) -> None:
+        if self._decoded and decoded.pts < self._decoded[-1].pts:
+            insort(self._decoded, decoded, key=lambda other: other.pts)
         else:
-            self._shown.append(shown)
-
-    def _count_bad(self) -> None:
-        self.bad_packets += 1
-        if self._strict:
-            raise UnreliableStreamError("a damaged packet")
+            self._decoded.append(decoded)
 
     def _may_be_wanted(self, packet: VideoPacket) -> bool:
-        """Whether this packet's frame can be the last one shown at a wanted time."""
+        """Whether this packet's frame can be the last one displayed at a wanted time."""
         start = packet.pts
         if self._wanted is None or start is None or packet.is_discard:
             return True
-        place = bisect_left(self._wanted, start)
-        if place == len(self._wanted):
+        index = bisect_left(self._wanted, start)
+        if index == len(self._wanted):
             return False
-        end = self._wanted[place]
-        # The packets ahead are asked first: far from a wanted time the next one already answers.
-        # A loop, for it is done for every packet: a generator alone costs as much.
-        for other in self._ahead:
+        end = self._wanted[index]
+        # The packets ahead first: far from a wanted time the next one already decides. A loop,
+        # because this runs for every packet and a generator alone would double its cost.
+        for other in self._packets.ahead:
             pts = other.pts
             if pts is not None and start < pts <= end and not other.is_discard:
                 return False
         return not any(start < pts <= end for pts in self._sent)
 
-    def _time(self, frame: VideoFrame) -> int | None:
+    def _display_time(self, frame: VideoFrame) -> int | None:
         pts = frame.pts if frame.pts is not None else frame.dts
         latest = self._latest
         if self._strict and (pts is None or (latest is not None and pts < latest)):
-            raise UnreliableStreamError("times are missing or run backwards")
+            raise UnreliableStreamError("timestamps are missing or decrease")
         if pts is None:
-            if latest is None and any(packet.pts is not None for packet in self._ahead):
-                # Frames from before the file's own clock starts.
+            if latest is None and any(packet.pts is not None for packet in self._packets.ahead):
+                # The frame is from before the start of the file's own clock.
                 return None
             pts = 0 if latest is None else latest + self._step
         else:
             pts += self._offset
+            # A decrease of more than a second is a clock that restarts, of less is jitter.
             if latest is not None and pts < latest - self._second:
-                # A recording that starts its clock again goes on after the one before.
                 self._offset += latest + self._step - pts
                 pts = latest + self._step
         self._latest = pts if latest is None else max(latest, pts)
         return pts
 
 
+def displayed_frames(
+    reader: FrameReader,
+    first: DecodedFrame,
+    wanted: Sequence[int],
+    skipped_by_seek: Callable[[int, int], int] | None,
+) -> Iterator[DecodedFrame]:
+    """Yield the frame displayed at each wanted time (sorted ticks).
+
+    `first` is the reader's last frame. `skipped_by_seek(position, target)` estimates how many
+    frames a seek from one time to another would not decode; where these are enough, the reader
+    seeks. None means that the stream cannot be seeked. Raises UnreliableStreamError where a seek
+    leads behind its target.
+    """
+
+    def is_worthwhile(position: int, index: int) -> bool:
+        if skipped_by_seek is None:
+            return False
+        return skipped_by_seek(position, wanted[index]) > _SEEK_COST_FRAMES
+
+    current: DecodedFrame | None = first
+    following: DecodedFrame | None = None
+    has_ended = False
+    seeks = is_worthwhile(first.pts, 0)
+    for index, target in enumerate(wanted):
+        if seeks:
+            reader.seek(target)
+            current, following, has_ended = None, None, False
+        is_last = index + 1 == len(wanted)
+        seeks = not is_last and is_worthwhile(target, index + 1)
+        while not has_ended:
+            if following is None:
+                nothing_after = skipped_by_seek is not None and (is_last or seeks)
+                following = reader.next(target if nothing_after else None)
+                has_ended = following is None
+            if following is not None:
+                if following.pts > target:
+                    break
+                current, following = following, None
+        if current is None:
+            raise UnreliableStreamError("the first frame after a seek is too late")
+        yield current
+
+
 def _is_encrypted(packet: VideoPacket) -> bool:
-    # Few packets have side data at all; PyAV looks the name up among forty for each that is asked.
+    # Few packets have side data; looking a name up in PyAV's enumeration for each costs more.
     has_any = next(packet.iter_sidedata(), None) is not None
     return has_any and packet.has_sidedata("encryption_info")
-
-
-def time_base_of(stream: VideoStream) -> Fraction:
-    """Seconds per tick; a millisecond where the file does not say."""
-    return stream.time_base or Fraction(1, 1000)
-
-
-def ticks_per_frame(stream: VideoStream) -> int:
-    """The usual distance of two frames in ticks, as the header has it; at least 1."""
-    rate = stream.average_rate or stream.guessed_rate or 25
-    return max(1, round(1 / (rate * time_base_of(stream))))

@@ -1,6 +1,7 @@
-"""From a duration to the times of the frames to look at: arithmetic, no decoder.
+"""Choose which frames of a video are decoded: the sampling rule.
 
-All times are seconds from the first frame of the video.
+This is arithmetic on the duration, the frame rate and the keyframes; nothing is decoded here. All
+times are seconds from the first frame of the video.
 """
 
 import math
@@ -13,20 +14,21 @@ from numpy.typing import NDArray
 
 KeyframeBefore: TypeAlias = Callable[[float], float | None]
 
-# A window that would cover less than this share of a stride beyond the last one is float dust.
-_DUST = 1e-9
+# A last window that adds less than this share of a stride comes from rounding of floats.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingConfig:
-    """How the encoder wants to see a stretch of video; travels inside the checkpoint.
+    """Which frames of a span of video the encoder gets; stored in the checkpoint.
 
-    `spread` takes the centres of equal parts (sparse, covers everything); `consecutive` takes
-    neighbouring frames at the video's own rate (dense, as the paper trained).
+    The encoder gets `clips` clips of `frames_per_clip` frames. Spacing `spread` divides the span
+    into equal parts and takes the frame at the centre of each (sparse, covers everything);
+    `consecutive` takes neighbouring frames at the video's own rate (dense, as the paper trained).
 
-    `leeway` is the share of its part by which a `spread` frame may lie off the part's centre where
-    that spares decoding, 0 to under 0.5: one frame stands for all of its part (Wang et al., ECCV
-    2016, "Temporal Segment Networks").
+    `leeway` is the share of a part by which a `spread` frame may be off the part's centre where
+    that saves decoding, 0 to under 0.5: one frame represents all of its part (Wang et al., ECCV
+    2016, "Temporal Segment Networks"). Raises ValueError for values out of range.
     """
 
     clips: int
@@ -48,7 +50,7 @@ class SamplingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of video, half open: [start_seconds, end_seconds)."""
+    """A span of video that is encoded on its own: [start_seconds, end_seconds)."""
 
     start_seconds: float
     end_seconds: float
@@ -61,22 +63,25 @@ def clip_timestamps(
     config: SamplingConfig,
     keyframe_before: KeyframeBefore | None = None,
 ) -> NDArray[np.float64]:
-    """Times of the frames of each clip, float64 (clips, frames_per_clip), in seconds.
+    """Choose the times of the frames of each clip: float64 (clips, frames_per_clip), in seconds.
 
-    Rows are sorted and every time lies in [start, end). A stretch with fewer frames than a
-    consecutive clip needs is taken from its start and its last frame repeated.
+    Rows are sorted and every time is in [start, end). In a span with fewer frames than a
+    consecutive clip has, the clip starts with the first frame and repeats the last.
 
-    `keyframe_before` gives the time of the last keyframe up to a time, None where that is not
-    known; without it no use is made of the leeway.
+    `keyframe_before` returns the time of the last keyframe at or before a time, None where it is
+    unknown; without it the leeway is not used. Raises ValueError for an empty or infinite span and
+    for a `frames_per_second` that is not positive.
     """
     length = end_seconds - start_seconds
     if not (math.isfinite(length) and length > 0 and math.isfinite(start_seconds)):
-        raise ValueError(f"not a stretch of time: [{start_seconds}, {end_seconds})")
+        raise ValueError(
+            f"the span must be finite and not empty, not [{start_seconds}, {end_seconds})"
+        )
     if config.spacing == "spread":
         count = config.clips * config.frames_per_clip
         times = (start_seconds + (np.arange(count) + 0.5) * (length / count)).astype(np.float64)
         if config.leeway and keyframe_before is not None:
-            times = _spared(times, config.leeway * length / count, keyframe_before)
+            times = _move_to_cheaper_frames(times, config.leeway * length / count, keyframe_before)
     else:
         times = start_seconds + _consecutive_offsets(length, frames_per_second, config)
     last = np.nextafter(end_seconds, start_seconds)
@@ -84,29 +89,29 @@ def clip_timestamps(
     return inside.reshape(config.clips, config.frames_per_clip)
 
 
-def _spared(
+def _move_to_cheaper_frames(
     times: NDArray[np.float64], reach: float, keyframe_before: KeyframeBefore
 ) -> NDArray[np.float64]:
-    """Each time moved by at most `reach` seconds to where the least is decoded for it.
+    """Move each time by at most `reach` seconds to the frame that costs the least decoding.
 
-    A keyframe needs no other frame. Where none is in reach, the frames up to a time are decoded
-    from the keyframe before it: of the times that share one only the last counts, and is taken as
-    early as it may be.
+    A keyframe is decoded alone. Where none is in reach, all frames from the keyframe before it are
+    decoded. Of several times behind one keyframe only the last decides how many, and it moves as
+    early as it may.
     """
-    spared = times.copy()
+    moved = times.copy()
     next_key: float | None = None
-    for place in reversed(range(len(times))):
-        time = float(times[place])
+    for index in reversed(range(len(times))):
+        time = float(times[index])
         key = keyframe_before(time)
         nearest = key
         if key is None or key < time - reach:
             nearest = keyframe_before(time + reach)
         if nearest is not None and nearest >= time - reach:
-            key = spared[place] = nearest
+            key = moved[index] = nearest
         elif key is not None and key != next_key:
-            spared[place] = time - reach
+            moved[index] = time - reach
         next_key = key
-    return spared
+    return moved
 
 
 def _consecutive_offsets(
@@ -115,10 +120,12 @@ def _consecutive_offsets(
     if not (math.isfinite(frames_per_second) and frames_per_second > 0):
         raise ValueError(f"frames_per_second must be positive, not {frames_per_second}")
     present = max(1, math.floor(length * frames_per_second + 1e-6))
-    room = max(0, present - config.frames_per_clip)
-    starts = np.linspace(0, room, config.clips) if config.clips > 1 else np.array([room / 2])
+    last_start = max(0, present - config.frames_per_clip)
+    starts = (
+        np.linspace(0, last_start, config.clips) if config.clips > 1 else np.array([last_start / 2])
+    )
     numbers = np.round(starts)[:, None] + np.arange(config.frames_per_clip)
-    # The middle of a frame's time on screen: its edges would round to either neighbour.
+    # The middle of a frame's time: rounding at its edges could choose a neighbour.
     step = min(1 / frames_per_second, length / present)
     offsets: NDArray[np.float64] = (np.minimum(numbers, present - 1) + 0.5) * step
     return offsets
@@ -127,10 +134,10 @@ def _consecutive_offsets(
 def plan_windows(
     duration_seconds: float, window_seconds: float, stride_seconds: float, max_windows: int
 ) -> tuple[tuple[Window, ...], float]:
-    """Windows over the whole duration, and the stride that was used in seconds.
+    """Divide a duration into windows; return them and the stride that was used, in seconds.
 
-    The last window ends with the video and may be short. The stride is widened when there
-    would be more than `max_windows`.
+    The last window ends with the video and may be shorter. The stride is increased where there
+    would be more than `max_windows` windows. Raises ValueError for a value that is not positive.
     """
     given = (duration_seconds, window_seconds, stride_seconds)
     if not all(math.isfinite(seconds) and seconds > 0 for seconds in given) or max_windows < 1:
@@ -139,9 +146,9 @@ def plan_windows(
             f"not {duration_seconds}, {window_seconds}, {stride_seconds}, {max_windows}"
         )
     beyond_first = max(0.0, duration_seconds - window_seconds)
-    count = 1 + math.ceil(beyond_first / stride_seconds - _DUST)
+    count = 1 + math.ceil(beyond_first / stride_seconds - _ROUNDING)
     # With gaps between the windows, the one that would reach the end may start after it.
-    count = min(count, max(1, math.ceil(duration_seconds / stride_seconds - _DUST)))
+    count = min(count, max(1, math.ceil(duration_seconds / stride_seconds - _ROUNDING)))
     stride = stride_seconds
     if count > max_windows:
         count = max_windows

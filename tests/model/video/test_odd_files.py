@@ -1,12 +1,13 @@
-"""Every file of the odd collection: what it is taken for, looked at one by one.
+"""How every file of a collection of odd files is read; each expectation was checked by hand.
 
-Either codec and size on display of a video that can be tagged, or the code of the refusal.
-Worth knowing of the doubtful ones:
+An expectation is the codec and the displayed size of a video that can be tagged, or the code of an
+error.
+The doubtful ones:
 
 - `av1-clearkey-cbcs-video` describes an encrypted track, but all its frames are in the clear.
 - `no_timescale` is damaged throughout, yet 170 frames come out, half green.
 - `test-corrupt`, `test_case_1185230`, `zero_empty_stsc`, `invalid_userdata` and
-  `bipbop_nonfragment_header` have sound headers and not one whole first frame behind them.
+  `bipbop_nonfragment_header` have intact headers and no intact frame behind them.
 - The `colr` files are two pixels wide; three of them claim to be HDR.
 """
 
@@ -108,13 +109,13 @@ EXPECTED = {
 }
 
 
-def test_the_table_names_every_file():
+def test_the_table_names_every_file() -> None:
     present = {path.name for path in ODD_FILES.iterdir() if path.suffix not in (".md", ".csv")}
     assert present == set(EXPECTED)
 
 
-def taken_for(path):
-    """The row of the table, after frames from all over the video were asked for."""
+def read_as(path: Path) -> str:
+    """Decode frames from all over the video and return what the table says of it."""
     try:
         with path.open("rb") as file, open_video(file) as video:
             info = video.info
@@ -131,5 +132,5 @@ def taken_for(path):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_odd_file_is_taken_for_what_it_is(name):
-    assert taken_for(ODD_FILES / name) == EXPECTED[name]
+def test_odd_file_is_read_as_what_it_is(name: str) -> None:
+    assert read_as(ODD_FILES / name) == EXPECTED[name]

@@ -1,15 +1,25 @@
-"""Which times are looked at."""
+"""The sampling rule: which times are decoded, and how a duration is divided into windows."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.video.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
+from model.video.sampling import (
+    KeyframeBefore,
+    SamplingConfig,
+    Window,
+    clip_timestamps,
+    plan_windows,
+)
 
-SPREAD, CONSECUTIVE = "spread", "consecutive"
+SPREAD: Literal["spread"] = "spread"
+CONSECUTIVE: Literal["consecutive"] = "consecutive"
 seconds = st.floats(0.001, 4 * 3600.0)
 
 
@@ -29,7 +39,13 @@ seconds = st.floats(0.001, 4 * 3600.0)
         (0, 0.04, 10, SamplingConfig(1, 3, CONSECUTIVE), [[0.02] * 3]),
     ],
 )
-def test_times_are_those_of_the_table(start, end, fps, config, expected):
+def test_times_are_those_of_the_table(
+    start: float,
+    end: float,
+    fps: float,
+    config: SamplingConfig,
+    expected: Sequence[Sequence[float]],
+) -> None:
     np.testing.assert_allclose(clip_timestamps(start, end, fps, config), expected, atol=1e-9)
 
 
@@ -41,7 +57,14 @@ def test_times_are_those_of_the_table(start, end, fps, config, expected):
     frames=st.integers(1, 64),
     spacing=st.sampled_from([SPREAD, CONSECUTIVE]),
 )
-def test_times_are_sorted_inside_and_as_many_as_asked(start, length, fps, clips, frames, spacing):
+def test_times_are_sorted_and_within_the_span(
+    start: float,
+    length: float,
+    fps: float,
+    clips: int,
+    frames: int,
+    spacing: Literal["spread", "consecutive"],
+) -> None:
     times = clip_timestamps(start, start + length, fps, SamplingConfig(clips, frames, spacing))
     assert times.shape == (clips, frames)
     assert times.dtype == np.float64
@@ -59,25 +82,28 @@ LEEWAY = SamplingConfig(1, 4, SPREAD, 0.25)
     ("keyframes", "expected"),
     [
         ([], [1, 3, 5, 7]),
-        ([0], [1, 3, 5, 6.5]),  # the last of a group decides what is decoded of it
+        ([0], [1, 3, 5, 6.5]),  # the last time of a group decides how much is decoded
         ([0, 4], [1, 2.5, 5, 6.5]),
         ([0, 3.2, 7], [0.5, 3.2, 4.5, 7]),  # a keyframe in reach is taken
-        ([0, 0.6, 1.4, 4.4], [0.6, 2.5, 5, 6.5]),  # the one before the middle if there is one
+        ([0, 0.6, 1.4, 4.4], [0.6, 2.5, 5, 6.5]),  # the last one before the centre, if there is one
         ([0, 1.2, 1.4], [1.4, 3, 5, 6.5]),
-        ([2, 4, 6], [1, 2.5, 4.5, 6.5]),  # of what is before the first nothing is known
+        ([2, 4, 6], [1, 2.5, 4.5, 6.5]),  # before the first keyframe nothing is known
         ([0.4, 1.6], [0.5, 3, 5, 6.5]),  # just out of reach on either side
     ],
 )
-def test_leeway_is_used_where_it_spares_decoding(keyframes, expected):
+def test_leeway_is_used_where_it_saves_decoding(
+    keyframes: Sequence[float], expected: Sequence[float]
+) -> None:
     times = clip_timestamps(0, 8, 25, LEEWAY, last_of(keyframes))
     np.testing.assert_allclose(times, [expected])
 
 
-def last_of(keyframes):
+def last_of(keyframes: Sequence[float]) -> KeyframeBefore:
+    """The last of these keyframes at or before a time."""
     return lambda time: max((key for key in keyframes if key <= time), default=None)
 
 
-def test_without_leeway_or_keyframes_the_middles_stay():
+def test_without_leeway_or_keyframes_the_centres_are_taken() -> None:
     middles = [[1, 3, 5, 7]]
     np.testing.assert_allclose(clip_timestamps(0, 8, 25, LEEWAY), middles)
     exact = SamplingConfig(1, 4, SPREAD)
@@ -89,7 +115,9 @@ def test_without_leeway_or_keyframes_the_middles_stay():
     frames=st.integers(1, 16),
     leeway=st.floats(0, 0.49),
 )
-def test_leeway_never_costs_more_and_is_never_exceeded(keyframes, frames, leeway):
+def test_leeway_never_costs_more_and_is_never_exceeded(
+    keyframes: Sequence[float], frames: int, leeway: float
+) -> None:
     config = SamplingConfig(1, frames, SPREAD, leeway)
     middles = clip_timestamps(0, 100, 25, config)[0]
     times = clip_timestamps(0, 100, 25, config, last_of(keyframes))[0]
@@ -99,14 +127,18 @@ def test_leeway_never_costs_more_and_is_never_exceeded(keyframes, frames, leeway
     assert seconds_decoded(times, keyframes) <= seconds_decoded(middles, keyframes) + 1e-9
 
 
-def seconds_decoded(times, keyframes):
-    """What is decoded in all: of every group of pictures up to the last wanted time in it."""
-    ends = {last_of(keyframes)(time): time for time in times}
+def seconds_decoded(times: Iterable[float], keyframes: Sequence[float]) -> float:
+    """Seconds of video that are decoded: each group of pictures up to the last wanted time."""
+    ends: dict[float, float] = {}
+    for time in times:
+        key = last_of(keyframes)(time)
+        assert key is not None
+        ends[key] = time
     return sum(end - key for key, end in ends.items())
 
 
 @given(present=st.integers(8, 5000), fps=st.sampled_from([5, 24, 25, 30000 / 1001, 60, 240]))
-def test_consecutive_times_fall_on_neighbouring_frames(present, fps):
+def test_consecutive_times_fall_on_neighbouring_frames(present: int, fps: float) -> None:
     times = clip_timestamps(0, present / fps, fps, SamplingConfig(3, 8, CONSECUTIVE))
     numbers = np.floor(times * fps)
     assert (np.diff(numbers, axis=1) == 1).all()
@@ -117,8 +149,8 @@ def test_consecutive_times_fall_on_neighbouring_frames(present, fps):
 @pytest.mark.parametrize(
     ("start", "end", "fps"), [(0, 0, 25), (2, 1, 25), (0, float("nan"), 25), (0, 1, 0)]
 )
-def test_nonsense_is_refused(start, end, fps):
-    with pytest.raises(ValueError, match=r"not a stretch|positive"):
+def test_an_impossible_span_is_refused(start: float, end: float, fps: float) -> None:
+    with pytest.raises(ValueError, match=r"finite and not empty|positive"):
         clip_timestamps(start, end, fps, SamplingConfig(1, 2, CONSECUTIVE))
 
 
@@ -126,13 +158,13 @@ def test_nonsense_is_refused(start, end, fps):
     "wrong",
     [{"clips": 0}, {"frames_per_clip": 0}, {"spacing": "dense"}, {"leeway": 0.5}, {"leeway": -0.1}],
 )
-def test_config_refuses_what_cannot_be_sampled(wrong):
+def test_an_impossible_config_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        SamplingConfig(**{"clips": 1, "frames_per_clip": 8, "spacing": SPREAD} | wrong)
+        replace(SamplingConfig(clips=1, frames_per_clip=8), **wrong)
 
 
 @pytest.mark.parametrize(
-    ("duration", "window", "stride", "most", "spans", "used"),
+    ("duration", "window", "stride", "max_windows", "spans", "used"),
     [
         (10, 4, 4, 100, [(0, 4), (4, 8), (8, 10)], 4),
         (10, 4, 2, 100, [(0, 4), (2, 6), (4, 8), (6, 10)], 2),
@@ -143,26 +175,35 @@ def test_config_refuses_what_cannot_be_sampled(wrong):
         (10, 4, 1, 1, [(0, 4)], 10),
     ],
 )
-def test_windows_are_those_of_the_table(duration, window, stride, most, spans, used):
-    windows, effective = plan_windows(duration, window, stride, most)
+def test_windows_are_those_of_the_table(
+    duration: float,
+    window: float,
+    stride: float,
+    max_windows: int,
+    spans: list[tuple[float, float]],
+    used: float,
+) -> None:
+    windows, effective = plan_windows(duration, window, stride, max_windows)
     assert windows == tuple(Window(*span) for span in spans)
     assert effective == used
 
 
-@given(duration=seconds, window=seconds, stride=seconds, most=st.integers(1, 1024))
-def test_windows_stay_inside_in_order_and_in_number(duration, window, stride, most):
-    windows, effective = plan_windows(duration, window, stride, most)
-    assert 1 <= len(windows) <= most
+@given(duration=seconds, window=seconds, stride=seconds, max_windows=st.integers(1, 1024))
+def test_windows_are_sorted_within_the_video_and_not_too_many(
+    duration: float, window: float, stride: float, max_windows: int
+) -> None:
+    windows, effective = plan_windows(duration, window, stride, max_windows)
+    assert 1 <= len(windows) <= max_windows
     assert effective >= stride or len(windows) == 1
     assert windows[0].start_seconds == 0
     assert all(0 < w.end_seconds - w.start_seconds <= window * (1 + 1e-9) for w in windows)
     assert all(a.start_seconds < b.start_seconds for a, b in pairwise(windows))
     assert windows[-1].end_seconds <= duration
-    if effective <= window and most > 1:
+    if effective <= window and max_windows > 1:
         assert windows[-1].end_seconds == pytest.approx(duration)
 
 
 @pytest.mark.parametrize("wrong", [(0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0)])
-def test_windows_of_nothing_are_refused(wrong):
+def test_windows_that_are_not_positive_are_refused(wrong: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="must be positive"):
         plan_windows(*wrong)

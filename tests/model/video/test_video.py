@@ -1,12 +1,15 @@
-"""What the library says about a video, which frames it gives, and what it refuses."""
+"""Facts about a video, the frames at given times, and the files that are refused."""
 
 import io
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from model.errors import (
     CorruptVideo,
@@ -17,9 +20,10 @@ from model.errors import (
     PictureTooLarge,
     StillPicture,
     UnsupportedCodec,
+    VideoError,
     VideoTooLong,
 )
-from model.video.reader import FrameBatch, VideoLimits, decode, open_video, probe
+from model.video.reader import FrameBatch, VideoInfo, VideoLimits, decode, open_video, probe
 from tests.support.clips import clip_bytes, read_number, sound_bytes, still_bytes, write_clip
 
 ENCRYPTION = {
@@ -29,11 +33,11 @@ ENCRYPTION = {
 }
 
 
-def info_of(**options):
+def info_of(**options: Any) -> VideoInfo:
     return probe(io.BytesIO(clip_bytes(**options)))
 
 
-def numbers_at(data, times, **options):
+def numbers_at(data: bytes, times: ArrayLike, **options: Any) -> list[int]:
     batch = decode(io.BytesIO(data), times, short_side=48, **options)
     return [read_number(frame) for frame in batch.frames]
 
@@ -71,7 +75,9 @@ def numbers_at(data, times, **options):
         ({"codec": "libx265"}, 3, 10, 64, 48, 0, "hevc"),
     ],
 )
-def test_facts_are_those_of_the_video(options, duration, fps, width, height, rotation, codec):
+def test_facts_describe_the_video(
+    options: Any, duration: float, fps: float, width: int, height: int, rotation: int, codec: str
+) -> None:
     info = info_of(**options)
     assert info.duration_seconds == pytest.approx(duration, abs=1e-3)
     assert info.frames_per_second == pytest.approx(fps)
@@ -80,7 +86,7 @@ def test_facts_are_those_of_the_video(options, duration, fps, width, height, rot
     assert info.codec == codec
 
 
-def test_a_false_duration_in_the_header_is_corrected():
+def test_a_false_duration_in_the_header_is_corrected() -> None:
     data = clip_bytes(numbered=True)
     for wrong in (0x7FFFFFF0, 1):
         patched = bytearray(data)
@@ -90,7 +96,7 @@ def test_a_false_duration_in_the_header_is_corrected():
         assert info.duration_seconds == pytest.approx(3, abs=0.11)
 
 
-def test_a_truncated_video_is_as_long_as_what_is_left():
+def test_a_truncated_video_is_as_long_as_what_is_left() -> None:
     data = clip_bytes(
         seconds_colours=["red"] * 10, numbered=True, container_options={"movflags": "faststart"}
     )
@@ -102,14 +108,14 @@ def test_a_truncated_video_is_as_long_as_what_is_left():
     assert present - 2 <= last < present
 
 
-def test_recordings_joined_end_to_end_are_one_video():
+def test_recordings_joined_end_to_end_are_one_video() -> None:
     piece = clip_bytes(container="mpegts", numbered=True)
     joined = piece + piece
     assert probe(io.BytesIO(joined)).duration_seconds == pytest.approx(6)
     assert numbers_at(joined, [0.05, 2.95, 3.05, 5.95]) == [0, 29, 0, 29]
 
 
-def test_absurd_frame_rates_are_taken_as_the_limit():
+def test_frame_rates_over_the_limit_are_reported_as_the_limit() -> None:
     info = info_of(fps=1000, frame_times=[number / 1000 for number in range(50)])
     assert info.frames_per_second == 240
     assert info.warnings == ("1000 frames/s are taken as 240",)
@@ -124,11 +130,11 @@ def test_absurd_frame_rates_are_taken_as_the_limit():
         ({"transfer": 18}, "HDR (HLG) is shown without tone mapping"),
     ],
 )
-def test_what_a_caller_should_know_is_said(options, warning):
+def test_doubtful_properties_give_a_warning(options: Any, warning: str) -> None:
     assert info_of(**options).warnings == (warning,)
 
 
-def test_times_get_the_frame_on_display_in_the_order_asked():
+def test_each_time_gets_the_frame_displayed_then_in_the_given_order() -> None:
     data = clip_bytes(numbered=True, b_frames=2)
     times = [2.95, 0.0, 1.0, 0.999, 1.05, 1.05, -3.0, 99.0]
     batch = decode(io.BytesIO(data), times, short_side=48)
@@ -136,7 +142,7 @@ def test_times_get_the_frame_on_display_in_the_order_asked():
     assert batch.timestamps_seconds == pytest.approx([2.9, 0, 1, 0.9, 1, 1, 0, 2.9])
 
 
-def test_colours_are_those_of_their_second():
+def test_colours_are_those_of_their_second() -> None:
     data = clip_bytes(seconds_colours=["red", "green", "blue"])
     batch = decode(io.BytesIO(data), [0.5, 1.5, 2.5], short_side=32)
     assert batch.frames.mean(axis=(1, 2)).argmax(axis=1).tolist() == [0, 1, 2]
@@ -144,7 +150,7 @@ def test_colours_are_those_of_their_second():
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_pictures_come_the_right_way_up(rotation, mirrored):
+def test_frames_are_rotated_for_display(rotation: int, mirrored: bool) -> None:
     data = clip_bytes(numbered=True, rotation=rotation, mirrored=mirrored)
     frame = decode(io.BytesIO(data), [2.05], short_side=48).frames[0]
     if mirrored:
@@ -164,12 +170,14 @@ def test_pictures_come_the_right_way_up(rotation, mirrored):
         ({"width": 32, "height": 16}, 64, (64, 128)),
     ],
 )
-def test_pictures_have_the_size_asked_for(options, short_side, shape):
+def test_frames_are_scaled_to_the_short_side(
+    options: Any, short_side: int, shape: tuple[int, int]
+) -> None:
     data = clip_bytes(seconds_colours=["red"], **options)
     assert decode(io.BytesIO(data), [0.0], short_side=short_side).frames.shape == (1, *shape, 3)
 
 
-def test_keyframes_only_takes_the_last_keyframe():
+def test_keyframes_only_takes_the_last_keyframe() -> None:
     data = clip_bytes(
         seconds_colours=["red"] * 6, numbered=True, gop=12, codec_options={"sc_threshold": "0"}
     )
@@ -190,7 +198,7 @@ def test_keyframes_only_takes_the_last_keyframe():
         {"container": "avi", "codec": "mpeg4"},
     ],
 )
-def test_a_keyframes_time_costs_no_other_frame(options):
+def test_a_keyframe_is_decoded_alone(options: Any) -> None:
     lossless = {} if "codec" in options else {"codec_options": {"sc_threshold": "0"}}
     data = clip_bytes(seconds_colours=["red"] * 6, numbered=True, gop=12, **{**lossless, **options})
     with open_video(io.BytesIO(data)) as video:
@@ -198,19 +206,19 @@ def test_a_keyframes_time_costs_no_other_frame(options):
         assert key is not None
         assert 1.2 < key <= 3.0
         batch = video.decode([key], short_side=48)
-        # with the first frame, and what its decoder held back; a group is twelve
+        # With the first frame and what its decoder held back; a group of pictures has twelve.
         assert video.decoded_packets <= 6
         np.testing.assert_allclose(batch.timestamps_seconds, [key])
         assert video.keyframe_before(-1.0) is None
 
 
-def test_where_times_cannot_be_seeked_no_keyframe_is_named():
+def test_no_keyframe_is_found_in_containers_that_cannot_be_seeked() -> None:
     data = clip_bytes(container="mpeg", codec="mpeg1video", fps=25)
     with open_video(io.BytesIO(data)) as video:
         assert video.keyframe_before(2.0) is None
 
 
-def test_one_opening_serves_several_decodes():
+def test_one_opening_serves_several_decodes() -> None:
     with open_video(io.BytesIO(clip_bytes(numbered=True))) as video:
         for times, expected in (([0.1, 2.0], [1, 20]), ([1.5], [15]), ([0.0], [0])):
             batch = video.decode(times, short_side=48)
@@ -218,16 +226,16 @@ def test_one_opening_serves_several_decodes():
 
 
 @pytest.mark.parametrize("times", [[], [float("nan")], [float("inf")], [[0.0]]])
-def test_times_that_are_none_are_refused(times):
-    with pytest.raises(ValueError, match="finite numbers"):
+def test_times_that_are_not_finite_numbers_are_refused(times: ArrayLike) -> None:
+    with pytest.raises(ValueError, match="finite number"):
         decode(io.BytesIO(clip_bytes()), times, short_side=32)
 
 
-def test_a_batch_checks_its_shapes_and_prints_no_pixels():
+def test_a_batch_checks_its_shapes_and_prints_no_pixels() -> None:
     frames, times = np.zeros((2, 4, 6, 3), np.uint8), np.zeros(2)
     assert repr(FrameBatch(frames, times)) == "FrameBatch(frames=(2, 4, 6, 3), warnings=())"
     with pytest.raises(ValueError, match="uint8"):
-        FrameBatch(frames.astype(np.float32), times)  # type: ignore[arg-type]  # the mistake
+        FrameBatch(frames.astype(np.float32), times)
     with pytest.raises(ValueError, match="float64 times"):
         FrameBatch(frames, times[:1])
 
@@ -242,19 +250,19 @@ def test_a_batch_checks_its_shapes_and_prints_no_pixels():
         pytest.param(b"\x1aE\xdf\xa3" + bytes(300), CorruptVideo, id="matroska-head"),
     ],
 )
-def test_bytes_that_hold_no_video_are_refused(data, error):
+def test_bytes_without_a_video_are_refused(data: bytes, error: type[VideoError]) -> None:
     with pytest.raises(error):
         probe(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("kind", ["png", "apng", "jpeg", "gif", "avif"])
-def test_pictures_are_told_from_videos(kind):
+def test_images_are_refused(kind: str) -> None:
     with pytest.raises(StillPicture):
         probe(io.BytesIO(still_bytes(kind)))
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
-def test_sound_alone_is_no_video(container):
+def test_files_without_a_video_stream_are_refused(container: str) -> None:
     with pytest.raises(NoVideoStream):
         probe(io.BytesIO(sound_bytes(container)))
 
@@ -262,28 +270,28 @@ def test_sound_alone_is_no_video(container):
 @pytest.mark.parametrize(
     ("codec", "container"), [("magicyuv", "avi"), ("ffv1", "matroska"), ("rawvideo", "avi")]
 )
-def test_codecs_off_the_list_are_named_and_refused(codec, container):
+def test_codecs_off_the_list_are_named_and_refused(codec: str, container: str) -> None:
     with pytest.raises(UnsupportedCodec, match=codec):
         info_of(codec=codec, container=container)
 
 
-def test_a_codec_that_nobody_knows_is_refused():
+def test_an_unknown_codec_is_refused() -> None:
     with pytest.raises(UnsupportedCodec):
         probe(io.BytesIO(clip_bytes().replace(b"avc1", b"xyzw")))
 
 
 @pytest.mark.parametrize("audio", [False, True])
-def test_encrypted_video_is_told_from_broken_video(audio):
+def test_encrypted_videos_are_told_from_damaged_ones(audio: bool) -> None:
     with pytest.raises(EncryptedVideo):
         info_of(audio=audio, container_options=ENCRYPTION)
 
 
-def test_encryption_that_hides_the_codec_is_recognised():
+def test_encryption_that_hides_the_codec_is_recognised() -> None:
     with pytest.raises(EncryptedVideo):
         probe(io.BytesIO(clip_bytes().replace(b"avc1", b"encv")))
 
 
-def test_a_video_without_a_readable_frame_has_no_frames():
+def test_a_video_without_a_readable_frame_has_no_frames() -> None:
     data = bytearray(clip_bytes(container_options={"movflags": "faststart"}))
     start = data.index(b"mdat") + 4
     data[start:] = bytes(len(data) - start)
@@ -291,16 +299,16 @@ def test_a_video_without_a_readable_frame_has_no_frames():
         probe(io.BytesIO(data))
 
 
-def test_damage_costs_the_damaged_packets_only():
+def test_damage_costs_the_damaged_packets_only() -> None:
     data = bytearray(clip_bytes(seconds_colours=["red"] * 6, numbered=True, container="mpegts"))
     rng = np.random.default_rng(0)
-    for place in rng.integers(len(data) // 3, len(data) // 2, 60):
-        data[place] ^= 0x55
+    for position in rng.integers(len(data) // 3, len(data) // 2, 60):
+        data[position] ^= 0x55
     batch = decode(io.BytesIO(data), [0.05, 5.95], short_side=48)
     assert [read_number(frame) for frame in batch.frames] == [0, 59]
 
 
-def test_more_damage_than_the_budget_ends_the_reading():
+def test_more_damage_than_the_limit_ends_the_decoding() -> None:
     data = bytearray(clip_bytes(seconds_colours=["red"] * 6, gop=1))
     start, end = data.index(b"mdat") + 4, data.index(b"moov")
     third = start + (end - start) // 3
@@ -312,9 +320,9 @@ def test_more_damage_than_the_budget_ends_the_reading():
     assert few.warnings == ("4 damaged packets were left out",)
 
 
-def test_limits_are_kept():
+def test_videos_over_a_limit_are_refused() -> None:
     data = clip_bytes()
-    with pytest.raises(VideoTooLong, match=r"3\.0 s are more than the limit of 2 s"):
+    with pytest.raises(VideoTooLong, match=r"is 3\.0 s long, the limit is 2 s"):
         probe(io.BytesIO(data), VideoLimits(max_duration_seconds=2))
     with pytest.raises(PictureTooLarge, match="64x48"):
         probe(io.BytesIO(data), VideoLimits(max_pixels=64 * 47))
@@ -329,7 +337,9 @@ def test_limits_are_kept():
         "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nvictim.mp4\n#EXT-X-ENDLIST\n",
     ],
 )
-def test_a_playlist_cannot_open_another_file(playlist, tmp_path, monkeypatch):
+def test_a_playlist_cannot_open_another_file(
+    playlist: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_clip(tmp_path / "victim.mp4")
     monkeypatch.chdir(tmp_path)
     for name in ("list.m3u8", "list.ffconcat", "video.mp4"):
@@ -339,11 +349,11 @@ def test_a_playlist_cannot_open_another_file(playlist, tmp_path, monkeypatch):
             probe(stream)
 
 
-def test_trouble_of_the_file_object_is_not_blamed_on_the_video():
+def test_errors_of_the_file_object_pass_unchanged() -> None:
     class Failing(io.BytesIO):
         reads = 0
 
-        def read(self, size=-1, /):
+        def read(self, size: int | None = -1, /) -> bytes:
             self.reads += 1
             if self.reads > 1:
                 raise OSError("the disk is gone")
@@ -353,7 +363,7 @@ def test_trouble_of_the_file_object_is_not_blamed_on_the_video():
         probe(Failing(clip_bytes()))
 
 
-def test_video_loads_no_torch():
+def test_video_loads_no_torch() -> None:
     code = "import model.video.reader, model.video.sampling, sys; print('torch' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -362,7 +372,7 @@ def test_video_loads_no_torch():
 
 
 @pytest.mark.parametrize("gop", [10, 9999], ids=["seeking", "reading on"])
-def test_memory_does_not_grow_with_the_videos_length(gop, tmp_path):
+def test_memory_does_not_grow_with_the_videos_length(gop: int, tmp_path: Path) -> None:
     peaks = []
     for seconds in (10, 1000):
         path = tmp_path / f"{seconds}.mp4"

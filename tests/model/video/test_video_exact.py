@@ -1,31 +1,36 @@
-"""The frames chosen by seeking and leaving out are those of a full decode, pixel for pixel."""
+"""Frames found by seeking and skipping are those of a full decode, pixel for pixel."""
 
 import io
 import random
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
+import numpy.typing as npt
 import pytest
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from model.errors import VideoError
+from model.video.container import MIN_THREADED_PIXELS
+from model.video.frames import DecodedFrame
 from model.video.reader import open_video
 from tests.support.clips import clip_bytes
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 SIDE = 40
-# Half a minute with a keyframe every two seconds: room for seeks.
-LONG = {
+# Sixteen seconds with a keyframe every two: long enough for seeks.
+LONG: dict[str, Any] = {
     "seconds_colours": ["red", "green", "blue", "yellow"] * 4,
     "fps": 12.5,
     "numbered": True,
     "gop": 25,
 }
 UNEVEN = [hundredth / 100 for hundredth in sorted(random.Random(0).sample(range(1600), 160))]
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "b-frames": {"b_frames": 3},
     "b-pyramid": {"b_frames": 5, "codec_options": {"x264-params": "b-pyramid=strict:b-adapt=0"}},
@@ -40,7 +45,7 @@ KINDS = {
     "uneven rate, matroska": {"frame_times": UNEVEN, "b_frames": 2, "container": "matroska"},
     "with sound": {"audio": True, "b_frames": 2},
     "ten bits": {"pixel_format": "yuv420p10le"},
-    "turned, odd": {"rotation": 90, "pixel_format": "yuv444p", "width": 65, "height": 33},
+    "rotated, odd size": {"rotation": 90, "pixel_format": "yuv444p", "width": 65, "height": 33},
     "fragmented": {
         "b_frames": 3,
         "container_options": {"movflags": "frag_keyframe+empty_moov"},
@@ -92,23 +97,30 @@ KINDS = {
 }
 
 
-def full_decode(data):
-    """Every frame that plain PyAV gives, sorted by time, and the seconds of a tick."""
-    frames = []
-    with av.open(io.BytesIO(data), metadata_errors="replace") as container:
+def full_decode(data: bytes) -> tuple[list[DecodedFrame], float]:
+    """Decode every frame with plain PyAV; return them sorted by time, and the seconds per tick."""
+    decoded: list[DecodedFrame] = []
+    with av.open(io.BytesIO(data), "r", metadata_errors="replace") as container:
         hidden = Disposition.attached_pic
         stream = next(s for s in container.streams.video if not s.disposition & hidden)
         stream.codec_context.thread_count = 1
         for packet in container.demux(stream):
             try:
-                frames.extend(frame for frame in packet.decode() if frame.pts is not None)
+                frames = packet.decode()
             except av.error.InvalidDataError:
                 continue
-        return sorted(frames, key=lambda frame: frame.pts), float(stream.time_base)
+            decoded.extend(
+                DecodedFrame(frame.pts, frame) for frame in frames if frame.pts is not None
+            )
+        assert stream.time_base is not None
+        return sorted(decoded, key=lambda each: each.pts), float(stream.time_base)
 
 
-def assert_same_as_full_decode(data, rng, threads=1):
-    with open_video(io.BytesIO(data), threads=threads) as video:
+def assert_same_as_full_decode(data: bytes, rng: random.Random, threads: int = 1) -> None:
+    # Threads also for small frames.
+    min_pixels = 0 if threads > 1 else MIN_THREADED_PIXELS
+    open_clip = partial(open_video, threads=threads, min_threaded_pixels=min_pixels)
+    with open_clip(io.BytesIO(data)) as video:
         duration = video.info.duration_seconds
     frames, tick = full_decode(data)
     starts = np.array([frame.pts - frames[0].pts for frame in frames])
@@ -120,7 +132,7 @@ def assert_same_as_full_decode(data, rng, threads=1):
         [burst + number * 0.04 for number in range(10)],
         [0.0, duration],
     ):
-        with open_video(io.BytesIO(data), threads=threads) as video:
+        with open_clip(io.BytesIO(data)) as video:
             batch = video.decode(times, short_side=SIDE)
             rotation = video.rotation
         ticks = np.floor(np.array(times) / tick + 1e-6)
@@ -130,24 +142,24 @@ def assert_same_as_full_decode(data, rng, threads=1):
         size = (height, width) if rotation.transposed else (width, height)
         reformatter = VideoReformatter()
         for frame, number in zip(batch.frames, chosen, strict=True):
-            expected = reformatter.reformat(frames[number], *size, "rgb24").to_ndarray()
-            np.testing.assert_array_equal(frame, rotation.apply(expected))
+            expected = reformatter.reformat(frames[number].frame, *size, "rgb24").to_ndarray()
+            upright = rotation.apply(cast("npt.NDArray[np.uint8]", expected))
+            np.testing.assert_array_equal(frame, upright)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_same_frames_as_a_full_decode(kind):
+def test_same_frames_as_a_full_decode(kind: str) -> None:
     assert_same_as_full_decode(clip_bytes(**(LONG | KINDS[kind])), random.Random(kind))
 
 
 @pytest.mark.parametrize("kind", ["b-frames", "open groups", "uneven rate", "hevc", "vp9", "av1"])
-def test_same_frames_as_a_full_decode_with_several_threads(kind, monkeypatch):
-    monkeypatch.setattr("model.video.container._LARGE_PIXELS", 0)
+def test_same_frames_as_a_full_decode_with_several_threads(kind: str) -> None:
     data = clip_bytes(**(LONG | KINDS[kind]))
     assert_same_as_full_decode(data, random.Random(kind), threads=3)
 
 
-def stuffed(data, container):
-    """The same video in a file too large for its packets to be listed (over 16 MiB)."""
+def padded(data: bytes, container: str) -> bytes:
+    """Pad the video to a file whose packets are not all read (over 16 MiB)."""
     size = 17 << 20
     if container == "mpegts":
         packets = [data[start : start + 188] for start in range(0, len(data), 188)]
@@ -161,7 +173,9 @@ def stuffed(data, container):
 
 
 @pytest.mark.parametrize("container", ["mpegts", "matroska", "mp4"])
-def test_same_frames_as_a_full_decode_in_large_files_without_a_whole_index(container):
+def test_same_frames_as_a_full_decode_in_large_files_without_a_complete_index(
+    container: str,
+) -> None:
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     data = clip_bytes(
         **LONG,
@@ -169,7 +183,7 @@ def test_same_frames_as_a_full_decode_in_large_files_without_a_whole_index(conta
         container=container,
         container_options=options if container == "mp4" else {},
     )
-    large = stuffed(data, container)
+    large = padded(data, container)
     with open_video(io.BytesIO(large)) as video:
         assert video.info.duration_seconds == pytest.approx(16)
         assert video.info.frames_per_second == pytest.approx(12.5)
@@ -177,7 +191,7 @@ def test_same_frames_as_a_full_decode_in_large_files_without_a_whole_index(conta
 
 
 @pytest.mark.shared
-def test_same_frames_as_a_full_decode_on_odd_files():
+def test_same_frames_as_a_full_decode_on_odd_files() -> None:
     playable = 0
     for path in sorted((SHARED / "badvideo").iterdir()):
         if path.suffix not in (".mp4", ".webm", ".mkv", ".3gp", ".m4v"):
@@ -194,14 +208,14 @@ def test_same_frames_as_a_full_decode_on_odd_files():
 
 
 @pytest.mark.shared
-def test_same_frames_as_a_full_decode_on_real_clips():
+def test_same_frames_as_a_full_decode_on_real_clips() -> None:
     clips = sorted((SHARED / "data" / "videos").rglob("*.mp4"))
     for path in random.Random(1).sample(clips, 20):
         assert_same_as_full_decode(path.read_bytes(), random.Random(path.name))
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts", "flv"])
-def test_few_frames_of_a_long_video_cost_few_groups(container):
+def test_few_frames_of_a_long_video_cost_few_groups_of_pictures(container: str) -> None:
     colours = ["red", "green", "blue", "yellow"] * 15
     data = clip_bytes(**(LONG | {"seconds_colours": colours}), container=container, b_frames=2)
     with open_video(io.BytesIO(data)) as video:

@@ -1,0 +1,88 @@
+"""Recognise a file's type by its first bytes and boxes, for what FFmpeg does not tell.
+
+FFmpeg reads images as videos of one frame, reports a damaged container like random bytes, and
+hides encryption.
+"""
+
+from typing import BinaryIO
+
+from model.video.file_view import FileView, file_size
+
+_IMAGE_MAGIC = (
+    b"GIF87a",
+    b"GIF89a",
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"II*\x00",
+    b"MM\x00*",
+    b"8BPS",
+    b"\xff\x0a",
+    b"\x00\x00\x00\x0cJXL ",
+    b"\x00\x00\x00\x0cjP  ",
+)
+_IMAGE_BRANDS = {b"avif", b"avis", b"mif1", b"msf1"} | {
+    b"hei" + letter for letter in (b"c", b"x", b"m", b"s")
+}
+_CONTAINER_MAGIC = (
+    b"\x1aE\xdf\xa3",
+    b"FLV\x01",
+    b"OggS",
+    b"0&\xb2u\x8ef\xcf\x11",
+    b"\x00\x00\x01\xba",
+    b"\x00\x00\x01\xb3",
+)
+_BOX_TYPES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx"}
+# MP4 boxes that may contain an `encv` box -> offset of the boxes in them. A sample table's follow
+# a version and a count.
+_PARENT_BOXES = {
+    b"moov": 8,
+    b"trak": 8,
+    b"mdia": 8,
+    b"minf": 8,
+    b"stbl": 8,
+    b"stsd": 16,
+}
+_MAX_BOXES = 4096
+
+
+def is_image(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is an image, still or animated."""
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    bitmap = head[:2] == b"BM" and head[6:10] == bytes(4)
+    brand = head[8:12] if head[4:8] == b"ftyp" else b""
+    return head.startswith(_IMAGE_MAGIC) or webp or bitmap or brand in _IMAGE_BRANDS
+
+
+def is_container(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is a video container, perhaps a damaged one."""
+    avi = head[:4] == b"RIFF" and head[8:11] == b"AVI"
+    # Packets of 188 bytes, or of 192 with a time code in front (AVCHD).
+    transport_stream = b"\x47\x47" in (head[0:189:188], head[4:197:192])
+    boxes = head[4:8] in _BOX_TYPES
+    return head.startswith(_CONTAINER_MAGIC) or avi or transport_stream or boxes
+
+
+def has_encrypted_track(file: BinaryIO) -> bool:
+    """Whether an MP4 header describes an encrypted video track (an `encv` box).
+
+    For files without a decodable packet: packets carry their encryption themselves.
+    """
+    view = FileView(file)
+    ranges = [(0, file_size(file))]
+    for _ in range(_MAX_BOXES):
+        if not ranges:
+            return False
+        position, end = ranges.pop()
+        view.seek(position)
+        header = view.read(16)
+        size, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if size == 1:
+            size = int.from_bytes(header[8:16], "big")
+        if kind == b"encv":
+            return True
+        box_end = min(position + size, end) if size else end
+        if size >= 8 and box_end < end:
+            ranges.append((box_end, end))
+        if kind in _PARENT_BOXES:
+            ranges.append((position + _PARENT_BOXES[kind], box_end))
+    return False

@@ -1,0 +1,38 @@
+"""Read one file object through several independent positions."""
+
+from typing import BinaryIO
+
+
+class FileView:
+    """A reader with its own position over a shared file object.
+
+    It has no `name`, because FFmpeg takes a file name's ending, such as `.m3u8`, as a hint.
+    """
+
+    __slots__ = ("_file", "_position")
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        """Read up to `size` bytes."""
+        self._file.seek(self._position)
+        chunk = self._file.read(size)
+        self._position += len(chunk)
+        return chunk
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the position as `io.IOBase.seek` does, and return it."""
+        start = (0, self._position, file_size(self._file) if whence == 2 else 0)[whence]
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+
+def file_size(file: BinaryIO) -> int:
+    """Return the file's size in bytes; moves its position."""
+    return file.seek(0, 2)
