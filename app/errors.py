@@ -87,9 +87,14 @@ class EmptyFile(ServiceError):
 
 
 class UploadTooLarge(ServiceError):
-    """More bytes than the limit."""
+    """The body has more bytes than the limit."""
 
     code = "upload_too_large"
+
+    @classmethod
+    def over(cls, max_bytes: int) -> Self:
+        """The error for a limit of `max_bytes`."""
+        return cls(f"the body is over the limit of {max_bytes} bytes")
 
 
 class UploadTimeout(ServiceError):

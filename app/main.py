@@ -125,10 +125,10 @@ async def open_service(
         if isinstance(tagger.encoder, TorchEncoder):
             tagger = replace(tagger, encoder=RuntimeEncoder(tagger.encoder))
         admission = Admission(
-            places=_VIDEOS_PER_DECODER * settings.decode_workers,
+            slots=_VIDEOS_PER_DECODER * settings.decode_workers,
             queue_size=settings.queue_size,
             max_uploads=settings.max_uploads,
-            longest_wait_seconds=settings.request_timeout_seconds,
+            max_wait_seconds=settings.request_timeout_seconds,
             on_change=metrics.note_load,
         )
         open_store = partial(

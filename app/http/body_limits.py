@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.upload.intake import JSON_TYPE, announced_bytes, media_type
+from app.requests import JSON_TYPE, announced_bytes, media_type
 
 _LINGER_SECONDS = 0.5
 

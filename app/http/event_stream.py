@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.problems import problem_of
-from app.upload.intake import dropped_when_gone
+from app.requests import cancel_on_disconnect
 from model import KinolexError
 
 EVENT_TYPE = "text/event-stream"
@@ -66,7 +66,7 @@ class EventStream(Response):
                 else:
                     await events.send(_event("result", result))
 
-        async with dropped_when_gone(self._request), anyio.create_task_group() as group:
+        async with cancel_on_disconnect(self._request), anyio.create_task_group() as group:
             group.start_soon(work)
             async with waiting:
                 await _pass_on(waiting, send)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 from app.errors import InvalidParameter
 from app.store import DEFAULT_SET, SET_NAME
 
-MOST_ITEMS = 1_000
+MAX_ITEMS = 1_000
 
 SetName = Annotated[
     str, Path(pattern=f"^{SET_NAME.pattern}$", description="Name of the label set.")
@@ -32,8 +32,8 @@ LabelName = Annotated[str, Path(description="The label's name in any spelling; m
 
 PageSize = Annotated[
     int,
-    Query(ge=1, description=f"Most items in the answer; more than {MOST_ITEMS} is {MOST_ITEMS}."),
-    AfterValidator(lambda size: min(size, MOST_ITEMS)),
+    Query(ge=1, description=f"Most items in the answer; more than {MAX_ITEMS} is {MAX_ITEMS}."),
+    AfterValidator(lambda size: min(size, MAX_ITEMS)),
 ]
 PageToken = Annotated[
     str, Query(max_length=8_000, description="`next_page_token` of the page before.")

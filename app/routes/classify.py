@@ -9,11 +9,12 @@ from starlette.responses import Response
 from app.http.event_stream import EVENT_TYPE, EventStream, wants_events
 from app.observe.timings import stage_seconds
 from app.question import ClassifyRequest, OnProgress
+from app.requests import cancel_on_disconnect
 from app.routes.dependencies import StateDep
 from app.routes.schemas.videos import ClassifyAnswer, Options, ProgressAnswer, read_classify_request
 from app.routes.video_body import video_body
 from app.upload.buffer import SealedFile
-from app.upload.intake import dropped_when_gone, receive_video
+from app.upload.intake import receive_video
 
 router = APIRouter(tags=["videos"])
 
@@ -69,5 +70,5 @@ async def classify(
         return EventStream(
             request, lambda tell: answer(lambda progress: tell(ProgressAnswer.of(progress)))
         )
-    async with dropped_when_gone(request):
+    async with cancel_on_disconnect(request):
         return await answer()

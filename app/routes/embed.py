@@ -9,12 +9,13 @@ from fastapi import APIRouter, Request
 from app.errors import InvalidParameter
 from app.labels.fields import body_schema, read_body
 from app.observe.timings import stage_seconds
+from app.requests import JSON_TYPE, cancel_on_disconnect, media_type
 from app.routes.dependencies import RequestState, StateDep
 from app.routes.schemas.embeddings import EmbedAnswer, EmbedTexts
 from app.routes.schemas.videos import VideoAnswer, VideoOptions, read_options
 from app.routes.video_body import video_body
 from app.settings import Settings
-from app.upload.intake import JSON_TYPE, dropped_when_gone, media_type, receive_video
+from app.upload.intake import receive_video
 
 router = APIRouter(tags=["videos"])
 
@@ -41,18 +42,17 @@ async def embed(request: Request, state: StateDep) -> EmbedAnswer:
     # a wrong option is told before the video is sent
     options = read_options(VideoOptions, query, "query")
     if media_type(request) == JSON_TYPE:
-        # refused before the body is read, which is short and takes no video's place
-        with admission.upload():
-            pass
+        # before the body is read, which is short and counts as no upload
+        admission.check()
         texts = _texts(await request.body(), state["settings"])
-        async with dropped_when_gone(request):
+        async with cancel_on_disconnect(request):
             vectors = await service.embed_texts(texts, options.timeout_seconds)
         return _answer(vectors, None, state)
     async with receive_video(request, state["settings"], admission) as upload:
         options = read_options(
             VideoOptions, [*query, *upload.fields], "form" if upload.fields else "query"
         )
-        async with dropped_when_gone(request):
+        async with cancel_on_disconnect(request):
             embedded = await service.embed_video(
                 upload.video,
                 options.timeout_seconds,

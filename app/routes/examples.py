@@ -9,17 +9,18 @@ from fastapi import APIRouter, Path, Request, Response
 from app.errors import InvalidParameter
 from app.http.etags import etag, read_condition
 from app.labels.advice import Warned
+from app.requests import cancel_on_disconnect
 from app.routes.addressing import AskedSet, LabelName
 from app.routes.dependencies import RequestState, StateDep, StoreDep, TaggerDep
 from app.routes.schemas.labels import ExamplesAnswer, TaughtAnswer
 from app.routes.schemas.videos import ModelAnswer
 from app.store import Example, StoredExample
-from app.upload.intake import Uploads, dropped_when_gone, receive_videos
+from app.upload.intake import Uploads, receive_videos
 from model import Tagger, VideoError
 
 router = APIRouter(tags=["examples"])
 
-MOST_VIDEOS = 10
+MAX_VIDEOS = 10
 
 EXAMPLES = "/examples"
 _ADDRESS = f"/labels/{{name:path}}{EXAMPLES}"
@@ -38,7 +39,7 @@ def _request_schema() -> dict[str, Any]:
                 "type": "array",
                 "items": video,
                 "minItems": 1,
-                "maxItems": MOST_VIDEOS,
+                "maxItems": MAX_VIDEOS,
                 "description": "A short video; repeat the part for more.",
             }
         },
@@ -68,11 +69,11 @@ async def add_examples(
     # a label that is not there is told before the videos are sent
     _, stored = await to_thread.run_sync(store.examples, label_set, name)
     async with receive_videos(
-        request, state["settings"], state["admission"], most=MOST_VIDEOS
+        request, state["settings"], state["admission"], max_videos=MAX_VIDEOS
     ) as uploads:
         if uploads.fields:
             raise InvalidParameter.at("form", uploads.fields[0][0], "there is no such option")
-        async with dropped_when_gone(request):
+        async with cancel_on_disconnect(request):
             examples, warnings = await _embed(uploads, state)
     teach = partial(store.teach, label_set, name, examples, condition=condition)
     taught = await to_thread.run_sync(teach)

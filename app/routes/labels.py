@@ -14,6 +14,7 @@ from app.http.etags import etag, is_known, read_condition, unchanged
 from app.labels.advice import advise, advise_on_size, put_or_point
 from app.labels.fields import MOST_LABELS_AT_ONCE, PutLabels, body_schema, new_labels, read_body
 from app.labels.files import MEDIA_TYPES, FileFormat, read_labels, write_labels
+from app.requests import JSON_TYPE, media_type
 from app.routes import examples, label_sets
 from app.routes.addressing import (
     AskedSet,
@@ -31,7 +32,7 @@ from app.routes.writing import answer_write
 from app.settings import Settings
 from app.store import LabelStore, NewLabel
 from app.upload.buffer import SealedFile
-from app.upload.intake import JSON_TYPE, media_type, receive_text
+from app.upload.intake import receive_text
 
 TextQuery = Annotated[
     str,

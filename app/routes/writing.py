@@ -7,10 +7,10 @@ from fastapi import Request, Response
 from app.errors import UnsupportedMediaType
 from app.http.etags import etag
 from app.labels.advice import Warned
+from app.requests import JSON_TYPE, media_type
 from app.routes.schemas.labels import SetAnswer, WriteAnswer
 from app.routes.schemas.videos import ModelAnswer
 from app.store import Written
-from app.upload.intake import JSON_TYPE, media_type
 from model import Tagger
 
 

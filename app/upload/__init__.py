@@ -1,4 +1,5 @@
-"""A request's body on its way in: admission, multipart parsing, the sealed file.
+"""Request bodies on their way in: admission, multipart parsing, buffers that are sealed.
 
-`intake` is the entrance for routes; the service takes its permits from `admission`.
+Routes receive bodies through `intake`; the service takes its permits from `admission`. This room
+imports only timings, requests, settings and errors.
 """

@@ -1,4 +1,4 @@
-"""Who may work now, who waits, and who is told when to come again."""
+"""Admission control: bounds how many requests upload, queue and work at once."""
 
 import math
 import time
@@ -10,85 +10,89 @@ import anyio
 from app.errors import Overloaded
 from app.observe.timings import stage
 
-_FIRST_GUESS_SECONDS = 0.5
-# Weight of the newest turn in the running mean: about the last twenty count.
-_NEWEST = 0.1
-_LONGEST_RETRY_SECONDS = 60
-# Turns differ: who is expected to need more than this share of the deadline may well miss it.
+_INITIAL_PERMIT_SECONDS = 0.5
+# Weight of the newest permit in the running mean, which covers about the last twenty.
+_NEWEST_WEIGHT = 0.1
+_MAX_RETRY_SECONDS = 60
+# Permits vary in length: a request that is expected to need more than this share of its deadline
+# may well miss it.
 _SAFE_SHARE = 0.75
 # A client that sends one video after the other leaves gaps between them.
 _IN_USE_SECONDS = 2.0
 
 
 class Admission:
-    """A bounded queue in front of a few places to work, first come first served.
+    """A bounded queue (first in, first out) in front of `slots` permits to decode and encode.
 
-    A request is let in before its body is read, so that refusing costs nothing. It then takes
-    turns: one for a whole video, one for each group of windows of a long one, so that a film of
-    four hours does not keep short videos waiting. `on_change` is told how many upload, wait and
-    work.
+    A request is admitted before its body is read, so that a refusal costs no upload. A whole video
+    takes one permit; a long one takes one for each batch of windows, so that short videos pass it.
+    `on_change` is called with the numbers of uploads, queued permits and permits in use.
     """
 
     def __init__(
         self,
         *,
-        places: int,
+        slots: int,
         queue_size: int,
         max_uploads: int,
-        longest_wait_seconds: float,
+        max_wait_seconds: float,
         on_change: Callable[[int, int, int], None] = lambda uploading, waiting, working: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._on_change = on_change
-        self._places = places
+        self._clock = clock
+        self._slots = slots
         self._queue_size = queue_size
         self._max_uploads = max_uploads
-        self._longest_wait_seconds = longest_wait_seconds
-        self._working = anyio.Semaphore(places)
+        self._max_wait_seconds = max_wait_seconds
+        self._free_slots = anyio.Semaphore(slots)
         self._waiting = 0
         self._uploading = 0
-        self._turn_seconds = _FIRST_GUESS_SECONDS
-        self._last_turn = -math.inf
+        self._permit_seconds = _INITIAL_PERMIT_SECONDS
+        self._last_release = -math.inf
 
     @property
     def wait_seconds(self) -> float:
-        """How long a newcomer would wait, from the rate at which recent turns came to an end."""
-        return self._ahead * self._turn_seconds / self._places
-
-    @property
-    def _ahead(self) -> int:
-        busy = self._places - self._working.value
-        return self._waiting + self._uploading + (busy if busy == self._places else 0)
+        """Expected wait of a new request, from the mean duration of recent permits."""
+        return self._ahead * self._permit_seconds / self._slots
 
     @property
     def is_in_use(self) -> bool:
-        """Whether a video is here, or was in the last seconds; may be asked from any thread."""
-        is_empty = self._working.value == self._places and not self._waiting + self._uploading
-        return not is_empty or time.monotonic() - self._last_turn < _IN_USE_SECONDS
+        """Whether a request uploads, waits or works, or did so in the last seconds.
+
+        May be read from any thread.
+        """
+        is_idle = not self._working + self._waiting + self._uploading
+        return not is_idle or self._clock() - self._last_release < _IN_USE_SECONDS
 
     @property
     def is_alone(self) -> bool:
-        """Whether whoever asks is the only one at work, with nobody waiting or sending."""
-        return self._places - self._working.value <= 1 and not self._waiting + self._uploading
+        """Whether at most one permit is in use and no request waits or uploads."""
+        return self._working <= 1 and not self._waiting + self._uploading
+
+    def check(self) -> None:
+        """Raise Overloaded if a new request would be refused now."""
+        if self._waiting >= self._queue_size:
+            raise self._overloaded(f"the queue is full: {self._waiting} requests are waiting")
+        if self._uploading >= self._max_uploads:
+            raise self._overloaded(f"{self._uploading} uploads are being received")
+        self._refuse_if_late(self._max_wait_seconds)
 
     @contextmanager
     def upload(self) -> Generator[None]:
-        """Room for one more body. Raises Overloaded when there is none, or no place to wait.
+        """Admit one upload for the block. Raises Overloaded when it is refused.
 
-        Nobody who was let in here is sent away later because the queue is full: that would cost
-        the caller an upload. So at most `queue_size` and `max_uploads` videos wait.
+        An admitted request is not refused later because the queue is full, which would waste its
+        upload: at most `queue_size` and `max_uploads` requests wait together.
         """
-        if self._waiting >= self._queue_size:
-            raise self._overloaded(f"{self._waiting} videos are waiting")
-        if self._uploading >= self._max_uploads:
-            raise self._overloaded(f"{self._uploading} uploads are coming in")
-        self._refuse_when_late(self._longest_wait_seconds)
+        self.check()
         self._uploading += 1
-        self._tell()
+        self._notify()
         try:
             yield
         finally:
             self._uploading -= 1
-            self._tell()
+            self._notify()
 
     @asynccontextmanager
     async def permit(self, *, is_started: bool = False) -> AsyncGenerator[None]:
@@ -98,40 +102,50 @@ class Admission:
         the anyio scope around the call. A video that `is_started` is never refused.
         """
         if not is_started:
-            self._refuse_when_late(anyio.current_effective_deadline() - anyio.current_time())
+            self._refuse_if_late(anyio.current_effective_deadline() - anyio.current_time())
         with stage("queue"):
             await self._acquire()
-        self._tell()
-        started = time.monotonic()
+        self._notify()
+        started = self._clock()
         try:
             yield
         finally:
-            self._working.release()
-            self._last_turn = time.monotonic()
-            self._tell()
-            self._turn_seconds += _NEWEST * (time.monotonic() - started - self._turn_seconds)
+            self._free_slots.release()
+            self._last_release = self._clock()
+            self._notify()
+            seconds = self._last_release - started
+            self._permit_seconds += _NEWEST_WEIGHT * (seconds - self._permit_seconds)
+
+    @property
+    def _working(self) -> int:
+        return self._slots - self._free_slots.value
+
+    @property
+    def _ahead(self) -> int:
+        """Requests that a new one would wait for."""
+        is_full = self._working == self._slots
+        return self._waiting + self._uploading + (self._working if is_full else 0)
 
     async def _acquire(self) -> None:
         try:
-            self._working.acquire_nowait()
+            self._free_slots.acquire_nowait()
         except anyio.WouldBlock:
             self._waiting += 1
-            self._tell()
+            self._notify()
             try:
-                await self._working.acquire()
+                await self._free_slots.acquire()
             finally:
                 self._waiting -= 1
-                self._tell()
+                self._notify()
 
-    def _tell(self) -> None:
-        busy = self._places - self._working.value
-        self._on_change(self._uploading, self._waiting, busy)
+    def _notify(self) -> None:
+        self._on_change(self._uploading, self._waiting, self._working)
 
-    def _refuse_when_late(self, within_seconds: float) -> None:
-        expected = self.wait_seconds + self._turn_seconds
+    def _refuse_if_late(self, within_seconds: float) -> None:
+        expected = self.wait_seconds + self._permit_seconds
         if self._ahead and expected > _SAFE_SHARE * within_seconds:
-            raise self._overloaded("the wait would outlast the request's deadline")
+            raise self._overloaded("the wait would exceed the request's deadline")
 
     def _overloaded(self, detail: str) -> Overloaded:
-        retry_after = min(_LONGEST_RETRY_SECONDS, max(1, math.ceil(self.wait_seconds)))
+        retry_after = min(_MAX_RETRY_SECONDS, max(1, math.ceil(self.wait_seconds)))
         return Overloaded(detail, retry_after_seconds=retry_after)

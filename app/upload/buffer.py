@@ -1,38 +1,47 @@
-"""Where an upload waits: memory while small, then a file without a name; sealed when whole."""
+"""Buffers for uploads: in memory while small, then in a file without a name; sealed at the end."""
 
 import errno
 import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import AsyncIterable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self, TypeAlias
 
-from app.errors import StorageFull
+import anyio
+from anyio import to_thread
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+from app.errors import StorageFull, UploadTooLarge
+
+# Bytes for a file of a request: the file's number from 0, and the bytes.
+Piece: TypeAlias = tuple[int, bytes | memoryview]
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _COPY_BYTES = 1024 * 1024
-# So much is hashed and copied within memory in a millisecond.
-_LIGHT_BYTES = 1024 * 1024
+# Hashing and copying this much within memory takes a millisecond.
+_INLINE_BYTES = 1024 * 1024
+# Bytes gathered before a worker thread hashes and writes them.
+_WRITE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class SealedFile:
-    """A received file: a descriptor through which nobody can change it, its size and digest."""
+    """A received file: a read-only descriptor, its size and its SHA-256 in hex."""
 
     fd: int
     size_bytes: int
     sha256: str
 
 
-class Spool:
-    """Bytes on their way into a sealed file. Every method may block: on the disk, or by its size.
+class UploadBuffer:
+    """Collects the bytes of one file and seals it. Every method may block, on a disk or by size.
 
-    The file has no name in any folder and vanishes when its last descriptor is closed, however
-    this process ends. Raises StorageFull when there is no room.
+    The file has no name in any folder and is deleted when its last descriptor is closed, however
+    this process ends. Raises StorageFull when there is no space left.
     """
 
     def __init__(self, folder: Path, memory_bytes: int, *, expected_bytes: int = 0) -> None:
@@ -40,13 +49,13 @@ class Spool:
         self._memory_bytes = memory_bytes
         self._digest = hashlib.sha256()
         self.size_bytes = 0
-        with _room():
+        with _report_full_disk():
             self.in_memory = expected_bytes <= memory_bytes
             self._fd = self._memory_file() if self.in_memory else self._disk_file()
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Appends the pieces."""
-        with _room():
+        """Append the pieces."""
+        with _report_full_disk():
             for piece in pieces:
                 if self.in_memory and self.size_bytes + len(piece) > self._memory_bytes:
                     self._move_to_disk()
@@ -57,11 +66,11 @@ class Spool:
                     rest = rest[os.write(self._fd, rest) :]
 
     def seal(self) -> SealedFile:
-        """No more bytes: nobody can write to the file from here on."""
+        """Make the file read-only and return it; `write` may not be called again."""
         if self.in_memory:
             fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS)
         else:
-            # a file on a disk cannot be sealed; the only descriptor that can write is given up
+            # a file on a disk cannot be sealed; the only writable descriptor is closed
             readable = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
             os.close(self._fd)
             self._fd = readable
@@ -69,7 +78,7 @@ class Spool:
         return SealedFile(self._fd, self.size_bytes, self._digest.hexdigest())
 
     def close(self) -> None:
-        """Gives the room back; the sealed file is gone too."""
+        """Delete the file, sealed or not."""
         os.close(self._fd)
 
     def _memory_file(self) -> int:
@@ -91,54 +100,103 @@ class Spool:
             os.close(memory)
 
 
-class Spools:
-    """Several files that one request brings, each in a spool of its own, by number.
+class UploadBuffers:
+    """The files of one request, each in an `UploadBuffer`, deleted when the `async with` ends.
 
-    They share the memory that one spool may have.
+    A file moves to `folder` when it has more than its share of `memory_bytes`, or begins there if
+    Content-Length (`expected_bytes`) is over it. `max_bytes` bounds all files together. Raises
+    StorageFull, when it is made too.
     """
 
     def __init__(
-        self, folder: Path, memory_bytes: int, *, most: int = 1, expected_bytes: int = 0
+        self,
+        folder: Path,
+        memory_bytes: int,
+        *,
+        max_bytes: int,
+        max_files: int = 1,
+        expected_bytes: int = 0,
     ) -> None:
         self._folder = folder
-        self._memory_bytes = memory_bytes // most
-        self._expected_bytes = expected_bytes // most
-        self._light_bytes = min(_LIGHT_BYTES, self._memory_bytes)
-        self._spools: list[Spool] = []
-        # where there is no room at all, that is said before the first byte
-        self._spool(0)
+        self._memory_bytes = memory_bytes // max_files
+        self._expected_bytes = expected_bytes // max_files
+        self._inline_bytes = min(_INLINE_BYTES, self._memory_bytes)
+        self._max_bytes = max_bytes
+        self._size_bytes = 0
+        self._pending: list[Piece] = []
+        self._pending_bytes = 0
+        self._buffers: list[UploadBuffer] = []
+        # a full disk is reported before the first byte is received
+        self._buffer(0)
 
-    def are_light(self, more_bytes: int = 0) -> bool:
-        """Whether all of it is so little, and in memory, that nothing here is worth a thread."""
-        size = more_bytes + sum(spool.size_bytes for spool in self._spools)
-        return size <= self._light_bytes and all(spool.in_memory for spool in self._spools)
+    async def receive(self, batches: AsyncIterable[Sequence[Piece]]) -> tuple[SealedFile, ...]:
+        """Write all pieces to their files, and seal these; there is one file at least.
 
-    def write(self, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
-        """Appends each piece to the file of its number."""
+        Raises UploadTooLarge, StorageFull, and what `batches` raises.
+        """
+        async for pieces in batches:
+            await self._append(pieces)
+        await self._flush()
+        return tuple(buffer.seal() for buffer in self._buffers)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.is_quick():
+            self._close()
+            return
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self._close)
+
+    def is_quick(self, more_bytes: int = 0) -> bool:
+        """Whether the files with `more_bytes` are in memory and too small to be worth a thread."""
+        size = more_bytes + sum(buffer.size_bytes for buffer in self._buffers)
+        return size <= self._inline_bytes and all(buffer.in_memory for buffer in self._buffers)
+
+    async def _append(self, pieces: Sequence[Piece]) -> None:
+        """Writes inline while small, else at least 1 MiB per thread call."""
+        size = sum(len(piece) for _, piece in pieces)
+        self._size_bytes += size
+        if self._size_bytes > self._max_bytes:
+            raise UploadTooLarge.over(self._max_bytes)
+        self._pending += pieces
+        self._pending_bytes += size
+        if self._pending_bytes >= _WRITE_BYTES or self.is_quick(self._pending_bytes):
+            await self._flush()
+
+    async def _flush(self) -> None:
+        pieces, size = self._pending, self._pending_bytes
+        self._pending, self._pending_bytes = [], 0
+        if self.is_quick(size):
+            self._write(pieces)
+        else:
+            await to_thread.run_sync(self._write, pieces)
+
+    def _write(self, pieces: Iterable[Piece]) -> None:
         for number, piece in pieces:
-            self._spool(number).write([piece])
+            self._buffer(number).write([piece])
 
-    def seal(self, count: int) -> tuple[SealedFile, ...]:
-        """The first `count` files, also those that got no bytes."""
-        return tuple(self._spool(number).seal() for number in range(count))
+    def _close(self) -> None:
+        for buffer in self._buffers:
+            buffer.close()
 
-    def close(self) -> None:
-        """Gives the room back; the sealed files are gone too."""
-        for spool in self._spools:
-            spool.close()
-
-    def _spool(self, number: int) -> Spool:
-        while number >= len(self._spools):
-            spool = Spool(self._folder, self._memory_bytes, expected_bytes=self._expected_bytes)
-            self._spools.append(spool)
-        return self._spools[number]
+    def _buffer(self, number: int) -> UploadBuffer:
+        while number >= len(self._buffers):
+            buffer = UploadBuffer(
+                self._folder, self._memory_bytes, expected_bytes=self._expected_bytes
+            )
+            self._buffers.append(buffer)
+        return self._buffers[number]
 
 
 @contextmanager
-def _room() -> Generator[None]:
+def _report_full_disk() -> Generator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _NO_SPACE:
             raise
-        raise StorageFull("there is no room for the upload; try a smaller one or later") from error
+        raise StorageFull(
+            "no space is left for the upload; send a smaller video, or try again later"
+        ) from error

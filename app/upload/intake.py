@@ -1,38 +1,30 @@
-"""A request's body to sealed files, hashed, counted and timed while it streams in."""
+"""Entrance for request bodies: checks the headers, then streams the body into sealed files.
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+The bytes take one way: chunks of the request, video bytes in them (`multipart`), files (`buffer`).
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
-from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 
-from app.errors import (
-    EmptyFile,
-    MalformedRequest,
-    UnsupportedMediaType,
-    UploadTimeout,
-    UploadTooLarge,
-)
+from app.errors import EmptyFile, UnsupportedMediaType, UploadTimeout, UploadTooLarge
 from app.observe.timings import stage
+from app.requests import announced_bytes, media_type
 from app.settings import Settings
 from app.upload.admission import Admission
-from app.upload.buffer import SealedFile, Spools
+from app.upload.buffer import Piece, SealedFile, UploadBuffers
 from app.upload.multipart import MAX_FIELDS_BYTES, MultipartReader
 
 RAW_TYPES = ("video/", "application/octet-stream", "application/mp4")
 FORM_TYPE = "multipart/form-data"
-JSON_TYPE = "application/json"
-
-# Bytes gathered before a worker thread hashes and writes them.
-_WRITE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A video as received, with the form fields that came with it in their order."""
+    """A received video and the form fields that came with it, in their order."""
 
     video: SealedFile
     fields: tuple[tuple[str, str], ...] = ()
@@ -40,7 +32,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """Videos as received, one at least, and the form fields that came with them."""
+    """One or more received videos and the form fields that came with them, in their order."""
 
     videos: tuple[SealedFile, ...]
     fields: tuple[tuple[str, str], ...] = ()
@@ -50,158 +42,78 @@ class Uploads:
 async def receive_video(
     request: Request, settings: Settings, admission: Admission
 ) -> AsyncGenerator[Upload]:
-    """The request's video, as `receive_videos` takes it."""
-    async with receive_videos(request, settings, admission, most=1) as uploads:
+    """Receive the request's only video, as `receive_videos` does."""
+    async with receive_videos(request, settings, admission, max_videos=1) as uploads:
         yield Upload(uploads.videos[0], uploads.fields)
 
 
 @asynccontextmanager
 async def receive_videos(
-    request: Request, settings: Settings, admission: Admission, *, most: int
+    request: Request, settings: Settings, admission: Admission, *, max_videos: int
 ) -> AsyncGenerator[Uploads]:
-    """The request's video, or up to `most` as parts `file` of a form; gone when the block ends.
+    """Receive a raw video, or up to `max_videos` parts `file` of a form; delete them at the end.
 
-    The byte limit holds for all of them together. The bytes go straight to their file, whatever
-    Content-Length says, and the rest is left unread on the first that is too many. Raises a
-    ServiceError for what cannot be taken, Overloaded before the first byte when there is no room,
-    ClientDisconnect when the client hangs up.
+    `max_upload_bytes` bounds all of them together, whatever Content-Length says. Reading stops at
+    the first byte over a limit. Raises a ServiceError for a body that is refused (Overloaded before
+    the first byte is read), ClientDisconnect when the client disconnects.
     """
-    form = _form_reader(request, most)
+    reader = _reader(request, max_videos)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("send the video as it is, without a Content-Encoding")
     announced = announced_bytes(request)
-    if announced > settings.max_upload_bytes + (MAX_FIELDS_BYTES if form else 0):
-        raise _too_large(settings)
-    spools = Spools(
-        settings.upload_dir, settings.upload_memory_bytes, most=most, expected_bytes=announced
-    )
-    try:
+    overhead = MAX_FIELDS_BYTES if isinstance(reader, MultipartReader) else 0
+    if announced > settings.max_upload_bytes + overhead:
+        raise UploadTooLarge.over(settings.max_upload_bytes)
+    async with UploadBuffers(
+        settings.upload_dir,
+        settings.upload_memory_bytes,
+        max_bytes=settings.max_upload_bytes,
+        max_files=max_videos,
+        expected_bytes=announced,
+    ) as buffers:
         with admission.upload(), stage("intake"):
-            await _fill(spools, form, _chunks(request, settings), settings)
-            videos = spools.seal(form.videos if form else 1)
+            videos = await buffers.receive(reader.pieces(_chunks(request, settings)))
         if not all(video.size_bytes for video in videos):
             raise EmptyFile("the file has no bytes")
-        yield Uploads(videos, tuple(form.fields) if form else ())
-    finally:
-        await _close(spools)
+        yield Uploads(videos, tuple(reader.fields))
 
 
 @asynccontextmanager
 async def receive_text(request: Request, settings: Settings) -> AsyncGenerator[SealedFile]:
-    """The request's body as a file, whatever it is; gone when the block ends.
+    """Receive the request's body as a file, whatever its type; delete it at the end.
 
-    How much is taken is left to `BodyLimit`. Raises UploadTimeout, ClientDisconnect.
+    Raises UploadTooLarge over `max_import_bytes`, UploadTimeout, ClientDisconnect.
     """
-    spools = Spools(
-        settings.upload_dir, settings.upload_memory_bytes, expected_bytes=announced_bytes(request)
-    )
-    writer = _Writer(spools)
-    try:
-        async for chunk in _chunks(request, settings):
-            await writer.take([(0, chunk)])
-        await writer.finish()
-        yield spools.seal(1)[0]
-    finally:
-        await _close(spools)
+    async with UploadBuffers(
+        settings.upload_dir,
+        settings.upload_memory_bytes,
+        max_bytes=settings.max_import_bytes,
+        expected_bytes=announced_bytes(request),
+    ) as buffers:
+        [text] = await buffers.receive(_RawReader().pieces(_chunks(request, settings)))
+        yield text
 
 
-def media_type(request: Request) -> str:
-    """What Content-Type says, without parameters, in lower case."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+class _RawReader:
+    """A body that is one file and nothing else; the counterpart of MultipartReader."""
+
+    fields: tuple[tuple[str, str], ...] = ()
+
+    async def pieces(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[list[Piece]]:
+        async for chunk in chunks:
+            yield [(0, chunk)]
 
 
-def announced_bytes(request: Request) -> int:
-    """What Content-Length says, 0 when it says nothing that can be used."""
-    value = request.headers.get("content-length", "")
-    return int(value) if value.isascii() and value.isdecimal() else 0
-
-
-@asynccontextmanager
-async def dropped_when_gone(request: Request) -> AsyncGenerator[None]:
-    """Cancels the block when the client hangs up; its body must have been received.
-
-    Raises ClientDisconnect then.
-    """
-
-    async def watch(scope: anyio.CancelScope) -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        scope.cancel()
-
-    with anyio.CancelScope() as scope:
-        # not a task group, which wraps what the block raises
-        watcher = asyncio.create_task(watch(scope))
-        try:
-            yield
-        finally:
-            watcher.cancel()
-    if scope.cancelled_caught:
-        raise ClientDisconnect
-
-
-def _form_reader(request: Request, most_videos: int) -> MultipartReader | None:
+def _reader(request: Request, max_videos: int) -> MultipartReader | _RawReader:
     sent_as = media_type(request)
     if sent_as == FORM_TYPE:
-        return MultipartReader(request.headers["content-type"], most_videos=most_videos)
-    if not sent_as.startswith(RAW_TYPES):
-        raise UnsupportedMediaType(
-            f"send a form ({FORM_TYPE}) with a part `file`, or the video itself as video/* or "
-            f"application/octet-stream; this is {sent_as[:80] or 'without a Content-Type'}"
-        )
-    return None
-
-
-async def _fill(
-    spools: Spools,
-    form: MultipartReader | None,
-    chunks: AsyncIterator[bytes],
-    settings: Settings,
-) -> None:
-    size = total = 0
-    writer = _Writer(spools)
-    async for chunk in chunks:
-        pieces = form.feed(chunk) if form else [(0, chunk)]
-        size += sum(len(piece) for _, piece in pieces)
-        total += len(chunk)
-        if size > settings.max_upload_bytes:
-            raise _too_large(settings)
-        if total - size > 2 * MAX_FIELDS_BYTES:
-            raise MalformedRequest("the form holds too much besides the video")
-        await writer.take(pieces)
-    if form:
-        form.finish()
-    await writer.finish()
-
-
-class _Writer:
-    """Has spools written to: at once while they are light, else by a thread, in large pieces."""
-
-    def __init__(self, spools: Spools) -> None:
-        self._spools = spools
-        self._waiting: list[tuple[int, bytes | memoryview]] = []
-        self._waiting_bytes = 0
-
-    async def take(self, pieces: Sequence[tuple[int, bytes | memoryview]]) -> None:
-        self._waiting += pieces
-        self._waiting_bytes += sum(len(piece) for _, piece in pieces)
-        if self._waiting_bytes >= _WRITE_BYTES or self._spools.are_light(self._waiting_bytes):
-            await self.finish()
-
-    async def finish(self) -> None:
-        pieces, size = self._waiting, self._waiting_bytes
-        self._waiting, self._waiting_bytes = [], 0
-        if self._spools.are_light(size):
-            self._spools.write(pieces)
-        else:
-            await to_thread.run_sync(self._spools.write, pieces)
-
-
-async def _close(spools: Spools) -> None:
-    if spools.are_light():
-        spools.close()
-        return
-    with anyio.CancelScope(shield=True):
-        await to_thread.run_sync(spools.close)
+        return MultipartReader(request.headers["content-type"], max_videos=max_videos)
+    if sent_as.startswith(RAW_TYPES):
+        return _RawReader()
+    raise UnsupportedMediaType(
+        f"send a form ({FORM_TYPE}) with a part `file`, or the video itself as video/* or "
+        f"application/octet-stream, not {sent_as[:80] or 'a body without a Content-Type'}"
+    )
 
 
 async def _chunks(request: Request, settings: Settings) -> AsyncGenerator[bytes]:
@@ -213,15 +125,11 @@ async def _chunks(request: Request, settings: Settings) -> AsyncGenerator[bytes]
             message = await request.receive()
         if scope.cancelled_caught:
             raise UploadTimeout(
-                f"nothing came for {settings.upload_idle_seconds:g} s, or the whole took more than "
-                f"{settings.upload_timeout_seconds:g} s"
+                f"no byte arrived for {settings.upload_idle_seconds:g} s, or the upload took more "
+                f"than {settings.upload_timeout_seconds:g} s"
             )
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         more = message.get("more_body", False)
         if chunk := message.get("body", b""):
             yield chunk
-
-
-def _too_large(settings: Settings) -> UploadTooLarge:
-    return UploadTooLarge(f"a video may have {settings.max_upload_bytes} bytes, this one has more")

@@ -1,11 +1,13 @@
-"""A multipart/form-data body parsed as it arrives: videos' bytes pass through, fields stay."""
+"""Parser for multipart/form-data that passes the videos' bytes on while the body arrives."""
 
+from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.errors import MalformedRequest, MissingFile
+from app.upload.buffer import Piece
 
 FILE_FIELD = "file"
 MAX_FIELDS = 4096
@@ -16,7 +18,7 @@ _PLAIN_ENCODINGS = {"", "7bit", "8bit", "binary"}
 
 @dataclass(slots=True)
 class _Part:
-    """The part that is being read; `video` parts pass through, others collect in `value`."""
+    """The part that is being read; the bytes of a field are collected in `value`."""
 
     headers: dict[str, str] = field(default_factory=dict)
     name: str = ""
@@ -25,26 +27,26 @@ class _Part:
 
 
 class MultipartReader:
-    """Feed it the body; it hands back the pieces of the parts `file` and keeps the text fields.
+    """Splits a form into the bytes of its parts `file`, passed on, and text `fields`, kept.
 
-    `videos` is how many such parts have begun. Raises MalformedRequest for what is not
-    multipart/form-data or is over a limit (`most_videos` among them), MissingFile when a file
-    comes under another name or not at all.
+    Raises MalformedRequest when the body is not multipart/form-data or is over a limit (such as
+    `max_videos`), MissingFile when no part is named `file` or a file has another name.
     """
 
-    def __init__(self, content_type: str, *, most_videos: int = 1) -> None:
+    def __init__(self, content_type: str, *, max_videos: int = 1) -> None:
         _, parameters = parse_options_header(content_type)
         boundary = parameters.get(b"boundary", b"")
         if not boundary:
-            raise MalformedRequest("the Content-Type names no boundary")
+            raise MalformedRequest("the Content-Type has no boundary")
         self.fields: list[tuple[str, str]] = []
         self._fields_bytes = 0
-        self._most_videos = most_videos
-        self._pieces: list[tuple[int, memoryview]] = []
+        self._overhead_bytes = 0
+        self._max_videos = max_videos
+        self._videos = 0
+        self._pieces: list[Piece] = []
         self._part = _Part()
         self._header_name = bytearray()
         self._header_value = bytearray()
-        self.videos = 0
         self._complete = False
         try:
             self._parser = MultipartParser(
@@ -63,20 +65,34 @@ class MultipartReader:
         except FormParserError as error:
             raise MalformedRequest(f"the boundary is not valid: {error}") from error
 
-    def feed(self, chunk: bytes) -> list[tuple[int, memoryview]]:
-        """Parses the next bytes of the body; answers with those of videos, counted from 0."""
+    async def pieces(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[list[Piece]]:
+        """The videos' bytes in each chunk of the body; `fields` is complete at the end."""
+        async for chunk in chunks:
+            yield self.feed(chunk)
+        self.finish()
+
+    def feed(self, chunk: bytes) -> list[Piece]:
+        """Parse the next bytes of the body and return those of videos, numbered from 0.
+
+        An empty piece marks the beginning of each video.
+        """
         try:
             self._parser.write(chunk)
         except FormParserError as error:
             raise MalformedRequest(f"the body is not multipart/form-data: {error}") from error
         pieces, self._pieces = self._pieces, []
+        self._overhead_bytes += len(chunk) - sum(len(piece) for _, piece in pieces)
+        if self._overhead_bytes > 2 * MAX_FIELDS_BYTES:
+            raise MalformedRequest(
+                f"the form has more than {2 * MAX_FIELDS_BYTES} bytes besides the video"
+            )
         return pieces
 
     def finish(self) -> None:
-        """The body has ended. Raises when something is missing."""
+        """Check at the end of the body that nothing is missing."""
         if not self._complete:
             raise MalformedRequest("the body ends before its closing boundary")
-        if not self.videos:
+        if not self._videos:
             raise MissingFile(f"no part is named `{FILE_FIELD}`")
 
     def _begin_part(self) -> None:
@@ -104,27 +120,30 @@ class MultipartReader:
         if encoding not in _PLAIN_ENCODINGS:
             raise MalformedRequest("a part has a Content-Transfer-Encoding other than binary")
         part.is_video = part.name == FILE_FIELD
-        if part.is_video and self.videos == self._most_videos:
+        if part.is_video and self._videos == self._max_videos:
             raise MalformedRequest(
-                f"more parts named `{FILE_FIELD}` than videos taken here: {self._most_videos}"
+                f"the form has more than {self._max_videos} parts named `{FILE_FIELD}`"
             )
         if b"filename" in parameters and not part.is_video:
             raise MissingFile(
-                f"the video is expected in a part named `{FILE_FIELD}`, not `{part.name[:50]}`"
+                f"send the video in a part named `{FILE_FIELD}`, not `{part.name[:50]}`"
             )
-        self.videos += part.is_video
+        if part.is_video:
+            self._pieces.append((self._videos, b""))
+            self._videos += 1
         if not part.is_video and len(self.fields) >= MAX_FIELDS:
             raise MalformedRequest(f"the form has more than {MAX_FIELDS} fields")
 
     def _read_data(self, chunk: bytes, start: int, end: int) -> None:
         if self._part.is_video:
-            self._pieces.append((self.videos - 1, memoryview(chunk)[start:end]))
+            self._pieces.append((self._videos - 1, memoryview(chunk)[start:end]))
             return
         self._part.value += memoryview(chunk)[start:end]
         self._fields_bytes += end - start
         if len(self._part.value) > MAX_FIELD_BYTES or self._fields_bytes > MAX_FIELDS_BYTES:
             raise MalformedRequest(
-                f"a form field is over {MAX_FIELD_BYTES} bytes, or all over {MAX_FIELDS_BYTES}"
+                f"a form field has more than {MAX_FIELD_BYTES} bytes, or all together more than "
+                f"{MAX_FIELDS_BYTES}"
             )
 
     def _end_part(self) -> None:

@@ -49,7 +49,8 @@ class ColourText:
                 row[axis] += word in text.lower().split()
             if not row.any():
                 row[:] = 1
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: npt.NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
 
 
 def colour_tagger(

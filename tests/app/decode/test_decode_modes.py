@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 from app.decode.decode_pool import DecodePool
 from app.settings import Settings
 from model import SamplingConfig
-from tests.conftest import open_client
 from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger
 from tests.support.pools import child_processes, descriptor, pool_of, status_of, until
+from tests.support.servers import open_client
 
 # Keyframes at 0 and 8 s only: what happens between is not seen without decoding it.
 SPARSE = clip_bytes(

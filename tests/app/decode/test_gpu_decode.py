@@ -25,7 +25,6 @@ from app.settings import gpu_environment
 from model import SamplingConfig, TorchEncoder, load_checkpoint
 from model.errors import VideoError
 from model.video.reader import VideoLimits, open_video
-from tests.conftest import open_client
 from tests.support.clips import clip_bytes, read_number
 from tests.support.fakes import colour_tagger
 from tests.support.networks import LITE, lively_network
@@ -38,6 +37,7 @@ from tests.support.pools import (
     status_of,
     until,
 )
+from tests.support.servers import open_client
 
 try:
     from torchcodec import ffmpeg_major_version

@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import running_server
 from tests.support.clips import clip_bytes
 from tests.support.fakes import ColourEncoder, colour_tagger
+from tests.support.servers import running_server
 
 # Twelve windows of a second: two turns of the service.
 VIDEO = clip_bytes(seconds_colours=["red"] * 6 + ["blue"] * 6)

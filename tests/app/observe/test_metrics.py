@@ -21,9 +21,9 @@ from app.errors import TracingNotInstalled
 from app.main import create_app
 from app.observe.tracing import Tracing
 from app.settings import Settings
-from tests.conftest import BASE_URL, open_client
 from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger
+from tests.support.servers import BASE_URL, open_client
 
 RED = clip_bytes(seconds_colours=["red"])
 MP4 = {"Content-Type": "video/mp4"}

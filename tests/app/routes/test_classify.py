@@ -11,9 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.settings import Settings
-from tests.conftest import open_client
 from tests.support.clips import COLOURS, clip_bytes, sound_bytes, still_bytes
 from tests.support.fakes import ColourText, colour_tagger
+from tests.support.servers import open_client
 
 RED = clip_bytes(seconds_colours=["red"])
 RED_GREEN_BLUE = clip_bytes(seconds_colours=["red"] * 4 + ["green"] * 4 + ["blue"] * 4)

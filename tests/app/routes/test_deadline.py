@@ -10,9 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.settings import Settings
-from tests.conftest import open_client
 from tests.support.clips import clip_bytes
 from tests.support.fakes import ColourText, PatientEncoder, colour_tagger
+from tests.support.servers import open_client
 
 RED = clip_bytes(seconds_colours=["red"])
 MP4 = {"Content-Type": "video/mp4"}

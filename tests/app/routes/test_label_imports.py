@@ -12,8 +12,8 @@ import pytest
 from app.settings import Settings
 from app.store import DEFAULT_SET, LabelStore
 from model import Label, Prototypes
-from tests.conftest import open_client
 from tests.support.label_service import label_client
+from tests.support.servers import open_client
 from tests.support.word_vectors import WordSource
 
 NDJSON = {"Content-Type": "application/x-ndjson"}

@@ -8,9 +8,9 @@ from app.settings import Settings
 from app.store import LabelStore
 from app.store.embedding import BATCH
 from tests.app.routes.test_deadline import PatientText, soon_set
-from tests.conftest import open_client
 from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger
+from tests.support.servers import open_client
 from tests.support.word_vectors import WordSource
 
 RED = clip_bytes(seconds_colours=["red"])

@@ -9,8 +9,8 @@ from starlette.testclient import TestClient
 
 from app import service
 from app.settings import Settings
-from tests.conftest import open_client
 from tests.support.clips import clip_bytes
+from tests.support.servers import open_client
 
 RED = clip_bytes(seconds_colours=["red"])
 

@@ -19,8 +19,8 @@ from app.observe.logger import make_logger
 from app.routes.system import WEB
 from app.settings import Settings
 from model import CheckpointError
-from tests.conftest import BASE_URL, open_client
 from tests.support.fakes import ColourEncoder, colour_tagger
+from tests.support.servers import BASE_URL, open_client
 
 
 class GatedEncoder(ColourEncoder):

@@ -1,4 +1,7 @@
-"""Who works, who waits, who is sent away."""
+"""Which requests are admitted, which wait and which are refused."""
+
+import time
+from collections.abc import Callable
 
 import anyio
 import pytest
@@ -14,81 +17,96 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def admission(
-    *, places: int = 1, queue_size: int = 2, max_uploads: int = 8, longest_wait: float = 60.0
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_admission(
+    *,
+    slots: int = 1,
+    queue_size: int = 2,
+    max_uploads: int = 8,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Admission:
     return Admission(
-        places=places,
+        slots=slots,
         queue_size=queue_size,
         max_uploads=max_uploads,
-        longest_wait_seconds=longest_wait,
+        max_wait_seconds=60.0,
+        clock=clock,
     )
 
 
 class Crowd:
-    """Tasks that each take a turn and keep it until they are told to go."""
+    """Tasks that each take a permit and keep it until `go` is set."""
 
-    def __init__(self, gate: Admission, within: float = 60.0) -> None:
-        self.gate = gate
+    def __init__(self, admission: Admission, within: float = 60.0) -> None:
+        self.admission = admission
         self.within = within
         self.working: list[int] = []
         self.go = anyio.Event()
 
-    async def take_turn(self, number: int) -> None:
+    async def work(self, number: int) -> None:
         with anyio.fail_after(self.within):
-            async with self.gate.permit():
+            async with self.admission.permit():
                 self.working.append(number)
                 await self.go.wait()
 
 
-async def test_only_as_many_work_as_there_are_places() -> None:
-    crowd = Crowd(admission(places=2))
+async def test_no_more_permits_are_in_use_than_there_are_slots() -> None:
+    crowd = Crowd(make_admission(slots=2))
     async with anyio.create_task_group() as group:
         for number in range(4):
-            group.start_soon(crowd.take_turn, number)
+            group.start_soon(crowd.work, number)
         await anyio.wait_all_tasks_blocked()
         assert crowd.working == [0, 1]
         crowd.go.set()
     assert crowd.working == [0, 1, 2, 3]
 
 
-async def test_the_first_that_finds_no_place_to_wait_is_sent_away_before_its_body() -> None:
-    crowd = Crowd(admission(places=1, queue_size=2))
+async def test_a_request_that_finds_the_queue_full_is_refused_before_its_body() -> None:
+    crowd = Crowd(make_admission(slots=1, queue_size=2))
     async with anyio.create_task_group() as group:
         for number in range(3):
-            group.start_soon(crowd.take_turn, number)
+            group.start_soon(crowd.work, number)
         await anyio.wait_all_tasks_blocked()
 
-        with pytest.raises(Overloaded), crowd.gate.upload():
-            pytest.fail("a body is received that nobody has time for")
+        with pytest.raises(Overloaded), crowd.admission.upload():
+            pytest.fail("a body is received in vain")
 
         crowd.go.set()
-    with crowd.gate.upload():
-        await crowd.take_turn(4)
+    with crowd.admission.upload():
+        await crowd.work(4)
 
 
-async def test_who_was_let_in_waits_although_the_queue_filled_up_meanwhile() -> None:
-    crowd = Crowd(admission(places=1, queue_size=1))
+async def test_an_admitted_request_waits_although_the_queue_filled_up_meanwhile() -> None:
+    crowd = Crowd(make_admission(slots=1, queue_size=1))
     async with anyio.create_task_group() as group:
-        group.start_soon(crowd.take_turn, 0)
-        with crowd.gate.upload():
-            group.start_soon(crowd.take_turn, 1)
+        group.start_soon(crowd.work, 0)
+        with crowd.admission.upload():
+            group.start_soon(crowd.work, 1)
             await anyio.wait_all_tasks_blocked()
-        group.start_soon(crowd.take_turn, 2)
+        group.start_soon(crowd.work, 2)
         await anyio.wait_all_tasks_blocked()
         crowd.go.set()
     assert crowd.working == [0, 1, 2]
 
 
-async def test_a_video_that_was_begun_is_never_sent_away() -> None:
-    crowd = Crowd(admission(places=1, queue_size=1))
+async def test_a_started_video_is_never_refused() -> None:
+    crowd = Crowd(make_admission(slots=1, queue_size=1))
     async with anyio.create_task_group() as group:
         for number in range(2):
-            group.start_soon(crowd.take_turn, number)
+            group.start_soon(crowd.work, number)
         await anyio.wait_all_tasks_blocked()
 
         async def go_on() -> None:
-            async with crowd.gate.permit(is_started=True):
+            async with crowd.admission.permit(is_started=True):
                 crowd.working.append(99)
 
         group.start_soon(go_on)
@@ -98,98 +116,106 @@ async def test_a_video_that_was_begun_is_never_sent_away() -> None:
 
 
 async def test_uploads_are_bounded() -> None:
-    gate = admission(max_uploads=1)
-    with gate.upload(), pytest.raises(Overloaded), gate.upload():
+    admission = make_admission(max_uploads=1)
+    with admission.upload(), pytest.raises(Overloaded), admission.upload():
         pytest.fail("one upload too many")
-    with gate.upload():
+    with admission.upload():
         pass
 
 
-async def test_who_would_not_be_done_by_its_deadline_is_sent_away_at_once() -> None:
+async def test_a_request_that_would_miss_its_deadline_is_refused_at_once() -> None:
     # 45 permits ahead and its own, half a second each before one is measured: 23 of 22.8 seconds
-    crowd = Crowd(admission(queue_size=100), within=30.4)
+    crowd = Crowd(make_admission(queue_size=100), within=30.4)
     async with anyio.create_task_group() as group:
         for number in range(45):
-            group.start_soon(crowd.take_turn, number)
+            group.start_soon(crowd.work, number)
             await anyio.wait_all_tasks_blocked()
 
         with pytest.raises(Overloaded) as refusal:
-            await crowd.take_turn(45)
+            await crowd.work(45)
         assert refusal.value.retry_after_seconds == 23
         crowd.go.set()
     assert crowd.working == list(range(45))
 
 
-async def test_the_time_to_come_again_follows_the_rate_at_which_turns_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 0.0
-    monkeypatch.setattr("app.upload.admission.time.monotonic", lambda: now)
-    gate = admission(places=2, queue_size=3)
+async def test_retry_after_follows_the_rate_at_which_permits_are_released() -> None:
+    clock = Clock()
+    admission = make_admission(slots=2, queue_size=3, clock=clock)
     for _ in range(100):
-        async with gate.permit(is_started=True):
-            now += 8.0
-    crowd = Crowd(gate)
+        async with admission.permit(is_started=True):
+            clock.now += 8.0
+    crowd = Crowd(admission)
     async with anyio.create_task_group() as group:
         for number in range(5):
-            group.start_soon(crowd.take_turn, number)
+            group.start_soon(crowd.work, number)
         await anyio.wait_all_tasks_blocked()
 
-        # two at work and three before: five turns of eight seconds, two at a time
-        with pytest.raises(Overloaded) as refusal, gate.upload():
-            pytest.fail("there is no room")
+        # two at work and three in the queue: five permits of eight seconds, two at a time
+        with pytest.raises(Overloaded) as refusal, admission.upload():
+            pytest.fail("the queue is full")
         assert refusal.value.retry_after_seconds == 20
         crowd.go.set()
 
 
-async def test_one_at_work_with_nobody_waiting_is_alone() -> None:
-    crowd = Crowd(admission(places=2))
-    assert crowd.gate.is_alone
+# Functions, because mypy takes an attribute for unchanged from one line to the next.
+def is_alone(admission: Admission) -> bool:
+    return admission.is_alone
+
+
+def is_in_use(admission: Admission) -> bool:
+    return admission.is_in_use
+
+
+async def test_one_permit_in_use_with_an_empty_queue_is_alone() -> None:
+    crowd = Crowd(make_admission(slots=2))
+    assert is_alone(crowd.admission)
     async with anyio.create_task_group() as group:
-        group.start_soon(crowd.take_turn, 0)
+        group.start_soon(crowd.work, 0)
         await anyio.wait_all_tasks_blocked()
-        assert crowd.gate.is_alone
-        with crowd.gate.upload():
-            assert not crowd.gate.is_alone
-        group.start_soon(crowd.take_turn, 1)
+        assert is_alone(crowd.admission)
+        with crowd.admission.upload():
+            assert not is_alone(crowd.admission)
+        group.start_soon(crowd.work, 1)
         await anyio.wait_all_tasks_blocked()
-        assert not crowd.gate.is_alone
+        assert not is_alone(crowd.admission)
         crowd.go.set()
 
 
-async def test_a_gate_is_in_use_while_somebody_sends_or_works_and_some_seconds_after() -> None:
-    gate = admission()
-    assert not gate.is_in_use
-    with gate.upload():
-        assert gate.is_in_use
-    assert not gate.is_in_use
-    async with gate.permit(is_started=True):
-        assert gate.is_in_use
-    assert gate.is_in_use
-    with anyio.fail_after(10):
-        while gate.is_in_use:
-            await anyio.sleep(0.1)
+async def test_in_use_covers_uploads_permits_and_two_seconds_after_the_last_permit() -> None:
+    clock = Clock()
+    admission = make_admission(clock=clock)
+    assert not is_in_use(admission)
+    with admission.upload():
+        assert is_in_use(admission)
+    assert not is_in_use(admission)
+    async with admission.permit(is_started=True):
+        clock.now += 60.0
+        assert is_in_use(admission)
+    clock.now += 1.9
+    assert is_in_use(admission)
+    clock.now += 0.2
+    assert not is_in_use(admission)
 
 
-async def test_who_gives_up_waiting_leaves_the_queue() -> None:
-    crowd = Crowd(admission(places=1, queue_size=1))
+async def test_a_cancelled_wait_leaves_the_queue() -> None:
+    crowd = Crowd(make_admission(slots=1, queue_size=1))
     async with anyio.create_task_group() as group:
-        group.start_soon(crowd.take_turn, 0)
+        group.start_soon(crowd.work, 0)
         await anyio.wait_all_tasks_blocked()
         async with anyio.create_task_group() as impatient:
-            impatient.start_soon(crowd.take_turn, 1)
+            impatient.start_soon(crowd.work, 1)
             await anyio.wait_all_tasks_blocked()
             impatient.cancel_scope.cancel()
-        group.start_soon(crowd.take_turn, 2)
+        group.start_soon(crowd.work, 2)
         await anyio.wait_all_tasks_blocked()
         crowd.go.set()
     assert crowd.working == [0, 2]
 
 
-async def test_failed_work_gives_its_place_back() -> None:
-    gate = admission(places=1)
+async def test_failed_work_releases_its_permit() -> None:
+    admission = make_admission(slots=1)
     for _ in range(3):
         with pytest.raises(ValueError, match="bad"):
-            async with gate.permit(is_started=True):
+            async with admission.permit(is_started=True):
                 raise ValueError("bad")
-    assert gate.wait_seconds == 0
+    assert admission.wait_seconds == 0

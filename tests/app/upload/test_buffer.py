@@ -1,22 +1,28 @@
-"""Where an upload waits."""
+"""Buffers of uploads: what is written is sealed, in memory or on the disk."""
 
 import hashlib
 import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 
-from app.errors import StorageFull
-from app.upload.buffer import SealedFile, Spool, Spools
+from app.errors import UploadTooLarge
+from app.upload.buffer import Piece, SealedFile, UploadBuffer, UploadBuffers
+from tests.support.descriptors import open_files
 
 MEMORY = 1000
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def received(pieces: list[bytes], folder: Path, *, expected_bytes: int = 0) -> SealedFile:
-    spool = Spool(folder, MEMORY, expected_bytes=expected_bytes)
-    spool.write(pieces[:1])
-    spool.write(pieces[1:])
-    return spool.seal()
+    buffer = UploadBuffer(folder, MEMORY, expected_bytes=expected_bytes)
+    buffer.write(pieces[:1])
+    buffer.write(pieces[1:])
+    return buffer.seal()
 
 
 @pytest.mark.parametrize("expected_bytes", [0, 10 * MEMORY], ids=["unannounced", "announced"])
@@ -38,7 +44,7 @@ def test_what_was_written_is_read_back_with_its_size_and_digest(
 
 
 @pytest.mark.parametrize("size", [10, 5 * MEMORY], ids=["memory", "disk"])
-def test_nobody_can_change_a_sealed_file(size: int, tmp_path: Path) -> None:
+def test_a_sealed_file_cannot_be_changed(size: int, tmp_path: Path) -> None:
     sealed = received([bytes(size)], tmp_path)
 
     for change in (
@@ -58,44 +64,84 @@ def test_an_upload_has_a_name_in_no_folder(tmp_path: Path) -> None:
     os.close(sealed.fd)
 
 
-def test_a_closed_spool_leaves_no_descriptor_behind(tmp_path: Path) -> None:
-    before = list(Path("/proc/self/fd").iterdir())
-    for size in (10, 5 * MEMORY):
-        spool = Spool(tmp_path, MEMORY)
-        spool.write([bytes(size)])
-        spool.seal()
-        spool.close()
+@pytest.mark.parametrize("size", [10, 5 * MEMORY], ids=["memory", "disk"])
+def test_a_closed_buffer_leaves_no_open_file_behind(size: int, tmp_path: Path) -> None:
+    before = open_files("kinolex-uploads")
+    buffer = UploadBuffer(tmp_path, MEMORY)
+    buffer.write([bytes(size)])
+    buffer.seal()
+    held = open_files("kinolex-uploads") + open_files(str(tmp_path))
+    buffer.close()
 
-    assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
+    assert len(held) == len(before) + 1
+    assert open_files("kinolex-uploads") + open_files(str(tmp_path)) == before
 
 
 @pytest.mark.parametrize(
-    ("memory", "size", "expected", "is_light"),
+    ("memory", "size", "expected", "is_quick"),
     [
         (1 << 30, 1 << 20, 0, True),
-        (1 << 30, (1 << 20) + 1, 0, False),  # in memory, but long to hash
+        (1 << 30, (1 << 20) + 1, 0, False),  # in memory, but takes long to hash
         (MEMORY, MEMORY, 0, True),
-        (MEMORY, MEMORY + 1, 0, False),  # this byte takes it to the disk
-        (MEMORY, 10, MEMORY + 1, False),  # announced as long, so on the disk from the start
+        (MEMORY, MEMORY + 1, 0, False),  # this byte moves it to the disk
+        (
+            MEMORY,
+            10,
+            MEMORY + 1,
+            False,
+        ),  # announced over the limit: on the disk from the start
     ],
 )
-def test_files_are_light_as_long_as_they_are_short_and_in_memory(
-    memory: int, size: int, expected: int, is_light: bool, tmp_path: Path
+def test_small_files_in_memory_are_written_without_a_thread(
+    memory: int, size: int, expected: int, is_quick: bool, tmp_path: Path
 ) -> None:
-    spools = Spools(tmp_path, memory, expected_bytes=expected)
+    async def pieces() -> AsyncIterator[list[Piece]]:
+        yield [(0, bytes(size))]
 
-    assert spools.are_light(size) == is_light
-    spools.write([(0, bytes(size))])
-    assert spools.are_light() == is_light
-    spools.close()
+    async def receive() -> None:
+        async with UploadBuffers(
+            tmp_path, memory, max_bytes=size, expected_bytes=expected
+        ) as buffers:
+            assert buffers.is_quick(size) == is_quick
+            [file] = await buffers.receive(pieces())
+            assert buffers.is_quick() == is_quick
+            assert file.size_bytes == size
+
+    anyio.run(receive)
 
 
-def test_a_full_disk_is_said_as_such() -> None:
-    spool = Spool(Path("/tmp"), 10)
-    # /dev/full stands for the disk: every write to it fails for want of room
-    spool._fd = os.open("/dev/full", os.O_WRONLY)
-    spool._in_memory = False
+def test_files_are_limited_together(tmp_path: Path) -> None:
+    async def pieces() -> AsyncIterator[list[Piece]]:
+        yield [(0, bytes(6)), (1, bytes(4))]
+        yield [(1, b"x")]
 
-    with pytest.raises(StorageFull):
-        spool.write([b"x"])
-    spool.close()
+    async def receive(max_bytes: int) -> list[int]:
+        async with UploadBuffers(tmp_path, MEMORY, max_bytes=max_bytes, max_files=2) as buffers:
+            return [file.size_bytes for file in await buffers.receive(pieces())]
+
+    assert anyio.run(receive, 11) == [6, 5]
+    with pytest.raises(UploadTooLarge, match="10 bytes"):
+        anyio.run(receive, 10)
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from app.errors import StorageFull
+from app.upload.buffer import UploadBuffer
+
+buffer = UploadBuffer(Path(sys.argv[1]), 10)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    buffer.write([bytes(5000)])
+except StorageFull as error:
+    print(error.code)
+"""
+
+
+def test_a_full_disk_is_reported_as_such(tmp_path: Path) -> None:
+    # a limit on the size of files stands for the disk, in a process of its own
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert outcome.stdout == "storage_full\n", outcome.stderr

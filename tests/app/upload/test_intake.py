@@ -1,7 +1,6 @@
-"""Uploads over a real socket: limits while bytes stream, clients that hang up, full queues."""
+"""Uploads over a real socket: limits while bytes stream, clients that disconnect, full queues."""
 
 import json
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,14 +9,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import running_server
 from tests.support.clips import clip_bytes
+from tests.support.descriptors import open_files
 from tests.support.fakes import ColourEncoder, colour_tagger
+from tests.support.servers import running_server
 
 RED = clip_bytes(seconds_colours=["red"])
 LIMIT = 1_000_000
@@ -77,7 +79,7 @@ class GatedEncoder(ColourEncoder):
         self.entered = threading.Semaphore(0)
         self.videos = 0
 
-    def encode(self, pixels: torch.Tensor) -> Any:
+    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         self.videos += 1
         self.entered.release()
         assert self.gate.wait(30)
@@ -226,13 +228,12 @@ def test_an_upload_that_trickles_is_dropped_too(
     assert received == b"HTTP/1.1 408"
 
 
-def upload_files() -> list[Path]:
+def upload_files() -> list[str]:
     """What this process holds open of uploads, in memory or on the disk."""
-    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    return [link.readlink() for link in links if "uploads" in os.fspath(link.readlink())]
+    return open_files("uploads")
 
 
-def test_clients_that_hang_up_while_sending_leave_nothing_behind(
+def test_clients_that_disconnect_while_sending_leave_nothing_behind(
     small: str, make_wire: Callable[[str], Wire]
 ) -> None:
     for sent in (10, 200_000):
@@ -256,7 +257,7 @@ def send_red(wire: Wire) -> None:
     wire.send(RED)
 
 
-def test_a_client_that_hangs_up_while_it_waits_is_not_worked_for(
+def test_no_work_is_done_for_a_client_that_disconnects_while_it_waits(
     make_settings: Callable[..., Settings], make_wire: Callable[[str], Wire]
 ) -> None:
     encoder = GatedEncoder()
@@ -277,7 +278,7 @@ def test_a_client_that_hangs_up_while_it_waits_is_not_worked_for(
     assert encoder.videos <= 1 + 2 + 1
 
 
-def test_a_full_queue_refuses_before_the_body_and_says_when_to_come_again(
+def test_a_full_queue_refuses_before_the_body_and_sends_retry_after(
     make_settings: Callable[..., Settings], make_wire: Callable[[str], Wire]
 ) -> None:
     encoder = GatedEncoder()
@@ -303,7 +304,7 @@ def test_a_full_queue_refuses_before_the_body_and_says_when_to_come_again(
     assert 1 <= int(headers["retry-after"]) <= 60
 
 
-def test_a_room_full_of_uploads_refuses_the_next(
+def test_uploads_over_max_uploads_are_refused(
     make_settings: Callable[..., Settings], make_wire: Callable[[str], Wire]
 ) -> None:
     with serving(make_settings(max_uploads=1)) as address:

@@ -20,15 +20,16 @@ END = b"--frontier--\r\n"
 
 
 def parse_videos(
-    body: bytes, step: int = 1 << 20, most: int = 1
+    body: bytes, step: int = 1 << 20, max_videos: int = 1
 ) -> tuple[list[bytes], list[tuple[str, str]]]:
-    reader = MultipartReader(TYPE, most_videos=most)
-    videos = [b""] * most
+    reader = MultipartReader(TYPE, max_videos=max_videos)
+    videos: dict[int, bytes] = {}
     for start in range(0, len(body), step):
         for number, piece in reader.feed(body[start : start + step]):
-            videos[number] += piece
+            videos[number] = videos.get(number, b"") + piece
     reader.finish()
-    return videos[: reader.videos], reader.fields
+    assert list(videos) == list(range(len(videos)))
+    return list(videos.values()), reader.fields
 
 
 def parse(body: bytes, step: int = 1 << 20) -> tuple[bytes, list[tuple[str, str]]]:
@@ -51,12 +52,12 @@ def test_the_video_arrives_whole_however_the_body_is_cut(video: bytes, step: int
 def test_several_videos_are_told_apart(videos: list[bytes], step: int) -> None:
     body = b"".join(part("file", video, filename="a.mp4") for video in videos) + END
 
-    assert parse_videos(body, step, most=4) == (videos, [])
+    assert parse_videos(body, step, max_videos=4) == (videos, [])
 
 
 def test_more_videos_than_taken_are_malformed() -> None:
     with pytest.raises(MalformedRequest, match="2"):
-        parse_videos(part("file", b"v") * 3 + END, most=2)
+        parse_videos(part("file", b"v") * 3 + END, max_videos=2)
 
 
 def test_repeated_fields_keep_their_order() -> None:

@@ -8,27 +8,28 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from app.main import create_app
 from app.settings import Settings
 from benchmarks.soak import Footprint, leaked, overload, summary
 from tests.app.routes.test_deadline import PatientText, soon_set
-from tests.conftest import open_client, running_server
 from tests.support.clips import clip_bytes
 from tests.support.fakes import ColourEncoder, colour_tagger
+from tests.support.servers import open_client, running_server
 
 VIDEO = clip_bytes(seconds_colours=["red"])
-TIMEOUT_SECONDS = 4.0
+TIMEOUT_SECONDS = 20.0
 
 
 class SlowEncoder(ColourEncoder):
     """Takes a tenth of a second for each video, without any work."""
 
-    def encode(self, pixels: torch.Tensor) -> Any:
+    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         time.sleep(0.1 * len(pixels))
         return super().encode(pixels)
 
@@ -65,40 +66,40 @@ def test_overload_is_refused_quickly_and_leaves_nothing_behind(
                 seconds=3,
             )
         )
-        told = summary(outcomes, TIMEOUT_SECONDS)
-        patience = time.monotonic() + 20
+        measured = summary(outcomes, TIMEOUT_SECONDS)
+        end = time.monotonic() + 20
         while leaked(before, after := footprint(uploads)):
-            assert time.monotonic() < patience, (before, after)
+            assert time.monotonic() < end, (before, after)
             threading.Event().wait(0.05)
 
-    assert told["accepted"] > 0
-    assert told["refused"] > told["accepted"]
-    assert told["accepted_late"] == told["missed_deadline"] == 0
-    assert set(told["others"]) <= {"hung up"}
-    assert 0 not in told["retry_after_s"]
-    # `make soak` holds it to 50 ms; other tests may keep this computer busy
-    assert told["refused_p50_ms"] < 500
+    assert measured["accepted"] > 0
+    assert measured["refused"] > measured["accepted"]
+    assert measured["accepted_late"] == measured["missed_deadline"] == 0
+    assert set(measured["others"]) <= {"hung up"}
+    assert 0 not in measured["retry_after_s"]
+    # `make soak` bounds it by 50 ms; here other tests may keep the computer busy
+    assert measured["refused_p50_ms"] < 1000 * measured["accepted_p50_s"]
 
 
-def test_texts_wait_for_their_turn_and_are_refused_when_the_queue_is_full(
+def test_texts_wait_for_a_permit_and_are_refused_when_the_queue_is_full(
     make_settings: Callable[..., Settings],
 ) -> None:
     text = PatientText()
-    # three places to work, as there is one decode process, and one to wait
+    # three permits, as there is one decode process, and a queue of one
     settings = make_settings(queue_size=1)
     with (
         open_client(settings, tagger=colour_tagger(text=text)) as client,
         soon_set(text.sign),
         ThreadPoolExecutor(4) as pool,
     ):
-        let_in = [pool.submit(client.post, "/embed", json={"text": "late"}) for _ in range(4)]
-        patience = time.monotonic() + 10
-        while "kinolex_videos_waiting 1.0" not in (told := client.get("/metrics").text):
-            assert time.monotonic() < patience, told
+        admitted = [pool.submit(client.post, "/embed", json={"text": "late"}) for _ in range(4)]
+        end = time.monotonic() + 30
+        while "kinolex_videos_waiting 1.0" not in (metrics := client.get("/metrics").text):
+            assert time.monotonic() < end, metrics
             threading.Event().wait(0.02)
         refused = client.post("/embed", json={"text": "red"})
         text.sign.set()
 
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
-    assert [each.result().status_code for each in let_in] == [200] * 4
+    assert [each.result().status_code for each in admitted] == [200] * 4

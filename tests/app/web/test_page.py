@@ -12,9 +12,9 @@ import pytest
 
 from app.main import create_app
 from model import Tagger
-from tests.conftest import running_server
 from tests.support.clips import write_clip
 from tests.support.fakes import PatientEncoder, colour_tagger, sure_tagger
+from tests.support.servers import running_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize

@@ -17,9 +17,9 @@ from app.store import DEFAULT_SET, LabelStore, NewLabel
 from model import CheckpointError, Label, Tagger, load_checkpoint
 from model.checkpoint import TextConfig
 from model.text.replacement import _PROBES
-from tests.conftest import open_client
 from tests.model.test_checkpoint import CONFIG, DIM, save
 from tests.support.clips import clip_bytes
+from tests.support.servers import open_client
 
 WORDS = sorted({word for probe in _PROBES for word in probe.split()} | {"riding", "juggling"})
 # what a student learns from its teacher: the same vectors for the words of another language

@@ -15,9 +15,9 @@ from model import Label, LabelError
 from model.errors import CheckpointError
 from model.text.source import carry_text_model, load_text_encoder
 from model.text.word_vectors import WordVectorEncoder
-from tests.conftest import open_client
 from tests.support.clips import write_clip
 from tests.support.fakes import colour_tagger
+from tests.support.servers import open_client
 from tests.support.word_vectors import WordSource
 
 VECTORS = """\

@@ -20,7 +20,6 @@ from model.tagger import Tagger
 from model.text.pretrained import without_progress_bars
 from model.training.convert.image_text import import_model
 from model.training.measure.evaluate import evaluate
-from tests.conftest import open_client
 from tests.support.clips import write_clip
 from tests.support.tiny_towers import (
     MEAN,
@@ -140,6 +139,8 @@ def test_a_text_tower_that_is_another_than_the_imported_one_is_refused(imported,
 
 
 def test_it_is_served_with_labels_of_its_own(imported, tmp_path, make_settings):
+    from tests.support.servers import open_client
+
     tagger = load_checkpoint(imported)
     write_clip(tmp_path / "red.mp4", seconds_colours=["red"])
     labels = ["riding a horse", "red wall", "juggling"]

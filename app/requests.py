@@ -1,0 +1,44 @@
+"""What every room may need to know of an HTTP request: its media type, its length, its client."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+from starlette.requests import ClientDisconnect, Request
+
+JSON_TYPE = "application/json"
+
+
+def media_type(request: Request) -> str:
+    """The media type of Content-Type in lower case, without parameters; empty if there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def announced_bytes(request: Request) -> int:
+    """The value of Content-Length; 0 if there is none or it is not a number."""
+    value = request.headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdecimal() else 0
+
+
+@asynccontextmanager
+async def cancel_on_disconnect(request: Request) -> AsyncGenerator[None]:
+    """Cancel the block when the client disconnects, and raise ClientDisconnect.
+
+    The request's body must have been received before.
+    """
+
+    async def watch(scope: anyio.CancelScope) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        # not a task group, which wraps what the block raises
+        watcher = asyncio.create_task(watch(scope))
+        try:
+            yield
+        finally:
+            watcher.cancel()
+    if scope.cancelled_caught:
+        raise ClientDisconnect
