@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.training import Manifests, TextModel, refusals, telling
+from app.cli.train import Manifests, TextModel, refusals, telling
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 

@@ -49,7 +49,7 @@ def classify(
     ] = False,
 ) -> None:
     """Tag videos, without a server."""
-    from app.cli.classify import tag_files
+    from app.cli.tag_files import tag_files
 
     options = {
         "label_set": label_set,
@@ -143,7 +143,7 @@ def evaluate(context: typer.Context) -> None:
 
 
 def _training(command: str, context: typer.Context, args: list[str], *, parent: str = "") -> None:
-    from app.cli.training import cli as training_cli
+    from app.cli.train import cli as training_cli
 
     program = context.find_root().info_name or "kinolex"
     training_cli(args=[command, *args], prog_name=f"{program} {parent}".strip())

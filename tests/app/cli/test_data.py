@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from app.cli.data import cli
 from app.cli.program import cli as kinolex_cli
 from model.training.data.manifest import read_manifest, write_manifest
-from tests.app.cli.test_cli import words
+from tests.app.cli.test_classify import words
 from tests.support.clips import write_clip
 from tests.support.colour_world import colour_samples
 from tests.support.training_tree import write_clips, write_pictures

@@ -152,7 +152,7 @@ def kinetics_like(root: Path) -> Path:
 @pytest.mark.slow
 def test_the_paper_runs_on_a_tree_like_kinetics_from_the_command_line(tmp_path: Path) -> None:
     from app.cli.data import cli as data_cli
-    from app.cli.training import cli as training_cli
+    from app.cli.train import cli as training_cli
 
     manifest, out = tmp_path / "manifest.csv", tmp_path / "out"
     # fewer clips and samples, for the clock's sake: the tests beside this one count them

@@ -9,9 +9,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from app.cli.data import cli as data_cli
-from app.cli.training import cli
+from app.cli.train import cli
 from model.training.data.manifest import write_manifest
-from tests.app.cli.test_cli import ROOT, words
+from tests.app.cli.test_classify import ROOT, words
 from tests.support.colour_world import colour_samples
 
 PRESET = """

@@ -15,8 +15,8 @@ import httpx2
 import pytest
 from typer.testing import CliRunner
 
-from app.cli.classify import tag_files
 from app.cli.program import cli
+from app.cli.tag_files import tag_files
 from app.routes.schemas.videos import ClassifyAnswer
 from app.settings import Settings
 from tests.support.clips import write_clip
