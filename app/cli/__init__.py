@@ -1,4 +1,5 @@
-"""The program `kinolex`: one file for each command, imported when that command runs.
+"""The program `kinolex`: one file per command, and the modules that commands share.
 
-`program` is the entry point. Nothing in the service imports this room.
+`program` is the entry point. Nothing else in the service imports this room. Only `tag_files`,
+`label_store` and `label_output`, which commands import when they run, import heavy modules.
 """

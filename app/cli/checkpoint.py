@@ -1,57 +1,53 @@
-"""`kinolex checkpoint`: models made elsewhere become checkpoints; what a checkpoint is.
-
-Only the command line knows training, and only inside the commands.
-"""
+"""`kinolex checkpoint`: import and convert models of other projects; describe a checkpoint."""
 
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from model import KinolexError
+from app.cli.exits import expected_errors
 
 cli = typer.Typer(
-    name="checkpoint",
-    help="Import and convert models made elsewhere; show what a checkpoint is.",
+    help="Import and convert models of other projects; describe a checkpoint.",
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
 )
 
-Out = Annotated[Path, typer.Option(help="Folder of the new checkpoint.", file_okay=False)]
+Out = Annotated[Path, typer.Option(help="Directory of the new checkpoint.", file_okay=False)]
 Bank = Annotated[
     list[Path] | None,
     typer.Option(
-        help="Manifest whose samples give scores a meaning; may be repeated.",
+        help="Manifest of samples that calibrate the scores; may be repeated.",
         exists=True,
         dir_okay=False,
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu or cuda, for --bank.")]
+Device = Annotated[str, typer.Option(help="With --bank: device to run on, cpu or cuda.")]
 
 
 @cli.command("import")
 def import_(
     model: Annotated[
-        str, typer.Argument(help="CLIP or SigLIP: a folder of transformers, or a Hub id.")
+        str,
+        typer.Argument(help="CLIP or SigLIP model: directory in transformers format, or Hub id."),
     ],
     out: Out,
-    frames: Annotated[int, typer.Option(min=1, max=256, help="Frames per video.")] = 8,
+    frames: Annotated[int, typer.Option(min=1, max=256, help="Number of frames per video.")] = 8,
     template: Annotated[
-        list[str] | None, typer.Option(help="Text for a label, with one {}; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Prompt template with one {} for the label; may be repeated."),
     ] = None,
     bank: Bank = None,
     device: Device = "cpu",
 ) -> None:
-    """Make a checkpoint of an image-text model."""
-    from model.training.convert.image_text import import_model
-
+    """Convert an image-text model to a checkpoint."""
     options = ["--frames", str(frames)]
     for each in template or ():
         options += ["--template", each]
-    with _clear_errors():
+    with expected_errors(on_one_line=True):
+        from model.training.convert.image_text import import_model
+
         import_model(
             model,
             out,
@@ -70,22 +66,24 @@ def convert(
     file: Annotated[
         Path,
         typer.Argument(
-            help="checkpoint.pth.tar of the official code.", exists=True, dir_okay=False
+            help="checkpoint.pth.tar that the official code wrote.", exists=True, dir_okay=False
         ),
     ],
     text_model: Annotated[
-        str, typer.Option(help="The word vectors it was trained with, as a text file.")
+        str, typer.Option(help="Text file of the word vectors that the model was trained with.")
     ],
     out: Out,
-    clips: Annotated[int, typer.Option(min=1, max=100, help="Clips per video; paper: 25.")] = 1,
+    clips: Annotated[
+        int, typer.Option(min=1, max=100, help="Number of clips per video; the paper uses 25.")
+    ] = 1,
     bank: Bank = None,
     device: Device = "cpu",
 ) -> None:
-    """Make a checkpoint of one that the official code of Brattoli et al. wrote."""
-    from model.training.convert.official import convert as convert_official
-
+    """Convert a checkpoint of the official code of Brattoli et al."""
     options = [file.name, "--text-model", Path(text_model).name, "--clips", str(clips)]
-    with _clear_errors():
+    with expected_errors(on_one_line=True):
+        from model.training.convert.official import convert as convert_official
+
         convert_official(
             file,
             text_model,
@@ -103,28 +101,18 @@ def convert(
 def show(
     checkpoint: Annotated[str, typer.Argument(help="Checkpoint directory or Hub id.")],
 ) -> None:
-    """Say in a few lines what a checkpoint is."""
-    from model.training.convert.summary import summary_of
+    """Describe a checkpoint in a few lines."""
+    with expected_errors(on_one_line=True):
+        from model.training.convert.summary import summary_of
 
-    with _clear_errors():
         found = summary_of(checkpoint)
     widest = max(map(len, found))
     for name, value in found.items():
         typer.echo(f"{name:<{widest}}  {value}")
 
 
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """What can go wrong becomes one line and exit code 2."""
-    try:
-        yield
-    except (KinolexError, OSError, ValueError) as error:
-        typer.echo(" ".join(str(error).split()), err=True)
-        raise typer.Exit(2) from error
-
-
 def _command(name: str, options: Sequence[str], bank: Sequence[Path] | None, out: Path) -> str:
-    """What the model card says to repeat; without the folders of this computer."""
+    """The command for the model card, without the directories of this computer."""
     banks = [part for path in bank or () for part in ("--bank", f"{path.parent.name}/{path.name}")]
     return shlex.join(["kinolex", "checkpoint", name, *options, *banks, "--out", out.name])
 

@@ -1,33 +1,39 @@
-"""`kinolex data`: make manifests, check them, pack their files, look for overlaps."""
+"""`kinolex data`: write and check manifests, pack samples, find overlapping classes."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.train import Manifests, TextModel, refusals, telling
+from app.cli.exits import expected_errors
+from app.cli.progress import sample_progress
+from app.cli.training_options import Manifests, TextModel
 
-cli = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
+cli = typer.Typer(help="Write, check and pack training data.", no_args_is_help=True)
 
 Samples = Annotated[
     list[Path],
-    typer.Argument(help="Manifests, CSV or Parquet.", metavar="MANIFEST...", show_default=False),
+    typer.Argument(help="Manifests in CSV or Parquet.", metavar="MANIFEST...", show_default=False),
 ]
 
 
 @cli.command()
 def manifest(
     layout: Annotated[
-        str, typer.Argument(help="kinetics, ucf101, hmdb51, activitynet, webdataset, folders.")
+        str,
+        typer.Argument(
+            help="Layout of the data set: kinetics, ucf101, hmdb51, activitynet, webdataset or "
+            "folders."
+        ),
     ],
-    root: Annotated[Path, typer.Argument(help="Folder of the data set as it was published.")],
-    out: Annotated[Path, typer.Option(help="Manifest to write, .csv or .parquet.")],
+    root: Annotated[Path, typer.Argument(help="Directory of the data set, as published.")],
+    out: Annotated[Path, typer.Option(help="Manifest to write: .csv or .parquet.")],
     fold: Annotated[
-        int, typer.Option(min=1, max=3, help="Official split of UCF101 and HMDB51.")
+        int, typer.Option(min=1, max=3, help="Number of the official split of UCF101 or HMDB51.")
     ] = 1,
 ) -> None:
-    """Write the manifest of a public data set; its files stay where they are."""
-    with refusals():
+    """Write the manifest of a public data set. The files of the data set stay in place."""
+    with expected_errors():
         from model.training.data.layouts import import_layout
         from model.training.data.manifest import write_manifest
 
@@ -44,12 +50,12 @@ def manifest(
 def validate(
     manifests: Samples,
     decode: Annotated[
-        bool, typer.Option("--decode", help="Open every file, too, and take frames from it.")
+        bool, typer.Option("--decode", help="Also open every file and decode frames of it.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Files opened at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes that open files.")] = 1,
 ) -> None:
-    """Report every bad row; exit code 1 if there is one."""
-    with refusals(), telling() as (say, progress):
+    """Report every invalid row. The exit code is 1 if there is one."""
+    with expected_errors(), sample_progress() as (say, progress):
         from model.training.data.manifest import ManifestError, read_manifest
         from model.training.data.survey import survey, unreadable
 
@@ -77,16 +83,25 @@ def validate(
 @cli.command()
 def shard(
     manifests: Samples,
-    out: Annotated[Path, typer.Option(help="Folder for shard-NNNNNN.tar and manifest.csv.")],
-    short_side: Annotated[int, typer.Option(min=16, help="Pixels; nothing is enlarged.")] = 256,
-    gop: Annotated[int, typer.Option(min=1, help="Frames from keyframe to keyframe.")] = 12,
-    quality: Annotated[int, typer.Option(min=0, max=51, help="x264's CRF, less is better.")] = 20,
-    max_megabytes: Annotated[int, typer.Option(min=1, help="Most of a shard.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order of the samples.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that encode.")] = 1,
+    out: Annotated[Path, typer.Option(help="Directory for shard-NNNNNN.tar and manifest.csv.")],
+    short_side: Annotated[
+        int,
+        typer.Option(
+            min=16, help="Length of the short side in pixels; smaller videos are not enlarged."
+        ),
+    ] = 256,
+    gop: Annotated[int, typer.Option(min=1, help="Number of frames between keyframes.")] = 12,
+    quality: Annotated[
+        int, typer.Option(min=0, max=51, help="CRF of x264; lower values give better quality.")
+    ] = 20,
+    max_megabytes: Annotated[
+        int, typer.Option(min=1, help="Maximum size of a shard in megabytes.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the order of the samples.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes that encode.")] = 1,
 ) -> None:
-    """Pack samples into WebDataset tars: small, quick to seek, in random order."""
-    with refusals(), telling() as (_, progress):
+    """Pack samples into WebDataset tar files: scaled down, fast to seek, in random order."""
+    with expected_errors(), sample_progress() as (_, progress):
         from model.training.data.manifest import read_manifest
         from model.training.data.sharding import ShardConfig, write_shards
 
@@ -101,27 +116,32 @@ def shard(
 @cli.command()
 def overlap(
     data: Manifests,
-    held_out: Annotated[str, typer.Option(help="Split whose classes stay unseen: name or path.")],
-    out: Annotated[Path, typer.Option(help="Table to write, for a person to decide in.")],
+    held_out: Annotated[
+        str, typer.Option(help="Split whose classes are held out: a name or a TOML file.")
+    ],
+    out: Annotated[Path, typer.Option(help="Table to write, for review: a CSV file.")],
     histogram: Annotated[
-        Path | None, typer.Option(help="Picture of the distances to write, .png or .svg.")
+        Path | None, typer.Option(help="Histogram of the distances to write: .png or .svg.")
     ] = None,
     tau: Annotated[
-        float | None, typer.Option(min=0.0, max=2.0, help="Instead of the split's distance.")
+        float | None,
+        typer.Option(
+            min=0.0, max=2.0, help="Distance below which texts overlap; overrides the split."
+        ),
     ] = None,
     text_model: TextModel = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over an existing table.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing table.")] = False,
 ) -> None:
-    """Find training texts too near to held-out classes; write them down for a person.
+    """Find training texts that are too similar to held-out classes and write them to a table.
 
-    In the table, change `decision` to keep or drop; then `kinolex train --overlap TABLE.csv`.
+    Change `decision` in the table to keep or drop, then use `kinolex train --overlap TABLE.csv`.
     """
-    with refusals():
+    with expected_errors():
         from model.training.report.histogram import draw_histogram, removed_labels
         from model.training.words.overlap_review import review_manifests, write_review
 
         if out.exists() and not force:
-            raise ValueError(f"{out} exists and may hold decisions; --force writes over it")
+            raise ValueError(f"{out} exists and may hold decisions; use --force to overwrite it")
         found = review_manifests(data, held_out, tau=tau, text_model=text_model)
         write_review(out, found)
         if histogram:

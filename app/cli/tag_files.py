@@ -1,4 +1,4 @@
-"""`kinolex classify`: the service's own way from file to tags, shown in a terminal."""
+"""Tag video files through the service, without HTTP, and print the tags."""
 
 import hashlib
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ def tag_files(
     as_json: bool,
     tagger: Tagger | None = None,
 ) -> int:
-    """Tags the files one after the other; 0 when every one was tagged, 1 otherwise.
+    """Tag the files one after the other; returns the exit code: 1 if a file failed, else 0.
 
-    `options` are those of `POST /classify`; `tagger` replaces the configured checkpoint. Tags go
-    to stdout, everything else to stderr.
+    `options` are those of `POST /classify`. `tagger` replaces the configured checkpoint. Tags are
+    printed on stdout, everything else on stderr.
     """
     console, messages = Console(), Console(stderr=True)
     failures = 0
@@ -49,7 +49,7 @@ def tag_files(
             async def on_window(windows: Windows) -> None:
                 progress.update(task, completed=windows.done, total=windows.total)
 
-            # the log of a server would drown the answer; failures are printed below
+            # only errors are logged: other records would hide the tags on a terminal
             log = make_logger("error", settings.log_format)
             async with open_service(settings, log, tagger) as state:
                 for video in videos:
@@ -58,14 +58,14 @@ def tag_files(
                         answer = await _tag(video, request, state, on_window)
                     except KinolexError as error:
                         failures += 1
-                        _complain(messages, f"{video}: {error}", error.code)
+                        _print_error(messages, f"{video}: {error}", error.code)
                     else:
-                        _show(console, video, answer, as_json=as_json)
+                        _print_tags(console, video, answer, as_json=as_json)
 
     try:
         anyio.run(tag_all)
     except KinolexError as error:
-        _complain(messages, str(error), error.code)
+        _print_error(messages, str(error), error.code)
         return 1
     return min(failures, 1)
 
@@ -100,7 +100,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _show(console: Console, video: Path, answer: ClassifyAnswer, *, as_json: bool) -> None:
+def _print_tags(console: Console, video: Path, answer: ClassifyAnswer, *, as_json: bool) -> None:
     if as_json:
         console.out(answer.model_dump_json(), highlight=False)
         return
@@ -123,5 +123,5 @@ def _show(console: Console, video: Path, answer: ClassifyAnswer, *, as_json: boo
         console.print(f"note: {warning}", style="dim", markup=False)
 
 
-def _complain(console: Console, sentence: str, code: str) -> None:
-    console.print(f"{sentence} ({code})", style="red", markup=False)
+def _print_error(console: Console, message: str, code: str) -> None:
+    console.print(f"{message} ({code})", style="red", markup=False)

@@ -8,19 +8,13 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from app.labels.fields import LabelFields, LabelInput, fields_of, invalid_labels
+from app.labels.formats import FileFormat
 from app.store import NewLabel
-
-FileFormat = Literal["ndjson", "csv", "txt"]
-MEDIA_TYPES: dict[FileFormat, str] = {
-    "ndjson": "application/x-ndjson",
-    "csv": "text/csv",
-    "txt": "text/plain",
-}
 
 _COLUMNS = tuple(LabelFields.model_fields)
 _LISTS = ("prompts", "aliases")

@@ -13,7 +13,8 @@ from app.errors import UnsupportedMediaType
 from app.http.etags import etag, is_known, read_condition, unchanged
 from app.labels.advice import advise, advise_on_size, put_or_point
 from app.labels.fields import MOST_LABELS_AT_ONCE, PutLabels, body_schema, new_labels, read_body
-from app.labels.files import MEDIA_TYPES, FileFormat, read_labels, write_labels
+from app.labels.files import read_labels, write_labels
+from app.labels.formats import MEDIA_TYPES, FileFormat
 from app.requests import JSON_TYPE, media_type
 from app.routes import examples, label_sets
 from app.routes.addressing import (

@@ -1,4 +1,4 @@
-"""`kinolex checkpoint`: models made elsewhere become checkpoints; what fails is one line."""
+"""`kinolex checkpoint`: converted models load as checkpoints; an error is one line."""
 
 import argparse
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from app.cli.checkpoint import cli
 from model import load_checkpoint
 from model.checkpoint import DEFAULT_CHECKPOINT
 from model.encoder.networks import EncoderConfig, build_network
+from tests.app.cli.command_line import kinolex
 from tests.support.tiny_towers import save_tiny, tiny_siglip
 from tests.support.training_tree import write_pictures
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    return kinolex("checkpoint", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tiny_siglip(), tmp_path_factory.mktemp("models") / "tiny-siglip")
 
 
-def test_an_imported_model_is_shown_for_what_it_is(source, tmp_path):
+def test_show_describes_an_imported_model(source: Path, tmp_path: Path) -> None:
     made = run(
         *("import", source, "--out", tmp_path / "out", "--frames", 4),
         *("--template", "{}", "--template", "a video of {}"),
@@ -46,7 +46,7 @@ def test_an_imported_model_is_shown_for_what_it_is(source, tmp_path):
     assert str(tmp_path) not in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_a_bank_gives_scores_a_meaning(source, tmp_path):
+def test_a_bank_calibrates_the_scores(source: Path, tmp_path: Path) -> None:
     manifest = write_pictures(tmp_path / "pictures")
     made = run("import", source, "--out", tmp_path / "out", "--bank", manifest)
     assert made.exit_code == 0, made.output
@@ -61,7 +61,7 @@ def test_a_bank_gives_scores_a_meaning(source, tmp_path):
     assert "16 clips" in run("show", tmp_path / "out").stdout
 
 
-def test_an_official_checkpoint_is_converted(tmp_path):
+def test_an_official_checkpoint_is_converted(tmp_path: Path) -> None:
     network = build_network(EncoderConfig("r2plus1d_18", 2, 0.0))
     parts = ("stem", "layer1", "layer2", "layer3", "layer4")
     state = {f"module.regressor.{k}": v for k, v in network.head.linear.state_dict().items()}
@@ -88,14 +88,14 @@ def test_an_official_checkpoint_is_converted(tmp_path):
     assert "in 3 of the paper's 25 clips" in card
 
 
-def test_the_served_default_can_be_shown():
+def test_the_default_checkpoint_can_be_shown() -> None:
     shown = run("show", DEFAULT_CHECKPOINT)
     assert shown.exit_code == 0
     assert "efficientnet_lite2" in shown.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("import", "./nowhere", "--out", "out"), "./nowhere is not a directory"),
         (("import", "SOURCE", "--out", "SOURCE"), "is the model itself"),
@@ -104,12 +104,18 @@ def test_the_served_default_can_be_shown():
         (("show", "./nowhere"), "./nowhere is not a directory"),
     ],
 )
-def test_what_fails_is_one_line_and_exit_code_2(source, tmp_path, monkeypatch, arguments, said):
+def test_an_error_is_one_line_and_exit_code_2(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file.pth.tar").write_bytes(b"nothing")
-    places = {"SOURCE": source, "FILE": tmp_path / "file.pth.tar"}
-    failed = run(*(places.get(argument, argument) for argument in arguments))
+    paths = {"SOURCE": source, "FILE": tmp_path / "file.pth.tar"}
+    failed = run(*(paths.get(argument, argument) for argument in arguments))
     assert failed.exit_code == 2
-    assert said in failed.stderr
+    assert message in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
     assert failed.stdout == ""

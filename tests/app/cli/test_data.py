@@ -1,4 +1,4 @@
-"""`kinolex data`, from the words that are typed."""
+"""`kinolex data`, run with command line arguments."""
 
 import csv
 import tarfile
@@ -6,30 +6,20 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from app.cli.data import cli
-from app.cli.program import cli as kinolex_cli
 from model.training.data.manifest import read_manifest, write_manifest
-from tests.app.cli.test_classify import words
+from tests.app.cli.command_line import kinolex
 from tests.support.clips import write_clip
 from tests.support.colour_world import colour_samples
 from tests.support.training_tree import write_clips, write_pictures
 
 
 def data(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    return kinolex("data", *arguments)
 
 
-def test_the_program_passes_data_on() -> None:
-    outcome = CliRunner().invoke(kinolex_cli, ["data", "--help"])
-
-    assert outcome.exit_code == 0
-    for command in ("manifest", "validate", "shard", "overlap"):
-        assert command in words(outcome.stdout)
-
-
-def test_validate_counts_what_is_there(tmp_path: Path) -> None:
+def test_validate_counts_samples_and_labels(tmp_path: Path) -> None:
     pictures, clips = write_pictures(tmp_path / "p"), write_clips(tmp_path / "c")
 
     outcome = data("validate", pictures, clips, "--decode", "--workers", 2)
@@ -39,7 +29,7 @@ def test_validate_counts_what_is_there(tmp_path: Path) -> None:
     assert f"{clips}: lamps, no split: 0 pictures, 4 videos, 4 labels" in outcome.stdout
 
 
-def test_validate_reports_every_bad_row_of_every_manifest(tmp_path: Path) -> None:
+def test_validate_reports_every_invalid_row_of_every_manifest(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "one.csv").write_text("path,label\na.png,\na.png,red\nb.png,blue\n")
     (tmp_path / "two.csv").write_text("path,label,start\na.png,red,soon\n")
@@ -53,7 +43,7 @@ def test_validate_reports_every_bad_row_of_every_manifest(tmp_path: Path) -> Non
     assert "line 2: start 'soon' is not a time" in outcome.stderr
 
 
-def test_validate_opens_files_when_it_is_asked_to(tmp_path: Path) -> None:
+def test_validate_opens_the_files_with_decode_only(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     (tmp_path / "b.mp4").write_bytes(b"no video")
     write_clip(tmp_path / "c.mp4", seconds_colours=["red"])
@@ -71,7 +61,7 @@ def test_validate_opens_files_when_it_is_asked_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_manifest_writes_down_a_published_layout(tmp_path: Path, ending: str) -> None:
+def test_manifest_lists_the_samples_of_a_published_layout(tmp_path: Path, ending: str) -> None:
     if ending == "parquet":
         pytest.importorskip("pyarrow")
     for name in ("red_wall", "blue_wall"):
@@ -90,7 +80,7 @@ def test_manifest_writes_down_a_published_layout(tmp_path: Path, ending: str) ->
     assert data("manifest", "vimeo", tmp_path, "--out", out).exit_code == 2
 
 
-def test_shard_packs_what_can_be_read_and_names_the_rest(tmp_path: Path) -> None:
+def test_shard_packs_readable_files_and_names_the_others(tmp_path: Path) -> None:
     manifest = write_clips(tmp_path / "c")
     (tmp_path / "c" / "0.mp4").write_bytes(b"no video")
 
@@ -104,14 +94,16 @@ def test_shard_packs_what_can_be_read_and_names_the_rest(tmp_path: Path) -> None
         assert len(tar.getnames()) == 6
 
 
-def test_overlap_writes_a_table_that_it_does_not_write_over(tmp_path: Path) -> None:
+def test_overlap_overwrites_a_table_with_force_only(tmp_path: Path) -> None:
     write_manifest(tmp_path / "manifest.csv", colour_samples(tmp_path, each=1))
     (tmp_path / "split.toml").write_text('test = ["dark ruby"]\n')
     table, picture = tmp_path / "overlap.csv", tmp_path / "overlap.png"
-    asked = ("overlap", "--data", tmp_path / "manifest.csv", "--out", table)
-    asked += ("--held-out", tmp_path / "split.toml", "--histogram", picture)
+    arguments = [
+        *("overlap", "--data", tmp_path / "manifest.csv", "--out", table),
+        *("--held-out", tmp_path / "split.toml", "--histogram", picture),
+    ]
 
-    outcome = data(*asked)
+    outcome = data(*arguments)
 
     assert outcome.exit_code == 0, outcome.output
     assert "1 of 7 training classes removed" in outcome.stdout
@@ -119,7 +111,7 @@ def test_overlap_writes_a_table_that_it_does_not_write_over(tmp_path: Path) -> N
         (row, *_) = csv.DictReader(file)
     assert (row["text"], row["class"], row["decision"]) == ("ruby", "dark ruby", "drop")
     assert picture.is_file()
-    again = data(*asked)
+    again = data(*arguments)
     assert again.exit_code == 2
     assert "may hold decisions" in again.stderr
-    assert data(*asked, "--force").exit_code == 0
+    assert data(*arguments, "--force").exit_code == 0

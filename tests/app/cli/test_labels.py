@@ -1,4 +1,4 @@
-"""`kinolex labels` on a database of its own; only embedding loads the checkpoint."""
+"""`kinolex labels` on a database of its own. Only embedding loads the checkpoint."""
 
 import json
 import re
@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from app.cli.labels import cli
 from app.store import DEFAULT_SET, Example, LabelStore, NewLabel
 from model import Label
 from model.checkpoint import TextConfig
+from tests.app.cli.command_line import kinolex
 from tests.model.test_checkpoint import CONFIG, save
 from tests.model.text.test_replacement import tiny_model
 from tests.support.clips import write_clip
@@ -31,7 +31,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def run(*arguments: str, typed: str | None = None) -> Result:
-    return CliRunner().invoke(cli, arguments, input=typed)
+    return kinolex("labels", *arguments, typed=typed)
 
 
 def names_in(url: str, label_set: str = DEFAULT_SET) -> list[str]:

@@ -1,17 +1,15 @@
-"""`kinolex train`, `train compare` and `data`, from the words that are typed."""
+"""`kinolex train` and `train compare`, and the commands that docs/training.md shows."""
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from app.cli.data import cli as data_cli
-from app.cli.train import cli
 from model.training.data.manifest import write_manifest
-from tests.app.cli.test_classify import ROOT, words
+from tests.app.cli.command_line import ROOT, command_tree, kinolex
 from tests.support.colour_world import colour_samples
 
 PRESET = """
@@ -59,14 +57,21 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def kinolex(world: Path, *arguments: str) -> Result:
-    common = ["--data", str(world / "manifest.csv"), "--out", str(world / "out")]
-    common += ["--preset", str(world / "tiny.toml")]
-    return CliRunner().invoke(cli, [arguments[0], *common, *arguments[1:]])
+def train(world: Path, *options: str) -> Result:
+    return kinolex("train", *inputs(world), *options)
+
+
+def compare(world: Path, *options: str) -> Result:
+    return kinolex("train", "compare", *inputs(world), *options)
+
+
+def inputs(world: Path) -> list[str]:
+    data = ["--data", str(world / "manifest.csv"), "--out", str(world / "out")]
+    return [*data, "--preset", str(world / "tiny.toml")]
 
 
 def test_compare_writes_its_page(world: Path) -> None:
-    outcome = kinolex(world, "compare", "--split", str(world / "split.toml"), "--arms", "F1")
+    outcome = compare(world, "--split", str(world / "split.toml"), "--arms", "F1")
 
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout.splitlines()[-1] == str(world / "out" / "comparison.html")
@@ -75,50 +80,61 @@ def test_compare_writes_its_page(world: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("command", "options", "message"),
     [
-        (("compare", "--folds", "2", "--arms", "F9"), "no arm F9; there are F0, F1"),
-        (("compare",), "which classes are unseen? Give --split or --folds"),
-        (("compare", "--split", "nowhere.toml"), "nowhere.toml is no split"),
-        (("train", "--held-out", "nowhere.toml"), "nowhere.toml is no split"),
-        (("train", "--preset", "huge"), "no preset 'huge'; there are"),
-        (("train", "--init", "nowhere"), "nowhere is not a directory"),
-        (("train", "--text-model", "/nowhere/model"), "/nowhere/model"),
+        (compare, ("--folds", "2", "--arms", "F9"), "no arm F9; there are F0, F1"),
+        (compare, (), "which classes are unseen? Give --split or --folds"),
+        (compare, ("--split", "nowhere.toml"), "nowhere.toml is no split"),
+        (train, ("--held-out", "nowhere.toml"), "nowhere.toml is no split"),
+        (train, ("--preset", "huge"), "no preset 'huge'; there are"),
+        (train, ("--init", "nowhere"), "nowhere is not a directory"),
+        (train, ("--text-model", "/nowhere/model"), "/nowhere/model"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line_without_a_traceback(
-    world: Path, arguments: tuple[str, ...], said: str
+def test_an_error_is_one_line_without_a_traceback(
+    world: Path, command: Callable[..., Result], options: tuple[str, ...], message: str
 ) -> None:
-    outcome = kinolex(world, *arguments)
+    outcome = command(world, *options)
 
     assert outcome.exit_code == 2
-    assert said in outcome.stderr
+    assert message in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
     assert not (world / "out" / "checkpoint").exists()
 
 
-def test_training_does_not_start_with_an_overlap_that_nobody_decided(world: Path) -> None:
+def test_training_does_not_start_with_an_undecided_overlap(world: Path) -> None:
     (world / "split.toml").write_text('test = ["dark ruby"]\n')
     split = ("--held-out", str(world / "split.toml"))
 
-    outcome = kinolex(world, "train", *split)
+    outcome = train(world, *split)
 
     assert outcome.exit_code == 2
     assert "'ruby' and 'dark ruby': inside the class" in outcome.stderr
     assert "--overlap drop" in outcome.stderr
     assert not (world / "out").exists()
-    told = kinolex(world, "train", *split, "--overlap", "drop", "--workers", "0")
+    told = train(world, *split, "--overlap", "drop", "--workers", "0")
     assert told.exit_code == 0, told.output
     assert "texts that overlap" in told.stdout
     card = (world / "out" / "checkpoint" / "README.md").read_text()
     assert re.search(r"--overlap\s+drop", card)
 
 
-def test_every_command_has_help() -> None:
-    for command in ("train", "compare", "evaluate"):
-        outcome = CliRunner().invoke(cli, [command, "--help"])
-        assert outcome.exit_code == 0
-        assert "--data" in words(outcome.stdout)
+@pytest.mark.parametrize("option", ["--data", "--out"])
+def test_training_requires_data_and_an_output_directory(world: Path, option: str) -> None:
+    given = inputs(world)
+    position = given.index(option)
+
+    outcome = kinolex("train", *given[:position], *given[position + 2 :])
+
+    assert outcome.exit_code == 2
+    assert f"Missing option '{option}'" in outcome.stderr
+
+
+def test_options_of_training_are_not_ignored_before_compare(world: Path) -> None:
+    outcome = kinolex("train", "--device", "cuda", "compare", *inputs(world))
+
+    assert outcome.exit_code == 2
+    assert "Options must come after 'compare'" in outcome.stderr
 
 
 def documented_commands() -> list[str]:
@@ -129,19 +145,18 @@ def documented_commands() -> list[str]:
     return [match[1] for match in found if match]
 
 
-@pytest.mark.parametrize("command", documented_commands())
-def test_the_pages_commands_have_options_that_exist(command: str) -> None:
-    names, arguments = [], shlex.split(command, comments=True)
-    while arguments[0].isidentifier() and len(names) < 2:
-        names.append(arguments.pop(0))
-        if names[0] in ("train", "evaluate") and arguments[0] != "compare":
-            break
-    program = data_cli if names[0] == "data" else cli
-    group = typer.main.get_command(program)
-    assert isinstance(group, typer.core.TyperGroup)
-    known = {name for parameter in group.commands[names[-1]].params for name in parameter.opts}
+@pytest.mark.parametrize("line", documented_commands())
+def test_documented_commands_have_options_that_exist(line: str) -> None:
+    commands = command_tree()
+    arguments = shlex.split(line, comments=True)
+    words: tuple[str, ...] = ()
+    while arguments and (*words, arguments[0]) in commands:
+        words = (*words, arguments.pop(0))
+
+    known = {name for parameter in commands[words].params for name in parameter.opts}
 
     used = {argument for argument in arguments if argument.startswith("--")}
+    assert words
     assert used <= known, f"there is no {used - known}"
 
 

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from app.errors import InvalidParameter
 from app.labels.fields import LabelFields
-from app.labels.files import FileFormat, read_labels, write_labels
+from app.labels.files import read_labels, write_labels
+from app.labels.formats import FileFormat
 from app.store import NewLabel
 from model import Label
 

@@ -151,8 +151,7 @@ def kinetics_like(root: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_paper_runs_on_a_tree_like_kinetics_from_the_command_line(tmp_path: Path) -> None:
-    from app.cli.data import cli as data_cli
-    from app.cli.train import cli as training_cli
+    from app.cli.program import cli
 
     manifest, out = tmp_path / "manifest.csv", tmp_path / "out"
     # fewer clips and samples, for the clock's sake: the tests beside this one count them
@@ -162,13 +161,13 @@ def test_the_paper_runs_on_a_tree_like_kinetics_from_the_command_line(tmp_path: 
         preset = preset.replace(whole, less)
     (tmp_path / "paper.toml").write_text(preset)
     tree = str(kinetics_like(tmp_path / "k700"))
-    made = CliRunner().invoke(data_cli, ["manifest", "kinetics", tree, "--out", str(manifest)])
+    made = CliRunner().invoke(cli, ["data", "manifest", "kinetics", tree, "--out", str(manifest)])
     assert made.exit_code == 0, made.output
     manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:3]))
 
     asked = ["train", "--preset", str(tmp_path / "paper.toml"), "--steps", "1"]
     asked += ["--data", str(manifest), "--out", str(out), "--workers", "0"]
-    outcome = CliRunner().invoke(training_cli, asked)
+    outcome = CliRunner().invoke(cli, asked)
 
     assert outcome.exit_code == 0, outcome.output
     (entry,) = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]

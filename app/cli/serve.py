@@ -1,0 +1,56 @@
+"""`kinolex serve`: start the HTTP service."""
+
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; overrides KINOLEX_HOST.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port to listen on; overrides KINOLEX_PORT."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Number of server processes; overrides KINOLEX_WORKERS."),
+    ] = None,
+) -> None:
+    """Start the HTTP service. KINOLEX_ environment variables configure everything else."""
+    import shutil
+
+    import uvicorn
+
+    from app.cli.exits import read_settings
+    from app.settings import share_metrics
+
+    settings = read_settings()
+    workers = workers or settings.workers
+    if workers > 1:
+        # the counts of an earlier run would be added to those of this run
+        shutil.rmtree(settings.metrics_dir, ignore_errors=True)
+        settings.metrics_dir.mkdir(parents=True)
+        share_metrics(settings.metrics_dir)
+    host, port = host or settings.host, port or settings.port
+    address = _address(host, port)
+    typer.echo(f"Kinolex is starting. The page: {address}/", err=True)
+    typer.echo(f"Try: curl -F file=@video.mp4 {address}/classify", err=True)
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=30,
+    )
+
+
+def _address(host: str, port: int) -> str:
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"

@@ -1,0 +1,113 @@
+"""`kinolex serve`: settings that it refuses, and several processes that share the labels."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.app.cli.command_line import ROOT, kinolex
+from tests.support.clips import write_clip
+
+
+def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KINOLEX_DEVICE", "gpu")
+
+    outcome = kinolex("serve")
+
+    assert outcome.exit_code == 2
+    assert "KINOLEX_DEVICE: Input should be 'auto', 'cpu' or 'cuda'" in outcome.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def two_processes(port: int, data: Path, log: Path) -> Iterator[str]:
+    """`kinolex serve` with two processes; yields its address once it is ready."""
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--workers", "2"]
+    environment = {**os.environ, "KINOLEX_DATA_DIR": str(data), "KINOLEX_DEVICE": "cpu"}
+    with log.open("w") as file:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=file)
+        try:
+            while not is_ready(address, server):
+                time.sleep(0.2)
+            yield address
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(60)
+
+
+def is_ready(address: str, server: subprocess.Popen[bytes]) -> bool:
+    try:
+        return httpx2.get(f"{address}/readyz", timeout=5).status_code == 200
+    except httpx2.TransportError:
+        assert server.poll() is None, "the server ended"
+        return False
+
+
+def classify(address: str, video: bytes) -> httpx2.Response:
+    """Classify over a new connection, so that either process may take it."""
+    answer = httpx2.post(
+        f"{address}/classify", files={"file": video}, data={"top_k": "10000"}, timeout=60
+    )
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def processes_that_classified(metrics: Path) -> set[str]:
+    """Each process counts in files that are named after it."""
+    return {
+        file.stem.split("_")[-1]
+        for file in metrics.glob("counter_*.db")
+        if b"/classify" in file.read_bytes()
+    }
+
+
+def assert_known_everywhere(address: str, label: str, video: bytes) -> None:
+    """Store a label, then ask for it four at a time."""
+    put = httpx2.put(f"{address}/labels", json={"labels": [label]}, timeout=60)
+    put.raise_for_status()
+
+    def ask(_: int) -> None:
+        found = httpx2.get(f"{address}/labels/{label}", timeout=60)
+        assert found.status_code == 200, found.text
+        answer = classify(address, video).json()
+        assert label in {tag["label"] for tag in answer["tags"]}
+        assert answer["label_set"]["revision"] == put.json()["label_set"]["revision"]
+
+    with ThreadPoolExecutor(4) as clients:
+        list(clients.map(ask, range(6)))
+
+
+@pytest.mark.slow
+def test_every_process_knows_every_label(tmp_path: Path) -> None:
+    write_clip(tmp_path / "red.mp4", seconds_colours=["red", "red"])
+    video = (tmp_path / "red.mp4").read_bytes()
+    with two_processes(free_port(), tmp_path / "data", tmp_path / "log") as address:
+        # one process may be ready long before the other
+        while len(processes_that_classified(tmp_path / "data" / "metrics")) < 2:
+            classify(address, video)
+        for number in range(3):
+            assert_known_everywhere(address, f"label number {number}", video)
+        answer = httpx2.post(f"{address}/classify", files={"file": video}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["tags"]) == 5
+
+    printed = (tmp_path / "log").read_text()
+    assert f"The page: {address}/" in printed
+    assert f"curl -F file=@video.mp4 {address}/classify" in printed
+    assert "Traceback" not in printed
