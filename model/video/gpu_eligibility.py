@@ -1,6 +1,6 @@
 """Decide which videos may be decoded on a GPU: those on which its decoder gives the same frames.
 
-See docs/decisions/0011-a-gpu-draws-only-what-the-limited-processes-judged.md.
+See docs/decisions/0011-a-gpu-decodes-only-what-the-limited-processes-checked.md.
 """
 
 from dataclasses import dataclass
