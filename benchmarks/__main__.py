@@ -1,4 +1,4 @@
-"""Measures everything in one run: `python -m benchmarks`, or `make bench`."""
+"""Measure everything in one run: `python -m benchmarks`, or `make bench`."""
 
 import json
 import os
@@ -15,38 +15,38 @@ import av
 
 from benchmarks import clips, growth, libraries, report
 from benchmarks.command import run
-from benchmarks.crew import CORES
 from benchmarks.judged import judged
 from benchmarks.serving import RIVALS, Round, Servers, measure_clip, served_runtime
+from benchmarks.worker_group import CORES
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     run("benchmarks", __doc__, "latest", measure, report.page)
 
 
 def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
-    """Every figure, in the shape of latest.json; the service keeps its things in `folder`."""
-    began = time.monotonic()
+    """Measure every figure, as latest.json has them; the service keeps its data in `folder`."""
+    start = time.monotonic()
     machine = _machine()
     small = clips.encoded(clips.SMALL, cache)
     paths = {clips.SMALL.name: small}
     if not quick:
         for clip in (clips.MIDDLE, clips.LARGE):
             paths[clip.name] = clips.encoded(clip, cache)
-    say, keep = _clock(began), partial(_keep, cache / "unfinished.json")
-    say("search")
+    log, save = _clock(start), partial(_save, cache / "unfinished.json")
+    log("search")
     searched = growth.measure_labels(
         [10, 1_000] if quick else [10, 1_000, 10_000, 100_000, 1_000_000]
     )
-    keep({"search": searched})
-    say("decoders")
+    save({"search": searched})
+    log("decoders")
     decode = {
         name: libraries.measure_decoders(path, seconds=0.5 if quick else 2)
         for name, path in paths.items()
     }
-    keep({"search": searched, "decode": decode})
-    say("runtimes")
+    save({"search": searched, "decode": decode})
+    log("runtimes")
     encode = {
         network: libraries.measure_runtimes(
             network,
@@ -56,16 +56,16 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
         )
         for network in (("shipped",) if quick else ("shipped", "r2plus1d_18"))
     }
-    keep({"search": searched, "decode": decode, "encode": encode})
-    say("serving")
-    serve, runtime, missing = _serving(paths, encode, folder, quick=quick, say=say)
-    keep({"search": searched, "decode": decode, "encode": encode, "serve": serve})
-    say("growth")
+    save({"search": searched, "decode": decode, "encode": encode})
+    log("serving")
+    serve, runtime, missing = _serving(paths, encode, folder, quick=quick, log=log)
+    save({"search": searched, "decode": decode, "encode": encode, "serve": serve})
+    log("growth")
     lengths = growth.videos_of_lengths(("1 s", "10 s") if quick else (), cache)
     sizes = {"340x256": small}
     for name, path in list(paths.items())[1:]:
         sizes[name.replace("60 s ", "")] = clips.shortened(path, 10, cache)
-    grown = {
+    growth_figures = {
         "duration": growth.measure_videos(lengths, ("video", "segments"), folder),
         "resolution": growth.measure_videos(sizes, ("video",), folder),
         "labels": searched,
@@ -73,12 +73,12 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
     results: dict[str, Any] = {
         "quick": quick,
         "machine": machine,
-        "minutes": (time.monotonic() - began) / 60,
+        "minutes": (time.monotonic() - start) / 60,
         "decode": decode,
         "encode": encode,
         "serve": serve,
         "served_runtime": runtime,
-        "growth": grown,
+        "growth": growth_figures,
         "unavailable": {**missing, **_unavailable(decode, encode)},
     }
     return {**judged(results), **results}
@@ -90,31 +90,31 @@ def _serving(
     folder: Path,
     *,
     quick: bool,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[dict[str, Any], str | None, dict[str, str]]:
     best = libraries.best_runtime(encode["shipped"]["runtimes"]).split()
     serve: dict[str, Any] = {}
     with ExitStack() as stack:
         servers = Servers(stack, () if quick else tuple(RIVALS), folder)
-        for place, (name, path) in enumerate(paths.items()):
-            say(f"serving {name}")
+        for position, (name, path) in enumerate(paths.items()):
+            log(f"serving {name}")
             plan = Round(
                 path,
-                # a long clip's answers take so long that one round says as much as several
-                rounds=1 if quick else (2, 1, 1)[place],
-                seconds=2.0 if quick else (4.0, 12.0, 15.0)[place],
+                # a long clip takes so long to answer that one round is as exact as several
+                rounds=1 if quick else (2, 1, 1)[position],
+                seconds=2.0 if quick else (4.0, 12.0, 15.0)[position],
                 clients=(1, 4) if quick else (1, 2, 4, 16),
                 rival_seconds=4.0,
-                # a rival answers a long clip in half a minute with every core busy: more clients
-                # would only make the run longer
-                rival_clients=((1, 4), (4,), (2,))[place],
+                # a rival needs half a minute and every core for a long clip: more clients would
+                # only make the run longer
+                rival_clients=((1, 4), (4,), (2,))[position],
             )
             serve[name] = measure_clip(plan, servers, ("shipped", *best))
         return serve, served_runtime(servers), servers.missing
 
 
-def _keep(file: Path, measured: dict[str, Any]) -> None:
-    """Twenty minutes are not lost where a later part fails."""
+def _save(file: Path, measured: dict[str, Any]) -> None:
+    """Write the figures so far, which are then not lost if a later part fails."""
     file.write_text(json.dumps(measured), encoding="utf-8")
 
 
@@ -134,12 +134,12 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _clock(began: float) -> Callable[[str], None]:
-    return lambda what: print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True)
+def _clock(start: float) -> Callable[[str], None]:
+    return lambda part: print(f"{time.monotonic() - start:6.0f} s  {part}", flush=True)
 
 
 def _unavailable(*parts: dict[str, Any]) -> dict[str, str]:
-    """The reason of everything that could not be measured."""
+    """The reason for each decoder or runtime that could not be measured, by name."""
     decode, encode = parts
     found = {name: of for by_name in decode.values() for name, of in by_name.items()}
     for network, of in encode.items():

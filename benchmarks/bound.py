@@ -1,6 +1,6 @@
-"""What no service can beat: bare libavcodec and the bare encoder, by turns on every core.
+"""Upper bound of a service's throughput: bare libavcodec, then the bare encoder, on every core.
 
-Run by `benchmarks.crew`.
+Run by `benchmarks.worker_group`.
 """
 
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from benchmarks.encoders import encode
 
 
 def video(path: str, network: str, runtime: str, precision: str) -> Callable[[], object]:
-    """One video's frames that must be decoded, and one run of the network.
+    """Prepare a unit of work: decode the frames of one video that are needed, then encode them.
 
-    Both in one process: the two halves of a physical core get more done of two kinds of work than
-    of one, so that all cores decoding and then all encoding would be no bound.
+    Both run in one process: the two threads of a physical core get more done on two kinds of work
+    than on one, so that all cores decoding and then all cores encoding would be no upper bound.
     """
     decode = libavcodec(path)
     embed = encode(network, runtime, precision)

@@ -1,4 +1,4 @@
-"""What the shipped checkpoint says of its input, read without loading the network."""
+"""Input of the shipped checkpoint, read from its config without loading the network."""
 
 import json
 from functools import cache
@@ -12,6 +12,6 @@ FOLDER = Path(model.__file__).parent / "default_checkpoint"
 
 @cache
 def checkpoint_config() -> tuple[SamplingConfig, int]:
-    """How it samples a video, and the short side of the frames that it wants."""
+    """The checkpoint's frame sampling, and the short side of its frames in pixels."""
     config = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
     return SamplingConfig(**config["sampling"]), config["preprocess"]["short_side"]

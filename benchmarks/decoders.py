@@ -1,6 +1,7 @@
-"""Decoders at the same task: the frames that `/classify` looks at, each in one thread.
+"""Decoders with the same task: decode the frames that `/classify` uses, in one thread.
 
-Each function prepares a video and gives the unit of work to repeat. Run by `benchmarks.crew`.
+Each function prepares a video and returns the unit of work to repeat. Run by
+`benchmarks.worker_group`.
 """
 
 from bisect import bisect_right
@@ -15,7 +16,7 @@ from model.video.reader import open_video
 
 
 def times_of(path: str) -> list[float]:
-    """The times, in seconds, that the shipped checkpoint looks at."""
+    """The times, in seconds, of the frames that the shipped checkpoint uses."""
     sampling, _ = checkpoint_config()
     with Path(path).open("rb") as file, open_video(file) as video:
         times: list[float] = video.times(sampling).ravel().tolist()
@@ -23,7 +24,7 @@ def times_of(path: str) -> list[float]:
 
 
 def kinolex(path: str) -> Callable[[], object]:
-    """What a decode process of the service does."""
+    """Decode as a decode process of the service does."""
     sampling, short_side = checkpoint_config()
 
     def unit() -> object:
@@ -35,7 +36,11 @@ def kinolex(path: str) -> Callable[[], object]:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A group of pictures with wanted frames: its keyframe, the packets up to the last of them."""
+    """A group of pictures that has wanted frames.
+
+    `key` is the timestamp of its keyframe, `packets` the number of packets up to the last wanted
+    frame, `wanted` the timestamps of the wanted frames; timestamps are in ticks of the stream.
+    """
 
     key: int
     packets: int
@@ -43,30 +48,34 @@ class _Group:
 
 
 def _must_decode(path: str) -> list[_Group]:
-    """Which packets no decoder can do without, from the file's packets alone."""
+    """The packets that every decoder has to decode, found from the file's packets alone."""
     with av.open(path) as container:
         stream = container.streams.video[0]
         seconds_per_tick = float(stream.time_base or 1)
-        listed = [packet for packet in container.demux(stream) if packet.size]
-    shown = sorted(packet.pts for packet in listed)
+        listed = [
+            (packet.pts, packet.is_keyframe)
+            for packet in container.demux(stream)
+            if packet.size and packet.pts is not None
+        ]
+    shown = sorted(pts for pts, _ in listed)
     ticks = [shown[0] + int(seconds / seconds_per_tick + 1e-6) for seconds in times_of(path)]
     wanted = {shown[bisect_right(shown, tick) - 1] for tick in ticks}
-    starts = [place for place, packet in enumerate(listed) if packet.is_keyframe]
+    starts = [position for position, (_, is_keyframe) in enumerate(listed) if is_keyframe]
     groups = []
     for start, end in zip(starts, [*starts[1:], len(listed)], strict=True):
-        times = [packet.pts for packet in listed[start:end]]
-        inside = [place for place, pts in enumerate(times) if pts in wanted]
+        times = [pts for pts, _ in listed[start:end]]
+        inside = [position for position, pts in enumerate(times) if pts in wanted]
         if inside:
-            here = frozenset(times[place] for place in inside)
+            here = frozenset(times[position] for position in inside)
             groups.append(_Group(times[0], inside[-1] + 1, here))
     return groups
 
 
 def libavcodec(path: str) -> Callable[[], object]:
-    """The bound: only the packets that must be decoded, not one frame converted.
+    """The bound: decode only the packets that are needed and convert no frame.
 
-    From each keyframe that has wanted frames behind it to the last of these; frames that no other
-    frame needs are left out by the decoder itself.
+    Decoding goes from each keyframe that has wanted frames after it to the last of these frames.
+    The decoder skips frames that no other frame refers to.
     """
     groups = _must_decode(path)
 
@@ -89,14 +98,14 @@ def libavcodec(path: str) -> Callable[[], object]:
                         break
                 found += sum(frame.pts in group.wanted for frame in context.decode(None))
         if found != sum(len(group.wanted) for group in groups):
-            raise RuntimeError(f"{found} frames found, not those that were wanted")
+            raise RuntimeError(f"{found} frames found, which are not the wanted ones")
         return found
 
     return unit
 
 
 def opencv(path: str) -> Callable[[], object]:
-    """OpenCV at its best: frames between are grabbed and not converted, the rest not read."""
+    """OpenCV at its fastest: frames in between are grabbed but not converted; it stops early."""
     import cv2
 
     _, short_side = checkpoint_config()
@@ -107,13 +116,13 @@ def opencv(path: str) -> Callable[[], object]:
         rate = video.get(cv2.CAP_PROP_FPS)
         wanted = sorted({int(seconds * rate) for seconds in times})
         number, kept = 0, []
-        for place in wanted:
-            while number <= place:
+        for position in wanted:
+            while number <= position:
                 video.grab()
                 number += 1
             found, frame = video.retrieve()
             if not found:
-                raise RuntimeError(f"frame {place} was not found")
+                raise RuntimeError(f"frame {position} was not found")
             scale = short_side / min(frame.shape[:2])
             kept.append(cv2.resize(frame, None, fx=scale, fy=scale))
         video.release()
@@ -123,7 +132,7 @@ def opencv(path: str) -> Callable[[], object]:
 
 
 def torchcodec(path: str) -> Callable[[], object]:
-    """torchcodec as its manual advises for few frames of a video."""
+    """torchcodec as its documentation recommends for a few frames of a video."""
     from torch.nn import functional
     from torchcodec.decoders import VideoDecoder
 

@@ -1,6 +1,6 @@
-"""Both networks in every runtime, one video at a time in one thread; and the CPU's own limit.
+"""Both networks in every runtime, one video at a time in one thread, and the peak of the CPU.
 
-Each function prepares and gives the unit of work to repeat. Run by `benchmarks.crew`.
+Each function prepares and returns the unit of work to repeat. Run by `benchmarks.worker_group`.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def _network(name: str) -> tuple[Network, int]:
 
 
 def _pixels(name: str) -> torch.Tensor:
-    """One video, (1, N, T, 3, H, W) float32, of the shape that the network is served with."""
+    """One video, (1, N, T, 3, H, W) float32, of the shape that the service uses."""
     shape = (1, 1, 16, 3, 112, 112)
     if name == SHIPPED:
         sampling, side = checkpoint_config()
@@ -38,7 +38,7 @@ def _pixels(name: str) -> torch.Tensor:
 
 
 def encode(name: str, runtime: str, precision: str) -> Callable[[], object]:
-    """The network `name` in a runtime of `model.encoder.runtime`."""
+    """Prepare one run of the network `name` in a runtime of `model.encoder.runtime`."""
     torch.set_num_threads(1)
     pixels = _pixels(name)
     network, dim = _network(name)
@@ -48,7 +48,7 @@ def encode(name: str, runtime: str, precision: str) -> Callable[[], object]:
 
 
 def multiply(precision: str) -> Callable[[], object]:
-    """The product of two square matrices of `_SIDE`: what the CPU reaches at best."""
+    """Prepare the product of two square matrices, for the peak throughput of the CPU."""
     torch.set_num_threads(1)
     dtype: torch.dtype = getattr(torch, precision)
     left, right = (torch.randn(_SIDE, _SIDE).to(dtype) for _ in range(2))
@@ -56,7 +56,7 @@ def multiply(precision: str) -> Callable[[], object]:
 
 
 def gigaflops(name: str) -> float:
-    """Floating point operations for one video, in 10^9; a multiplication and addition are two."""
+    """Floating point operations for one video, in 10^9; a multiply-add counts as two."""
     network, _ = _network(name)
     counter = FlopCounterMode(display=False)
     with counter, torch.inference_mode():
@@ -65,5 +65,5 @@ def gigaflops(name: str) -> float:
 
 
 def product_gigaflops() -> float:
-    """The same for one unit of `multiply`."""
+    """Floating point operations of one unit of `multiply`, in 10^9."""
     return 2 * _SIDE**3 / 1e9

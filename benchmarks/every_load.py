@@ -1,7 +1,7 @@
-"""The service and its rivals on every clip with 1, 2, 4 and 16 clients each: half an hour.
+"""Measure the service and its rivals on every clip with 1, 2, 4 and 16 clients each.
 
-`python -m benchmarks.every_load`, or `make bench-rivals`. `make bench` asks rivals with the one or
-two numbers of clients that suit them best, so that it ends in twenty minutes.
+`python -m benchmarks.every_load`, or `make bench-rivals`; it takes half an hour. `make bench` loads
+rivals only with the one or two numbers of clients that suit them best, and takes 20 minutes.
 """
 
 import time
@@ -17,20 +17,20 @@ CLIENTS = (1, 2, 4, 16)
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     run("benchmarks.every_load", __doc__, "every_load", measure, report.every_load_page)
 
 
 def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
-    """The figures of each clip, as `latest.json` has them under `serve`."""
-    began = time.monotonic()
+    """Measure the figures of each clip, as `latest.json` has them under `serve`."""
+    start = time.monotonic()
     serve: dict[str, Any] = {}
     with ExitStack() as stack:
         servers = Servers(stack, () if quick else tuple(RIVALS), folder)
-        # the bound encodes in what the service runs in by now
+        # the bound encodes in the runtime that the service has chosen
         runtime = (served_runtime(servers) or "eager float32").split()
         for clip in (clips.SMALL,) if quick else (clips.SMALL, clips.MIDDLE, clips.LARGE):
-            print(f"{time.monotonic() - began:6.0f} s  {clip.name}", flush=True)
+            print(f"{time.monotonic() - start:6.0f} s  {clip.name}", flush=True)
             seconds = 1.0 if quick else 6.0
             plan = Round(
                 clips.encoded(clip, cache),
@@ -43,7 +43,7 @@ def measure(cache: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
             serve[clip.name] = measure_clip(plan, servers, ("shipped", *runtime))
         return {
             "quick": quick,
-            "minutes": (time.monotonic() - began) / 60,
+            "minutes": (time.monotonic() - start) / 60,
             "serve": serve,
             "unavailable": servers.missing,
         }

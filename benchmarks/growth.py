@@ -1,6 +1,6 @@
-"""What a longer or larger video, or more labels, cost: latency and peak memory of the service.
+"""Latency and peak memory of the service for longer videos, larger ones, and more labels.
 
-`python -m benchmarks.growth` measures the lengths alone and prints one JSON line last.
+`python -m benchmarks.growth` measures the lengths only and prints one JSON line last.
 """
 
 import argparse
@@ -18,24 +18,23 @@ import psutil
 from numpy.typing import NDArray
 
 from benchmarks import clips
-from benchmarks.crew import ROOT
 from benchmarks.load import Body, ask
+from benchmarks.paths import CACHE
 from benchmarks.servers import MemoryWatch, running
 from benchmarks.serving import SERVICE
 from model import LabelIndex, Prototypes
 
-CACHE = ROOT / ".cache" / "benchmarks"
 _LENGTHS = {"1 s": 0, "10 s": 1, "1 min": 6, "10 min": 60, "1 h": 360, "4 h": 1440}
 _DIM = 384
 _WARM_UPS = 4
-# The service takes the clips of the checkpoint's background bank, about as many.
+# About the size of the checkpoint's background bank, which the service merges with.
 _QUERIES_TO_MERGE = 500
 
 
 def videos_of_lengths(names: Sequence[str], cache: Path) -> dict[str, Path]:
-    """Videos of the same pictures over and over, by name of their length; all of `names` if none.
+    """Paths of videos by name of their length; every length if `names` is empty.
 
-    They are kept in `cache`.
+    They repeat the same pictures, and are kept in `cache`.
     """
     second, small = clips.encoded(clips.SECOND, cache), clips.encoded(clips.SMALL, cache)
     return {
@@ -48,10 +47,10 @@ def videos_of_lengths(names: Sequence[str], cache: Path) -> dict[str, Path]:
 def measure_videos(
     paths: Mapping[str, Path], granularities: Sequence[str], folder: Path
 ) -> dict[str, Any]:
-    """One request after another, alone, per video and granularity, in the order given.
+    """Send one request at a time for each video and granularity, in the given order.
 
-    Memory is the peak of all the service's processes together, once it tries no runtime any more.
-    Raises Unavailable.
+    Memory is the peak of all processes of the service together, after its runtime trial.
+    Raises Unavailable if the service does not start.
     """
     found: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -65,20 +64,20 @@ def measure_videos(
             for name, path in paths.items():
                 body = Body.form(path, granularity=granularity)
                 with MemoryWatch(server) as memory:
-                    turns = [ask(server.port, "/classify", body)]
-                    # a quick answer is asked for thrice: one alone may have met a neighbour
-                    while len(turns) < 3 and turns[0][0] < 5.0:
-                        turns.append(ask(server.port, "/classify", body))
-                answer = turns[0][1]
+                    answers = [ask(server.port, "/classify", body)]
+                    # a short request is repeated: other work on the computer may have delayed one
+                    while len(answers) < 3 and answers[0][0] < 5.0:
+                        answers.append(ask(server.port, "/classify", body))
+                first_answer = answers[0][1]
                 found.setdefault(granularity, {})[name] = {
-                    "seconds": statistics.median(seconds for seconds, _ in turns),
+                    "seconds": statistics.median(seconds for seconds, _ in answers),
                     "decode_seconds": statistics.median(
-                        answer["timings"]["decode"] for _, answer in turns
+                        answer["timings"]["decode"] for _, answer in answers
                     ),
                     "encode_seconds": statistics.median(
-                        answer["timings"]["encode"] for _, answer in turns
+                        answer["timings"]["encode"] for _, answer in answers
                     ),
-                    "windows": (answer["windows"] or {"count": 1})["count"],
+                    "windows": (first_answer["windows"] or {"count": 1})["count"],
                     "peak_mib": memory.peak_mib,
                     "upload_mib": path.stat().st_size / 1024**2,
                 }
@@ -86,7 +85,7 @@ def measure_videos(
 
 
 def measure_labels(counts: Sequence[int]) -> dict[str, Any]:
-    """Searching one embedding's five nearest among so many labels: random unit vectors."""
+    """Measure the search for five labels among each number of labels (random unit vectors)."""
     return {f"{count}": _search(count) for count in counts}
 
 
@@ -94,21 +93,21 @@ def _search(count: int) -> dict[str, float]:
     random = np.random.default_rng(count)
     process = psutil.Process()
     before = process.memory_info().rss
-    began = time.perf_counter()
+    start = time.perf_counter()
     index = LabelIndex.build(
         ((f"label {number}", _prototypes(random, number)) for number in range(count)), _DIM
     )
     if index.needs_merge:
         index = index.merged(np.concatenate([_unit(random) for _ in range(_QUERIES_TO_MERGE)]))
-    built = time.perf_counter() - began
+    built = time.perf_counter() - start
     mib = (process.memory_info().rss - before) / 1024**2
     queries = [_unit(random) for _ in range(20)]
     index.search(queries[0], 5)
     spans = []
     for query in queries:
-        began = time.perf_counter()
+        start = time.perf_counter()
         index.search(query, 5)
-        spans.append(time.perf_counter() - began)
+        spans.append(time.perf_counter() - start)
     return {"search_seconds": statistics.median(spans), "build_seconds": built, "mib": mib}
 
 
@@ -123,14 +122,14 @@ def _prototypes(random: np.random.Generator, number: int) -> Prototypes:
 
 
 def main() -> None:
-    """The command line."""
-    options = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    options.add_argument("lengths", nargs="*", help=f"of {', '.join(_LENGTHS)}; all if none")
-    options.add_argument("--granularity", choices=("video", "segments"), help="both if not given")
-    options.add_argument("--cache", type=Path, default=CACHE, help="folder of the clips")
-    given = options.parse_args()
-    kinds = (given.granularity,) if given.granularity else ("video", "segments")
-    paths = videos_of_lengths(given.lengths, given.cache)
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
+    parser.add_argument("lengths", nargs="*", help=f"any of {', '.join(_LENGTHS)}; default: all")
+    parser.add_argument("--granularity", choices=("video", "segments"), help="default: both")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the clips")
+    options = parser.parse_args()
+    kinds = (options.granularity,) if options.granularity else ("video", "segments")
+    paths = videos_of_lengths(options.lengths, options.cache)
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps(measure_videos(paths, kinds, Path(folder))))
 

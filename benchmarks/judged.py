@@ -1,4 +1,4 @@
-"""The few figures that Kinolex is judged by, taken from everything that was measured."""
+"""The figures that have a goal, selected from all measurements."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -7,14 +7,14 @@ from benchmarks.clips import MIDDLE
 
 Figures = Mapping[str, Any]
 _MB_PER_MIB = 1.048576
-_MOST_OF_BOUND = 1.05
+_MAX_OF_BOUND = 1.05
 _BY_THE_CLOCK = ("served_", "times_", "p99_")
 
 
 def judged(results: Figures) -> dict[str, float | None]:
-    """Each the worst of all clips, unless the issue names one.
+    """Each figure at its worst clip, or at the clip that its goal names.
 
-    None where it was not measured, or only in a disturbed run.
+    None if it was not measured, or only in a disturbed run.
     """
     clips: dict[str, Figures] = results["serve"]
     middle = {name: of for name, of in clips.items() if name == MIDDLE.name} or clips
@@ -31,7 +31,7 @@ def judged(results: Figures) -> dict[str, float | None]:
         "memory_growth_mb_10s_to_4h": _memory_growth(results["growth"]["duration"]),
         "p99_over_p50": _worst(max, clips, "p99_over_p50"),
         "p99_over_fair_share": _worst(max, clips, "p99_over_fair_share"),
-        # the same by processor time, for a computer that others use too
+        # the same by processor time, for a computer that does other work too
         "cpu_served_over_bound": _worst(min, clips, "cpu_served_over_bound"),
         "cpu_times_obvious": _worst(min, clips, "cpu_times_obvious"),
         "cpu_times_obvious_same_network": _worst(min, middle, "cpu_times_same_network"),
@@ -44,15 +44,15 @@ def judged(results: Figures) -> dict[str, float | None]:
 
 
 def is_disturbed(results: Figures) -> bool:
-    """Whether the service beat the bound, which only neighbours on the computer can bring about.
+    """Whether the service was faster than the bound, which other work on the computer causes.
 
-    They took more from the bound's turn than from the service's; nothing that a clock measured
-    for different servers can be compared then.
+    That work then took more time from the bound than from the service, so that figures measured by
+    the clock cannot be compared between servers.
     """
-    return any(of["served_over_bound"] > _MOST_OF_BOUND for of in results["serve"].values())
+    return any(of["served_over_bound"] > _MAX_OF_BOUND for of in results["serve"].values())
 
 
-# What the issue asks for: the figure, whether it must be at least or at most, and how much.
+# The goal of a figure: a minimum (at least) or a maximum (at most).
 GOALS: dict[str, tuple[str, float]] = {
     "served_over_bound": ("at least", 0.9),
     "times_obvious": ("at least", 10.0),
@@ -69,7 +69,7 @@ GOALS: dict[str, tuple[str, float]] = {
 
 
 def is_met(name: str, value: float) -> bool | None:
-    """Whether a figure reaches its goal; None where it has none."""
+    """Whether a figure reaches its goal; None if it has no goal."""
     if name not in GOALS:
         return None
     kind, limit = GOALS[name]
@@ -93,10 +93,11 @@ def _encode_over_best(encode: Figures, served: str | None) -> float | None:
 
 
 def _memory_growth(durations: Figures) -> float | None:
-    """The larger of both granularities' growths, from ten seconds to the longest video."""
+    """Growth of peak memory in MB from 10 s to 4 h of video, the larger of both granularities."""
     kinds = [durations.get(granularity, {}) for granularity in ("video", "segments")]
     if any("4 h" not in of_length for of_length in kinds):
         return None
-    return _MB_PER_MIB * max(
+    growths: list[float] = [
         of_length["4 h"]["peak_mib"] - of_length["10 s"]["peak_mib"] for of_length in kinds
-    )
+    ]
+    return _MB_PER_MIB * max(growths)

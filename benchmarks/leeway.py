@@ -1,9 +1,8 @@
-"""What a frame's leeway does to the answer: `python -m benchmarks.leeway CLIPS`.
+"""Effect of the sampling leeway on accuracy: `python -m benchmarks.leeway CLIPS`.
 
-Real clips, once as they are and once coded anew with a keyframe every second, are tagged with
-frames from the middles of their parts and with frames that may lie off them. Prints how often the
-right label comes first, and how near the embeddings are to those of the middles. One JSON line
-last.
+Tags real clips, once as they are and once encoded again with a keyframe every second, with frames
+from the middle of each part and with frames at up to `leeway` from it. Prints how often the right
+label is first, and the cosine to the embeddings of the middle frames. One JSON line last.
 """
 
 import argparse
@@ -35,12 +34,12 @@ class Case:
 def measure(
     tagger: Tagger, cases: Sequence[Case], index: LabelIndex
 ) -> dict[str, dict[str, float]]:
-    """Per leeway: `top1` (0..1, the mean over clips) and `cosine` to the middles' embeddings."""
+    """By leeway: `top1` (0..1, mean over clips) and `cosine` to the embeddings without leeway."""
     found: dict[str, dict[str, float]] = {}
     middles: NDArray[np.float32] | None = None
     for leeway in _LEEWAYS:
-        loose = replace(tagger, sampling=replace(tagger.sampling, leeway=leeway))
-        embeddings = np.stack([loose.embed(io.BytesIO(case.data))[1] for case in cases])
+        shifted = replace(tagger, sampling=replace(tagger.sampling, leeway=leeway))
+        embeddings = np.stack([shifted.embed(io.BytesIO(case.data))[1] for case in cases])
         hits = index.search(embeddings, 1)
         right = [of[0].name == case.label for of, case in zip(hits, cases, strict=True)]
         middles = embeddings if middles is None else middles
@@ -48,15 +47,15 @@ def measure(
         found[f"{leeway:g}"] = {
             "top1": float(np.mean(right)),
             "cosine": float(cosine.mean()),
-            "least_cosine": float(cosine.min()),
+            "min_cosine": float(cosine.min()),
         }
     return found
 
 
-def coded_anew(data: bytes) -> bytes:
-    """The same pictures in H.264 with a keyframe every second."""
+def encoded_again(data: bytes) -> bytes:
+    """Encode the same pictures as H.264 with a keyframe every second."""
     buffer = io.BytesIO()
-    with av.open(io.BytesIO(data)) as given, av.open(buffer, "w", format="mp4") as output:
+    with av.open(io.BytesIO(data), "r") as given, av.open(buffer, "w", format="mp4") as output:
         source = given.streams.video[0]
         rate = source.average_rate or 15
         options = {"preset": "veryfast", "g": f"{round(float(rate) * _KEYFRAME_SECONDS)}"}
@@ -69,22 +68,24 @@ def coded_anew(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _cases(folder: Path, most: int) -> Iterator[Case]:
+def _cases(folder: Path, max_clips: int) -> Iterator[Case]:
     for label, paths in sorted(clips_by_label(folder).items()):
-        for path in sorted(paths)[:most]:
+        for path in sorted(paths)[:max_clips]:
             yield Case(label, path.read_bytes())
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.leeway", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with manifest.csv and clips")
-    parser.add_argument("--most", type=int, default=4, help="clips of a label, at most")
+    parser.add_argument(
+        "--max-clips", type=int, default=4, help="maximum number of clips of a label"
+    )
     given = parser.parse_args()
     tagger = load_checkpoint()
-    cases = list(_cases(given.folder, given.most))
+    cases = list(_cases(given.folder, given.max_clips))
     index = tagger.index([Label(label) for label in sorted({case.label for case in cases})])
-    short = [replace(case, data=coded_anew(case.data)) for case in cases]
+    short = [replace(case, data=encoded_again(case.data)) for case in cases]
     figures = {
         "clips": len(cases),
         "labels": len(index),

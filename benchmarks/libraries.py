@@ -1,28 +1,28 @@
-"""Decoders and encoder runtimes without a server, all cores busy, in turns."""
+"""Decoders and encoder runtimes without a server, on all cores, in alternating rounds."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.crew import Crew, Pace, Unavailable
+from benchmarks.worker_group import Throughput, Unavailable, WorkerGroup
 
 DECODERS = ("libavcodec", "kinolex", "opencv", "torchcodec")
 RUNTIMES = ("eager", "compile", "openvino")
 PRECISIONS = ("float32", "bfloat16")
-# The service tries it only where bfloat16 fails, and a compilation takes a minute.
-_NEVER_SERVED = ("compile", "float32")
+# The service tries this one only where bfloat16 fails, and its compilation takes a minute.
+_LEFT_OUT = ("compile", "float32")
 
 
 def measure_decoders(path: Path, *, seconds: float) -> dict[str, Any]:
-    """Videos per second of each decoder, looking at what `/classify` looks at.
+    """Videos per second of each decoder for the frames that `/classify` uses.
 
-    `over_libavcodec` is how many times its processor time the bound's is.
+    `over_libavcodec` is a decoder's processor time divided by that of the bound.
     """
     jobs = {name: (f"benchmarks.decoders:{name}", str(path)) for name in DECODERS}
-    found = _in_turns(jobs, rounds=1, seconds=seconds)
+    found = _alternate(jobs, rounds=1, seconds=seconds)
     bound = found["libavcodec"]["cpu_seconds"]
     for figures in found.values():
         if "cpu_seconds" in figures:
@@ -39,10 +39,10 @@ def measure_runtimes(
     jobs = {
         f"{runtime} {precision}": ("benchmarks.encoders:encode", network, runtime, precision)
         for runtime, precision in product(runtimes, PRECISIONS)
-        if (runtime, precision) != _NEVER_SERVED
+        if (runtime, precision) != _LEFT_OUT
     }
     peaks = {f"peak {name}": ("benchmarks.encoders:multiply", name) for name in PRECISIONS}
-    found = _in_turns({**jobs, **peaks}, rounds=rounds, seconds=seconds)
+    found = _alternate({**jobs, **peaks}, rounds=rounds, seconds=seconds)
     work = gigaflops(network)
     per_core = {
         name: product_gigaflops() / found.pop(f"peak {name}")["cpu_seconds"] for name in PRECISIONS
@@ -57,29 +57,30 @@ def measure_runtimes(
 
 
 def best_runtime(runtimes: dict[str, Any]) -> str:
-    """The name of the one with the most videos per second."""
+    """The name of the runtime with the most videos per second."""
     known = {name: of["per_second"] for name, of in runtimes.items() if "per_second" in of}
     return max(known, key=known.__getitem__)
 
 
-def _in_turns(
-    jobs: dict[str, tuple[str, ...]], *, rounds: int, seconds: float
+def _alternate(
+    jobs: Mapping[str, tuple[str, ...]], *, rounds: int, seconds: float
 ) -> dict[str, dict[str, Any]]:
-    paces: dict[str, list[Pace]] = {}
+    """Run each job on all cores, one job after another, and take medians over the rounds."""
+    measured: dict[str, list[Throughput]] = {}
     found: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
-        crews = {}
+        groups = {}
         for name, job in jobs.items():
             try:
-                crews[name] = stack.enter_context(Crew(*job))
+                groups[name] = stack.enter_context(WorkerGroup(*job))
             except Unavailable as error:
                 found[name] = {"unavailable": str(error)}
         for _ in range(rounds):
-            for name, crew in crews.items():
-                paces.setdefault(name, []).append(crew.round(seconds))
-    for name, of_rounds in paces.items():
+            for name, group in groups.items():
+                measured.setdefault(name, []).append(group.round(seconds))
+    for name, of_rounds in measured.items():
         found[name] = {
-            "per_second": statistics.median(pace.per_second for pace in of_rounds),
-            "cpu_seconds": statistics.median(pace.cpu_seconds for pace in of_rounds),
+            "per_second": statistics.median(one.per_second for one in of_rounds),
+            "cpu_seconds": statistics.median(one.cpu_seconds for one in of_rounds),
         }
     return found

@@ -1,4 +1,4 @@
-"""Closed-loop clients over HTTP: each sends its next request when its last one is answered."""
+"""Closed-loop HTTP clients: each sends its next request when its last one is answered."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_PATIENCE_SECONDS = 900.0
+_TIMEOUT_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,48 +23,44 @@ class Body:
 
     @classmethod
     def form(cls, video: Path, **fields: str) -> "Body":
-        """A form with the video as `file`, as a browser or curl sends it."""
-        border = uuid.uuid4().hex
+        """Make a form with the video in the part `file`, as a browser or curl sends it."""
+        boundary = uuid.uuid4().hex
         head = "".join(
-            f'--{border}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
             for name, value in fields.items()
         )
         head += (
-            f'--{border}\r\ncontent-disposition: form-data; name="file"; filename="video.mp4"\r\n'
+            f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="video.mp4"\r\n'
             "content-type: video/mp4\r\n\r\n"
         )
         return cls(
-            f"multipart/form-data; boundary={border}",
-            (head.encode(), video.read_bytes(), f"\r\n--{border}--\r\n".encode()),
+            f"multipart/form-data; boundary={boundary}",
+            (head.encode(), video.read_bytes(), f"\r\n--{boundary}--\r\n".encode()),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a number of clients got: answers per second, and the seconds that each one took."""
+    """Answers per second for a number of clients, and the seconds that each answer took."""
 
     clients: int
     per_second: float
     latencies: tuple[float, ...]
     errors: tuple[str, ...] = ()
 
-    def percentile(self, percent: float) -> float:
-        """The latency that `percent` of the answers did not exceed (nearest rank)."""
-        return percentile(self.latencies, percent)
-
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest of the values that `percent` of them do not exceed; NaN of none."""
+    """The smallest value that `percent` % of the values do not exceed; NaN if there are none."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else math.nan
 
 
 def run_clients(port: int, path: str, body: Body, *, clients: int, seconds: float) -> Load:
-    """The load of so many clients on 127.0.0.1 that start no request after `seconds`.
+    """Run `clients` clients of a server on 127.0.0.1; none starts a request after `seconds`.
 
-    Each client is answered at least once. A request that is under way when the time is over counts
-    by the share of its own time that lay before: counting whole answers would be off by up to
-    `clients` of them, much where an answer takes as long as the measurement.
+    Each client gets at least one answer. A request that is in progress at the end counts by the
+    share of its time that lies before the end: counting whole answers would be off by up to
+    `clients` answers, which is much if one answer takes as long as the measurement.
     """
     spans: list[tuple[float, float]] = []
     errors: list[str] = []
@@ -73,7 +69,7 @@ def run_clients(port: int, path: str, body: Body, *, clients: int, seconds: floa
     def client() -> None:
         start.wait()
         first = True
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
         try:
             while first or time.perf_counter() < end:
                 first = False
@@ -93,7 +89,7 @@ def run_clients(port: int, path: str, body: Body, *, clients: int, seconds: floa
     start.wait()
     for thread in threads:
         thread.join()
-    # where one answer takes longer than the whole time, the first ones to come end it
+    # if every answer takes longer than `seconds`, the first answer ends the measurement
     end = max(end, min((done for _, done in spans), default=end))
     shares = [(min(done, end) - since) / (done - since) for since, done in spans if since < end]
     return Load(
@@ -105,8 +101,8 @@ def run_clients(port: int, path: str, body: Body, *, clients: int, seconds: floa
 
 
 def ask(port: int, path: str, body: Body) -> tuple[float, dict[str, Any]]:
-    """One request alone: its seconds and its answer. Raises RuntimeError unless that is 200."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+    """Send one request; returns seconds and answer. Raises RuntimeError unless it is 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
     began = time.perf_counter()
     try:
         text = _ask(connection, path, body)
@@ -116,8 +112,8 @@ def ask(port: int, path: str, body: Body) -> tuple[float, dict[str, Any]]:
 
 
 def fetch(port: int, path: str) -> dict[str, Any]:
-    """The JSON that a GET answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+    """The JSON answer to a GET request."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", path)
         return dict(json.loads(connection.getresponse().read()))

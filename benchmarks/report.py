@@ -1,4 +1,4 @@
-"""Everything that was measured as tables for people."""
+"""Results of the benchmarks as Markdown tables."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ Figures = Mapping[str, Any]
 
 
 def page(results: Figures) -> str:
-    """The whole report in Markdown."""
+    """The report of `python -m benchmarks` in Markdown."""
     parts = [
         _judged(results),
         _serving(results["serve"]),
@@ -23,7 +23,7 @@ def page(results: Figures) -> str:
 
 
 def every_load_page(results: Figures) -> str:
-    """What `benchmarks.every_load` measured in Markdown."""
+    """The report of `python -m benchmarks.every_load` in Markdown."""
     parts = [
         f"The run took {results['minutes']:.0f} minutes.\n",
         _serving(results["serve"]),
@@ -33,7 +33,7 @@ def every_load_page(results: Figures) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; numbers with three digits that count, None as a dash."""
+    """A Markdown table; numbers have three significant digits, None is a dash."""
     lines = [head, ["---"] * len(head), *([_cell(cell) for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

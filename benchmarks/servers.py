@@ -1,4 +1,4 @@
-"""Servers under measurement: started, paused while others are asked, their processes watched."""
+"""Start, pause and watch the servers that are measured."""
 
 import http.client
 import os
@@ -8,40 +8,39 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from benchmarks.crew import ROOT, Unavailable
+from benchmarks.paths import ROOT
+from benchmarks.worker_group import Unavailable
 
 _START_SECONDS = 240.0
-# A service that is up measures encoder runtimes beside, in a process of this name and of the least
-# priority: where others keep the computer busy, it may stand still for longer than a look takes.
+# A running service tries encoder runtimes in a process of this name, at the lowest priority. On a
+# busy computer that process may use no processor time for longer than `_QUIET_SECONDS`.
 TRIAL = "model.runtime_trial"
 _SETTLE_SECONDS = 600.0
 _QUIET_SECONDS = 2.0
 _MIB = 1024 * 1024
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server and all its processes."""
+    """A running server."""
 
     port: int
     process: psutil.Process
 
     def tree(self) -> list[psutil.Process]:
-        """The processes alive now."""
-        with suppress(psutil.NoSuchProcess):
-            return [self.process, *self.process.children(recursive=True)]
-        return []
+        """The server's processes that are alive."""
+        return processes_of(self.process)
 
     def cpu_seconds(self) -> float:
-        """Processor time of all its processes so far, of those that ended too."""
+        """Processor time of all its processes so far, ended ones included."""
         total = 0.0
         for process in self.tree():
             with suppress(psutil.NoSuchProcess):
@@ -50,31 +49,31 @@ class Server:
         return total
 
     def pause(self) -> None:
-        """Stops all processes, so that an idle server takes nothing from the one measured."""
+        """Stop all processes, so that the server takes no time from the one that is measured."""
         for process in self.tree():
             with suppress(psutil.NoSuchProcess):
                 process.suspend()
 
-    def go_on(self) -> None:
-        """Ends the pause."""
+    def resume(self) -> None:
+        """End the pause."""
         for process in self.tree():
             with suppress(psutil.NoSuchProcess):
                 process.resume()
 
     def settle(self) -> None:
-        """Waits until it tries no runtime and does no work of its own. Raises Unavailable."""
+        """Wait until the runtime trial is over and the server is idle. Raises Unavailable."""
         end = time.monotonic() + _SETTLE_SECONDS
         before = self.cpu_seconds()
         while time.monotonic() < end:
             time.sleep(_QUIET_SECONDS)
             now = self.cpu_seconds()
             if not self._is_alive():
-                raise Unavailable("the server is gone")
+                raise Unavailable("the server process has ended")
             # less than a tenth of one core; ended children are counted when they are reaped
             if not self._is_trying() and now - before < 0.1 * _QUIET_SECONDS:
                 return
             before = now
-        raise Unavailable(f"the server has not come to rest in {_SETTLE_SECONDS:g} s")
+        raise Unavailable(f"the server is still busy after {_SETTLE_SECONDS:g} s")
 
     def _is_alive(self) -> bool:
         with suppress(psutil.NoSuchProcess):
@@ -89,54 +88,72 @@ class Server:
         return False
 
     @contextmanager
-    def asked(self) -> Iterator[None]:
-        """Runs for the length of the block, else paused."""
-        self.go_on()
+    def resumed(self) -> Iterator[None]:
+        """Resume the server for the length of the block, then pause it."""
+        self.resume()
         try:
             yield
         finally:
             self.pause()
 
 
-@contextmanager
-def running(arguments: list[str], ready_path: str, folder: Path) -> Iterator[Server]:
-    """`python ARGUMENTS PORT`, ready when `ready_path` answers 200. Raises Unavailable.
+def processes_of(process: psutil.Process) -> list[psutil.Process]:
+    """A process and its descendants that are alive; empty if the process has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return [process, *process.children(recursive=True)]
+    return []
 
-    `folder` is where the service keeps its labels and what it learned of the computer.
+
+@contextmanager
+def running(
+    arguments: Sequence[str],
+    ready_path: str,
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """Run `python ARGUMENTS PORT`; it is ready when `ready_path` answers 200. Raises Unavailable.
+
+    `folder` is the service's data folder, `settings` more environment variables.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryFile("w+") as log:
+    port = free_port()
+    with tempfile.TemporaryFile("w+") as log_file:
         process = subprocess.Popen(
             [sys.executable, *arguments, str(port)],
             cwd=ROOT,
-            env=_environment(folder),
+            env=environment(folder, settings or {}),
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=log_file,
+            stderr=log_file,
         )
         server = Server(port, psutil.Process(process.pid))
         try:
-            _wait(process, port, ready_path, log_file=log.fileno())
+            _wait(process, port, ready_path, log_fd=log_file.fileno())
             yield server
         finally:
-            server.go_on()
-            left = server.tree()
+            server.resume()
+            processes = server.tree()
             process.terminate()
-            _, alive = psutil.wait_procs(left, timeout=10)
+            _, alive = psutil.wait_procs(processes, timeout=10)
             for one in alive:
                 with suppress(psutil.NoSuchProcess):
                     one.kill()
             process.wait()
 
 
-def _environment(folder: Path) -> Mapping[str, str]:
+def free_port() -> int:
+    """A TCP port of this computer that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def environment(folder: Path, settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Environment of a service with its data in `folder`, without the user's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KINOLEX_")}
-    # a label database of its own, and no trace in the user's folders
-    return {**kept, "KINOLEX_DATA_DIR": str(folder)}
+    return {**kept, "KINOLEX_DATA_DIR": str(folder), **settings}
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, path: str, *, log_file: int) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int, path: str, *, log_fd: int) -> None:
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         with suppress(OSError, http.client.HTTPException):
@@ -145,21 +162,21 @@ def _wait(process: subprocess.Popen[bytes], port: int, path: str, *, log_file: i
             if connection.getresponse().status == 200:
                 return
         time.sleep(0.1)
-    told = os.pread(log_file, 1 << 20, 0).decode(errors="replace").split()
-    raise Unavailable(f"the server did not start: {' '.join(told)[-300:]}")
+    log = os.pread(log_fd, 1 << 20, 0).decode(errors="replace").split()
+    raise Unavailable(f"the server did not start: {' '.join(log)[-300:]}")
 
 
 class MemoryWatch:
     """Peak resident memory of a server's processes together while the block runs, in MiB.
 
-    Each process's own peak is kept by the kernel, so that nothing falls between two looks. Memory
-    that processes share counts once for each.
+    The kernel keeps the peak of each process, so that polling misses none. Memory that processes
+    share counts once for each of them.
     """
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._poll)
         self.peak_mib = 0.0
 
     def __enter__(self) -> "MemoryWatch":
@@ -168,27 +185,27 @@ class MemoryWatch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._ended.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while True:
-            last = self._over.wait(_LOOK_SECONDS)
+            last = self._ended.wait(_POLL_SECONDS)
             self.peak_mib = max(self.peak_mib, peak_mib(self._server))
             if last:
                 return
 
 
 def restart_peaks(server: Server) -> None:
-    """From here on `peak_mib` tells of what comes."""
+    """Start new peaks: `peak_mib` then ignores everything before this call."""
     for process in server.tree():
         with suppress(OSError):
-            # the kernel's way to start a new peak: proc(5), clear_refs
+            # 5 resets VmHWM: proc(5), clear_refs
             Path(f"/proc/{process.pid}/clear_refs").write_text("5")
 
 
 def peak_mib(server: Server) -> float:
-    """Peak resident memory of the processes that a server has now, together, in MiB."""
+    """Sum of the peak resident memory of the server's present processes, in MiB."""
     return sum(_peak_mib(process.pid) for process in server.tree())
 
 

@@ -1,4 +1,4 @@
-"""Served videos per second against the bound and against what one would write without Kinolex."""
+"""Videos per second of the service, of the bound, and of servers written without Kinolex."""
 
 import statistics
 from collections import defaultdict
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.crew import CORES, Crew, Unavailable
 from benchmarks.load import Body, fetch, percentile, run_clients
 from benchmarks.servers import Server, peak_mib, restart_peaks, running
+from benchmarks.worker_group import CORES, Unavailable, WorkerGroup
 
 KINOLEX = "kinolex"
 RIVALS = {
@@ -25,7 +25,7 @@ SERVICE = (["-m", "app", "serve", "--port"], "/readyz")
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """How one clip is served: rounds in which everybody takes a turn, and the turns' lengths."""
+    """How one clip is measured: rounds over all servers, numbers of clients, seconds for each."""
 
     path: Path
     rounds: int
@@ -36,7 +36,7 @@ class Round:
 
 
 class Servers:
-    """The service and its rivals, all started, all but the one that is asked paused."""
+    """The service and its rivals: all are started, and paused unless they are measured."""
 
     def __init__(self, stack: ExitStack, rivals: Sequence[str], folder: Path) -> None:
         self.running: dict[str, Server] = {}
@@ -56,51 +56,51 @@ class Servers:
 
 
 def measure_clip(plan: Round, servers: Servers, best_encoder: Sequence[str]) -> dict[str, Any]:
-    """All servers and the bound on one clip, in turns; ratios are taken within a round."""
+    """Measure all servers and the bound on one clip, one after another; ratios are by round."""
     body = Body.form(plan.path)
-    turns: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    loads: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     bounds: list[dict[str, float]] = []
-    with Crew("benchmarks.bound:video", str(plan.path), *best_encoder) as crew:
+    with WorkerGroup("benchmarks.bound:video", str(plan.path), *best_encoder) as group:
         for name, server in servers.running.items():
-            with server.asked():
+            with server.resumed():
                 first = run_clients(server.port, "/classify", body, clients=1, seconds=0)
             if first.errors:
                 servers.missing[name] = first.errors[0]
         for _ in range(plan.rounds):
-            # around the service's turns: it, too, is taken at its best of several
-            found = [_bound(crew, plan.seconds)]
+            # between the service's loads too: of both, the best of several is taken
+            found = [_bound(group, plan.seconds)]
             for name, server in servers.running.items():
                 if name in servers.missing:
                     continue
                 ours = name == KINOLEX
-                for place, clients in enumerate(plan.clients if ours else plan.rival_clients):
+                for position, clients in enumerate(plan.clients if ours else plan.rival_clients):
                     seconds = plan.seconds if ours else plan.rival_seconds
-                    turns[name][clients].append(_turn(server, body, clients, seconds))
-                    if ours and place % 2:
-                        found.append(_bound(crew, plan.seconds))
+                    loads[name][clients].append(_load(server, body, clients, seconds))
+                    if ours and position % 2:
+                        found.append(_bound(group, plan.seconds))
             bounds.append(max(found, key=_per_second))
     return {
         "bound": _medians(bounds),
         "servers": {
             name: {str(clients): _medians(of_load) for clients, of_load in by_clients.items()}
-            for name, by_clients in turns.items()
+            for name, by_clients in loads.items()
         },
-        **_ratios(bounds, turns),
+        **_ratios(bounds, loads),
     }
 
 
-def _bound(crew: Crew, seconds: float) -> dict[str, float]:
-    """Videos per second if nothing cost anything but decoding and encoding, all cores busy."""
-    pace = crew.round(seconds)
-    return {"per_second": pace.per_second, "cpu_seconds": pace.cpu_seconds}
+def _bound(group: WorkerGroup, seconds: float) -> dict[str, float]:
+    """Videos per second of decoding and encoding alone, with all cores busy."""
+    throughput = group.round(seconds)
+    return {"per_second": throughput.per_second, "cpu_seconds": throughput.cpu_seconds}
 
 
 def _per_second(bound: Mapping[str, float]) -> float:
     return bound["per_second"]
 
 
-def _turn(server: Server, body: Body, clients: int, seconds: float) -> dict[str, Any]:
-    with server.asked():
+def _load(server: Server, body: Body, clients: int, seconds: float) -> dict[str, Any]:
+    with server.resumed():
         restart_peaks(server)
         before = server.cpu_seconds()
         load = run_clients(server.port, "/classify", body, clients=clients, seconds=seconds)
@@ -116,17 +116,17 @@ def _turn(server: Server, body: Body, clients: int, seconds: float) -> dict[str,
     }
 
 
-def _medians(turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The median over rounds of each figure; percentiles are of all rounds' answers together."""
+def _medians(loads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Median of each figure over the rounds; percentiles are of the answers of all rounds."""
     result: dict[str, Any] = {
-        name: statistics.median(turn[name] for turn in turns)
-        for name in turns[0]
+        name: statistics.median(load[name] for load in loads)
+        for name in loads[0]
         if name not in ("latencies", "errors")
     }
-    if "latencies" in turns[0]:
-        latencies = [seconds for turn in turns for seconds in turn["latencies"]]
+    if "latencies" in loads[0]:
+        latencies = [seconds for load in loads for seconds in load["latencies"]]
         result["answers"] = len(latencies)
-        result["errors"] = sum(turn["errors"] for turn in turns)
+        result["errors"] = sum(load["errors"] for load in loads)
         result["p50_seconds"] = percentile(latencies, 50)
         result["p99_seconds"] = percentile(latencies, 99)
     return result
@@ -134,14 +134,14 @@ def _medians(turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _ratios(
     bounds: Sequence[Mapping[str, float]],
-    turns: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]],
+    loads: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]],
 ) -> dict[str, Any]:
-    """What is judged, of one clip: each a median over the rounds.
+    """The ratios of one clip, each a median over the rounds.
 
-    The ratios whose names begin with `cpu_` compare processor time instead of videos per second:
-    neighbours on the computer hardly change them.
+    Those whose names begin with `cpu_` compare processor time instead of videos per second: other
+    work on the computer hardly changes them.
     """
-    ours = turns[KINOLEX]
+    ours = loads[KINOLEX]
     best = _best(ours)
     bound = [each["per_second"] for each in bounds]
     result: dict[str, Any] = {
@@ -149,43 +149,44 @@ def _ratios(
             mine / possible for mine, possible in zip(best, bound, strict=True)
         )
     }
-    for name, by_clients in turns.items():
+    for name, by_clients in loads.items():
         if name != KINOLEX:
             result[f"times_{name}"] = statistics.median(
                 mine / theirs for mine, theirs in zip(best, _best(by_clients), strict=True)
             )
     result["cpu_served_over_bound"] = statistics.median(
         each["cpu_seconds"] for each in bounds
-    ) / _least_cpu(ours)
-    for name, by_clients in turns.items():
+    ) / _min_cpu(ours)
+    for name, by_clients in loads.items():
         if name != KINOLEX:
-            result[f"cpu_times_{name}"] = _least_cpu(by_clients) / _least_cpu(ours)
+            result[f"cpu_times_{name}"] = _min_cpu(by_clients) / _min_cpu(ours)
     four = _medians(ours[4 if 4 in ours else max(ours)])
     result["p99_over_p50"] = four["p99_seconds"] / four["p50_seconds"]
-    # the issue's rule: at most twice what four requests take when they share the cores
+    # what four requests take when they share the cores
     result["p99_over_fair_share"] = four["p99_seconds"] / (4 * four["cpu_seconds"] / CORES)
     return result
 
 
-def _least_cpu(by_clients: Mapping[int, Sequence[Mapping[str, Any]]]) -> float:
-    """Processor seconds for one video, with the number of clients for which it is the least."""
-    return min(
-        statistics.median(turn["cpu_seconds"] for turn in of_load)
+def _min_cpu(by_clients: Mapping[int, Sequence[Mapping[str, Any]]]) -> float:
+    """Minimum over the numbers of clients of the processor seconds for one video."""
+    medians: list[float] = [
+        statistics.median(load["cpu_seconds"] for load in of_load)
         for of_load in by_clients.values()
-    )
+    ]
+    return min(medians)
 
 
 def _best(by_clients: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[float]:
-    """In each round, the most videos per second with any number of clients."""
-    of_loads = [[turn["per_second"] for turn in of_load] for of_load in by_clients.values()]
+    """By round, the maximum over the numbers of clients of the videos per second."""
+    of_loads = [[load["per_second"] for load in of_load] for of_load in by_clients.values()]
     return [max(of_round) for of_round in zip(*of_loads, strict=True)]
 
 
 def served_runtime(servers: Servers) -> str | None:
-    """What the service says that its encoder runs in, None where it did not start."""
+    """Runtime and precision that the service reports; None if it did not start."""
     server = servers.running.get(KINOLEX)
     if server is None:
         return None
-    with server.asked():
-        told = fetch(server.port, "/model")
-    return f"{told['runtime']} {told['precision']}"
+    with server.resumed():
+        model = fetch(server.port, "/model")
+    return f"{model['runtime']} {model['precision']}"

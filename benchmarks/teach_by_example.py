@@ -1,16 +1,16 @@
-"""What examples add to a label's words: accuracy with and without, on real clips and pictures.
+"""Accuracy with and without example videos of a label, on real clips and pictures.
 
     python -m benchmarks.teach_by_example [--data ../shared/data]
 
-Every class of a suite is taught by k samples drawn at random, and all its other samples are asked
-for; the labels are the suite's. The index is built and searched as the service does. Repeated with
-other examples, and with other weights than the served one; `untaught` says what happens to the
-other half of the labels when only one half is taught.
+Every class of a suite gets k examples, chosen at random, and its other samples are classified; the
+labels are the classes of the suite. The index is built and searched as the service does. This is
+repeated with other examples, and with other weights than the one of the service. `untaught` is the
+accuracy of the labels without examples when half of the labels have some.
 
 The suites of clips (gestures, exercises, fights) are real clips that the default checkpoint was
-trained with, under these names: there examples can add little that is new. Those of pictures are
-the classes that its training never saw. Neighbours among the fights share scenes: their examples
-come from the first half of the clips, the questions from the second. The last line is JSON.
+trained on, with these names, so that examples can add little. The suites of pictures have classes
+that were not in its training. Consecutive clips of fights share scenes: their examples come from
+the first half of the clips, the classified clips from the second. The last line is JSON.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.paths import SHARED_DATA
 from model import Label, LabelIndex, Prototypes, Tagger, load_checkpoint
 from model.checkpoint import DEFAULT_CHECKPOINT, read_config
 from model.examples import WORDS_COUNT, blend
@@ -33,7 +34,7 @@ from model.training.words.texts import read_held_out
 
 _COUNTS = (1, 2, 5, 10)
 _WORDS_COUNTS = (1.0, 2.0, 4.0, 8.0)
-_MOST_ASKED = 20  # of a class in a trial: 300 clips of two classes must not take all the time
+_MAX_ASKED = 20  # of a class in a trial, so that 300 clips of two classes do not take all the time
 _SCENES = "fights"
 
 
@@ -49,14 +50,14 @@ class Suite:
 
 @dataclass(frozen=True)
 class Trial:
-    """Rows of the examples of each taught class, and rows that are asked."""
+    """Rows of the examples by class, and rows that are classified."""
 
     examples: Mapping[str, npt.NDArray[np.int64]]
     asked: npt.NDArray[np.int64]
 
 
 def read_suites(data: Path, tagger: Tagger, pictures: int) -> Iterator[Suite]:
-    """The suites of ../shared/data, at most `pictures` pictures of a class."""
+    """Read the suites of ../shared/data, with at most `pictures` pictures of a class."""
     clips = [s for s in read_manifest(data / "videos" / "manifest.csv") if s.split == "train"]
     by_suite = {
         "gestures": [s for s in clips if s.dataset == "smarthome_gesture"],
@@ -80,8 +81,8 @@ def read_suites(data: Path, tagger: Tagger, pictures: int) -> Iterator[Suite]:
         yield Suite(name, embedded.vectors, classes, dict(zip(names, made, strict=True)))
 
 
-def draw(suite: Suite, count: int, seed: int, share: float = 1.0) -> Trial:
-    """`count` examples of a `share` of the classes that have more samples than that."""
+def choose(suite: Suite, count: int, seed: int, share: float = 1.0) -> Trial:
+    """Choose `count` examples for a `share` of the classes that have more samples than that."""
     rng = np.random.default_rng(seed)
     rows: dict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(suite.classes):
@@ -99,17 +100,19 @@ def draw(suite: Suite, count: int, seed: int, share: float = 1.0) -> Trial:
             rest = order[count:]
         if name in taught:
             examples[name] = order[:count]
-        asked.extend(rest[:_MOST_ASKED])
+        asked.extend(rest[:_MAX_ASKED])
     return Trial(examples, np.array(asked))
 
 
 def right(
     suite: Suite, trial: Trial, tagger: Tagger, words_count: float | None
 ) -> npt.NDArray[np.bool_]:
-    """Which of the asked rows are named right; with None by words alone."""
+    """Which rows get the right label; `words_count` None means without examples."""
     labels = dict(suite.words)
     centre = tagger.calibration.bank.mean(axis=0)
-    for name, rows in trial.examples.items() if words_count is not None else ():
+    for name, rows in trial.examples.items():
+        if words_count is None:
+            break
         found = suite.words[name]
         weight = len(rows) / (len(rows) + words_count)
         vectors = blend(found.vectors, suite.vectors[rows], centre, weight)
@@ -124,17 +127,17 @@ def right(
 
 def measure(suite: Suite, count: int, tagger: Tagger, trials: int) -> dict[str, object] | None:
     """Mean accuracies over the classes, in per cent, and the served gain's 95 % interval."""
-    drawn = [draw(suite, count, seed) for seed in range(trials)]
-    if len(drawn[0].examples) < 2:
+    chosen = [choose(suite, count, seed) for seed in range(trials)]
+    if len(chosen[0].examples) < 2:
         return None
-    names = np.concatenate([[suite.classes[row] for row in trial.asked] for trial in drawn])
+    names = np.concatenate([[suite.classes[row] for row in trial.asked] for trial in chosen])
     _, targets = np.unique(names, return_inverse=True)
     outcomes = {
-        each: np.concatenate([right(suite, trial, tagger, each) for trial in drawn])
+        each: np.concatenate([right(suite, trial, tagger, each) for trial in chosen])
         for each in (None, *_WORDS_COUNTS)
     }
     gain = paired_difference(outcomes[WORDS_COUNT], outcomes[None], targets).interval
-    halves = [draw(suite, count, seed, share=0.5) for seed in range(trials)]
+    halves = [choose(suite, count, seed, share=0.5) for seed in range(trials)]
     untaught = [untaught_accuracy(suite, trial, tagger) for trial in halves]
     return {
         "suite": suite.name,
@@ -149,7 +152,7 @@ def measure(suite: Suite, count: int, tagger: Tagger, trials: int) -> dict[str, 
 
 
 def untaught_accuracy(suite: Suite, trial: Trial, tagger: Tagger) -> tuple[float, float]:
-    """Of the classes that are not taught, before and after the others are."""
+    """Accuracy of the classes without examples, before and after the others get some."""
     kept = np.array([suite.classes[row] not in trial.examples for row in trial.asked])
     before, after = (right(suite, trial, tagger, each) for each in (None, WORDS_COUNT))
     return float(before[kept].mean()), float(after[kept].mean())
@@ -175,11 +178,13 @@ def _row(row: Mapping[str, object]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the benchmark."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--trials", type=int, default=10)
-    parser.add_argument("--pictures", type=int, default=60, help="most of a class")
+    parser.add_argument(
+        "--pictures", type=int, default=60, help="maximum number of pictures of a class"
+    )
     options = parser.parse_args(arguments)
     tagger = load_checkpoint()
     rows = []

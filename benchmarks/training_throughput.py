@@ -1,19 +1,21 @@
-"""Is the data path what training waits for? The trainer against bare forward and backward.
+"""Whether training waits for its data: the trainer compared with bare forward and backward.
 
     python -m benchmarks.training_throughput [--preset small] [--data MANIFEST.csv ...]
 
 Trains with `model.training.train`, as `kinolex train` does (reading, decoding, augmenting,
-optimiser, averaging, log). After every ten steps the run is halted and forward and backward of the
-same network and loss are timed on the very batches of these steps, which are in memory: by turns,
-so that other work on the machine hits both alike. The last line is JSON; `ratio` is the median over
-rounds of clips/s of the trainer over clips/s of the bare network, to be at least 0.9. `cpu_ratio`
-compares processor time per clip instead, that of the reading processes and of the trainer
-together: what `ratio` would be on a machine without an idle core, and steadier on a busy one.
+optimiser, averaging, log). After every ten steps the run stops, and forward and backward of the
+same network and loss are timed on the batches of these steps, which are in memory. The two
+alternate, so that other work on the computer slows both down.
+
+The last line is JSON. `ratio` is the median over rounds of clips/s of the trainer over clips/s of
+the bare network; its goal is 0.9. `cpu_ratio` compares processor time per clip instead, with that
+of the reading processes: what `ratio` would be on a computer without an idle core. It varies less
+on a busy computer.
 
 The run is the preset's without its head-only steps, and without distillation: a second network is
 part of the objective, not of the data path (`--with-teacher` leaves it on, for the trainer alone).
 Without `--data` it reads the pictures and clips in ../shared/data, and if there are none, pictures
-that it makes. Words are arbitrary: no text model takes part.
+that it makes. The vectors of the labels are random: no text model is used.
 """
 
 import argparse
@@ -31,6 +33,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.paths import SHARED_DATA
 from model.encoder.networks import FrameNetwork
 from model.training.compare.trained_arms import ArbitraryWords
 from model.training.config import TrainConfig, read_preset
@@ -41,7 +44,6 @@ from model.training.schedule import freeze
 from model.training.train import Task, train
 from model.training.words.texts import build_bank
 
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 GOAL = 0.9
 ROUND = 10  # steps from one of the trainer's progress lines to the next; the first are a warm-up
 PICTURES = 512
@@ -49,7 +51,7 @@ PICTURES = 512
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Seconds on the clock and of this process, for some clips."""
+    """Seconds by the clock and of this process's processor time, for a number of clips."""
 
     clock: float
     cpu: float
@@ -57,7 +59,7 @@ class Spent:
 
     @classmethod
     def since(cls, start: tuple[float, float], clips: int) -> "Spent":
-        """From `start`, which is what `now` said, to now."""
+        """From `start`, an earlier result of `now`, to now."""
         clock, cpu = now()
         return cls(clock - start[0], cpu - start[1], clips)
 
@@ -68,41 +70,41 @@ def now() -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure and print."""
-    asked = _arguments()
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
+    """Run the command line: measure and print."""
+    options = _arguments()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        samples = _samples(asked.data, Path(folder))
-        config = _config(asked.preset, ROUND * (1 + asked.rounds))
+        samples = _samples(options.data, Path(folder))
+        config = _config(options.preset, ROUND * (1 + options.rounds))
         bare = Bare(config, samples, Path(folder))
-        if asked.with_teacher:
-            weight = read_preset(asked.preset).objective.distillation
+        if options.with_teacher:
+            weight = read_preset(options.preset).objective.distillation
             config = replace(config, objective=replace(config.objective, distillation=weight))
-        turns = Turns(bare)
+        rounds = Rounds(bare)
         before = _children_cpu()
         train(
             config,
             samples,
             ArbitraryWords(config.dim),
             Path(folder) / "run",
-            workers=asked.workers,
-            say=turns.after_a_round,
+            workers=options.workers,
+            say=rounds.after_a_round,
         )
         reading = (_children_cpu() - before) / bare.clips_of(range(config.steps))
-    pairs = list(zip(turns.trainer, turns.bare, strict=True))
+    pairs = list(zip(rounds.trainer, rounds.bare, strict=True))
     ratio = statistics.median(b.clock / t.clock for t, b in pairs)
     cpu_ratio = statistics.median(b.cpu / (t.cpu + reading * t.clips) for t, b in pairs)
     result = {
         "benchmark": "training_throughput",
-        "preset": asked.preset,
-        "with_teacher": asked.with_teacher,
+        "preset": options.preset,
+        "with_teacher": options.with_teacher,
         "samples": len(samples),
-        "rounds": asked.rounds,
+        "rounds": options.rounds,
         "threads": torch.get_num_threads(),
-        "workers": asked.workers,
-        "trainer_clips_per_second": _rate(turns.trainer),
-        "bare_clips_per_second": _rate(turns.bare),
+        "workers": options.workers,
+        "trainer_clips_per_second": _rate(rounds.trainer),
+        "bare_clips_per_second": _rate(rounds.bare),
         "reading_cpu_ms_per_clip": round(1000 * reading, 2),
         "ratio": round(ratio, 3),
         "cpu_ratio": round(cpu_ratio, 3),
@@ -113,7 +115,7 @@ def main() -> None:
 
 
 class Bare:
-    """Forward and backward on the trainer's batches, and nothing else."""
+    """Forward and backward only, on the trainer's batches."""
 
     def __init__(self, config: TrainConfig, samples: Sequence[Sample], folder: Path) -> None:
         text = ArbitraryWords(config.dim)
@@ -137,11 +139,11 @@ class Bare:
         self._pass(self._batches[0])
 
     def clips_of(self, steps: range) -> int:
-        """How many clips the trainer takes in these steps."""
+        """Number of clips that the trainer uses in these steps."""
         return sum(len(self._batches.plan(step).samples) for step in steps)
 
     def spend(self, steps: range) -> Spent:
-        """What these steps' batches cost, once they are in memory."""
+        """Time forward and backward on these steps' batches, which are in memory."""
         batches = [self._batches[step] for step in steps]
         start = now()
         for batch in batches:
@@ -154,8 +156,8 @@ class Bare:
         self._task.zero_grad(set_to_none=True)
 
 
-class Turns:
-    """Times the trainer from line to line and the bare network in between."""
+class Rounds:
+    """Times the trainer between its progress lines, and the bare network at each line."""
 
     def __init__(self, bare: Bare) -> None:
         self.trainer: list[Spent] = []
@@ -164,7 +166,7 @@ class Turns:
         self._start: tuple[float, float] | None = None
 
     def after_a_round(self, _: str) -> None:
-        """The trainer has done ten more steps."""
+        """Record the ten steps of the trainer, then time the bare network on their batches."""
         if self._start is not None:
             first = ROUND * (1 + len(self.trainer))
             steps = range(first, first + ROUND)
@@ -196,7 +198,7 @@ def _config(preset: str, steps: int) -> TrainConfig:
 
 
 def _samples(manifests: Sequence[Path], folder: Path) -> list[Sample]:
-    shared = [SHARED / part / "manifest.csv" for part in ("pictures", "videos")]
+    shared = [SHARED_DATA / part / "manifest.csv" for part in ("pictures", "videos")]
     found = manifests or [path for path in shared if path.is_file()]
     if found:
         return [sample for path in found for sample in read_manifest(path)]

@@ -1,1 +1,1 @@
-"""How fast labels are put, found and brought back, and what a kill costs."""
+"""Benchmarks of labels: writes, search among a million, start, kills, accuracy."""

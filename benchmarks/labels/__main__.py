@@ -1,4 +1,4 @@
-"""`make bench-labels` and `make chaos`: every figure of the labels, the JSON line last."""
+"""Measure every figure of the labels: `make bench-labels` and `make chaos`. JSON line last."""
 
 import argparse
 import json
@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks.paths import LABELS_CACHE, SHARED_DATA
 
 JUDGED = (
     "put_over_encode",
@@ -24,17 +26,17 @@ JUDGED = (
     "ece",
 )
 PARTS = ("put", "million", "kills", "accuracy")
-_CACHE = Path(__file__).resolve().parents[2] / ".cache" / "bench-labels"
 
 
 def main() -> None:
-    """Measures the parts that are asked for, all by default."""
+    """Run the command line: measure the given parts, by default all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.labels", description=__doc__)
     parser.add_argument("--only", choices=PARTS, action="append", help="part to measure; repeat")
-    parser.add_argument("--kills", type=int, default=5, help="how often the server is killed")
+    parser.add_argument("--kills", type=int, default=5, help="number of kills of the server")
     parser.add_argument("--put", type=int, default=10_000, help="labels in one PUT")
     parser.add_argument("--labels", type=int, default=1_000_000, help="size of the large set")
-    parser.add_argument("--cache", type=Path, default=_CACHE, help="where the large set is kept")
+    parser.add_argument("--cache", type=Path, default=LABELS_CACHE, help="folder of the large set")
+    parser.add_argument("--data", type=Path, default=SHARED_DATA, help="folder of real clips")
     options = parser.parse_args()
     started = time.perf_counter()
     figures: dict[str, Any] = {"load_before": os.getloadavg()[0]}
@@ -47,7 +49,7 @@ def main() -> None:
         print(f"{name}: {_short(figures[name])}")
     print(json.dumps({name: _short(figures.get(name)) for name in JUDGED}))
     if figures.get("kill_lost") or figures.get("wrong_indexes"):
-        sys.exit("labels were lost, or an index was not what the database holds")
+        sys.exit("labels were lost, or an index differs from the database")
 
 
 def _measured(part: str, options: argparse.Namespace) -> Mapping[str, Any]:
@@ -65,7 +67,7 @@ def _measured(part: str, options: argparse.Namespace) -> Mapping[str, Any]:
     if part == "accuracy":
         from benchmarks.labels import accuracy
 
-        return accuracy.measure(say)
+        return accuracy.measure(options.data, say)
     from benchmarks.labels import million, putting
     from model import load_checkpoint
 
@@ -81,7 +83,7 @@ def _short(value: object) -> object:
 
 
 def say(line: str) -> None:
-    """Progress, for people who wait."""
+    """Print progress to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 

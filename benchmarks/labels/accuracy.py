@@ -1,20 +1,21 @@
-"""What calibration is worth on classes that it was not fitted on."""
+"""Accuracy with and without calibration on classes that it was not fitted on."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+from benchmarks.checkpoint import FOLDER
+
 _MANIFESTS = ("pictures/manifest.csv", "videos/manifest.csv")
 
 
-def measure(say: Callable[[str], None]) -> dict[str, Any]:
-    """The mean over data sets of harmonic means, AUROC of unknown and calibration error.
+def measure(data: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Mean over data sets of the harmonic mean, the AUROC of unknown, and the calibration error.
 
-    All None, with the reason, where the real clips are not beside the checkout.
+    Every figure is None, with the reason, if `data` has no manifests.
     """
-    manifests = [DATA / name for name in _MANIFESTS if (DATA / name).is_file()]
+    manifests = [data / name for name in _MANIFESTS if (data / name).is_file()]
     if not manifests:
         return _nothing("no ../shared/data beside the checkout")
     try:
@@ -22,7 +23,7 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
         from model.training.measure.figures import RAW, SERVED
     except ModuleNotFoundError as error:
         return _nothing(f"{error}; install the extra `train`")
-    report = evaluate(_default_checkpoint(), manifests, say=say)
+    report = evaluate(FOLDER, manifests, say=say)
     suites = [suite for suite in report.suites if suite.together]
     return {
         "hmean_raw": _mean([suite.together[RAW].before[2] for suite in suites]),
@@ -33,15 +34,11 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
         ),
         "ece": _mean([suite.reliability.error for suite in report.suites]),
         "accuracy_on": [suite.name for suite in report.suites],
-        # the seen half of the harmonic mean is then over clips that were trained on
+        # where true, the known half of the harmonic mean is of clips that were trained on
         "known_were_trained": {
             suite.name: suite.together[SERVED].known_were_trained for suite in suites
         },
     }
-
-
-def _default_checkpoint() -> Path:
-    return Path(__file__).resolve().parents[2] / "model" / "default_checkpoint"
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -1,13 +1,13 @@
-"""A million labels with vectors of the default checkpoint, made once and kept outside git.
+"""A million labels with vectors of the default checkpoint, made once and kept in a cache.
 
-100,000 phrases are really embedded. The others are composed: "A then B" has the mean of the texts'
-vectors of A and B, which costs no run of the text model.
+100,000 phrases are embedded. The others are composed: "A then B" gets the mean of the text vectors
+of A and B, so that the text model does not run for it.
 """
 
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,8 +21,8 @@ from model import Label, Prototypes, Tagger, TextEncoder
 from model.text.text_encoder import normalise
 
 COMPOSED = " then "
-_AT_ONCE = 20_000
-_EMBEDDED_AT_ONCE = 1_000
+_LABELS_PER_WRITE = 20_000
+_PHRASES_PER_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class LargeSet:
 
     @property
     def url(self) -> str:
-        """The database's."""
+        """Address of the database."""
         return f"sqlite:///{self.folder / 'labels.sqlite'}"
 
 
 class ComposedSource:
-    """Vectors of our phrases and of pairs of them; what the store needs of a checkpoint."""
+    """Vectors of the phrases and of pairs of them, with the interface that the store needs."""
 
     def __init__(self, tagger: Tagger, texts: npt.NDArray[np.float32]) -> None:
         self._tagger = tagger
         self._texts = texts
-        self._place = {phrase: row for row, phrase in enumerate(phrases())}
+        self._row_of = {phrase: row for row, phrase in enumerate(phrases())}
 
     @property
     def text_space(self) -> str:
@@ -68,8 +68,8 @@ class ComposedSource:
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
         parts = [label.name.split(COMPOSED) for label in labels]
-        first = [self._place[part[0]] for part in parts]
-        last = [self._place[part[-1]] for part in parts]
+        first = [self._row_of[part[0]] for part in parts]
+        last = [self._row_of[part[-1]] for part in parts]
         means = normalise(self._texts[first] + self._texts[last])
         vectors = normalise(means - self._tagger.text_mean)
         background = self._tagger.calibration.background_of(vectors)
@@ -80,7 +80,7 @@ class ComposedSource:
 
 
 def large_set(tagger: Tagger, cache: Path, count: int) -> LargeSet:
-    """The folder with so many labels, made if it is not there yet."""
+    """The set of `count` labels in `cache`; makes it if it does not exist."""
     name = hashlib.sha256(f"{tagger.text_space} {tagger.video_space}".encode()).hexdigest()[:12]
     folder = cache / f"{count}-{name}"
     if folder.is_dir():
@@ -94,7 +94,7 @@ def large_set(tagger: Tagger, cache: Path, count: int) -> LargeSet:
         f"sqlite:///{making / 'labels.sqlite'}", source, first_labels=[], max_labels=2 * count
     )
     try:
-        while batch := [NewLabel(Label(name)) for name in islice(names, _AT_ONCE)]:
+        while batch := [NewLabel(Label(name)) for name in islice(names, _LABELS_PER_WRITE)]:
             store.upsert(DEFAULT_SET, batch)
     finally:
         store.close()
@@ -102,20 +102,16 @@ def large_set(tagger: Tagger, cache: Path, count: int) -> LargeSet:
     return LargeSet(folder, count, time.perf_counter() - started)
 
 
-def iter_names(count: int) -> "islice[str]":
-    """`count` distinct names: the phrases, then pairs of them."""
-
-    def names():
-        known = phrases()
-        yield from known
-        for first, second in pairs(max(0, count - PHRASES)):
-            yield f"{known[first]}{COMPOSED}{known[second]}"
-
-    return islice(names(), count)
+def iter_names(count: int) -> Iterator[str]:
+    """Yield `count` distinct names: the phrases, then pairs of them."""
+    known = phrases()
+    yield from known[:count]
+    for first, second in pairs(max(0, count - PHRASES)):
+        yield f"{known[first]}{COMPOSED}{known[second]}"
 
 
 def text_vectors(tagger: Tagger, cache: Path) -> npt.NDArray[np.float32]:
-    """(100,000, dim) unit: each phrase's mean over the templates, embedded once."""
+    """(100,000, dim) float32 unit vectors: mean over the templates of each phrase."""
     space = f"{tagger.text.model_hash} {tagger.templates}"
     path = cache / f"texts-{hashlib.sha256(space.encode()).hexdigest()[:12]}.npy"
     if path.is_file():
@@ -123,8 +119,8 @@ def text_vectors(tagger: Tagger, cache: Path) -> npt.NDArray[np.float32]:
         return kept
     known = phrases()
     vectors = np.empty((len(known), tagger.text.dim), np.float32)
-    for start in range(0, len(known), _EMBEDDED_AT_ONCE):
-        batch = known[start : start + _EMBEDDED_AT_ONCE]
+    for start in range(0, len(known), _PHRASES_PER_BATCH):
+        batch = known[start : start + _PHRASES_PER_BATCH]
         texts = [
             template.replace("{}", phrase) for phrase in batch for template in tagger.templates
         ]

@@ -1,37 +1,37 @@
-"""What a server has said of each label, and what a later one may hold after a kill."""
+"""Record of label writes, to check what a server holds after a kill."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Labels' thresholds by name; None for a label that is not there.
+# Thresholds by label name; None for a label that does not exist.
 Values = Mapping[str, float | None]
 
 
 @dataclass
 class History:
-    """The acknowledged values of all labels, and the one write that has no answer yet."""
+    """Acknowledged values of all labels, and the write that is not acknowledged yet."""
 
     settled: dict[str, float | None] = field(default_factory=dict)
     unsure: dict[str, float | None] = field(default_factory=dict)
 
     def begin(self, write: Values) -> None:
-        """These values were sent in one request."""
+        """Record that these values are sent in one request."""
         self.unsure = dict(write)
 
     def end(self) -> None:
-        """They were acknowledged."""
+        """Record that the request was acknowledged."""
         self.settled |= self.unsure
         self.unsure = {}
 
     def present(self) -> list[str]:
-        """The acknowledged labels that are there."""
+        """Names of the acknowledged labels that exist."""
         return [name for name, value in self.settled.items() if value is not None]
 
     def resume(self, stored: Values) -> set[str]:
-        """Goes on from what a server holds after a kill; answers with the names that are wrong.
+        """Continue with what a server holds after a kill; returns the names that are wrong.
 
-        Wrong is what was acknowledged and is otherwise, what nobody wrote, and a request without an
-        answer of which only a part is there.
+        Wrong are labels that differ from what was acknowledged, labels that were never written,
+        and all labels of an unacknowledged request that was stored only in part.
         """
         before = {name: self.settled.get(name) for name in self.unsure}
         held = {name: stored.get(name) for name in self.unsure}
@@ -39,7 +39,7 @@ class History:
         self.settled |= held
         self.unsure = {}
         expected = {name: self.settled[name] for name in self.present()}
-        otherwise = {name for name, _ in expected.items() ^ dict(stored).items()}
-        # told once: the next server is expected to hold what this one does
-        self.settled |= {name: stored.get(name) for name in otherwise}
-        return torn | otherwise
+        different = {name for name, _ in expected.items() ^ dict(stored).items()}
+        # reported once: the next server is expected to hold what this one does
+        self.settled |= {name: stored.get(name) for name in different}
+        return torn | different

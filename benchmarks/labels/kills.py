@@ -1,8 +1,8 @@
-"""kill -9 of a real server at random moments while labels are written: what is left of them?
+"""Kill a server (SIGKILL) at random times while labels are written, and check what is stored.
 
-After each kill a store is opened on what is left, and its index and thresholds are compared with
-those that are built from the database's rows; then a server is started, and its export and its
-answer for a video, with every label, are compared with the same.
+After each kill a store is opened on the database, and its index and thresholds are compared with
+those that are built from the rows. Then a server is started, and its export and its answer for a
+video, with every label, are compared with the same.
 """
 
 import json
@@ -24,21 +24,21 @@ from benchmarks.labels.service import Service, start
 from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger
 
-# enough for an index on file, which must not bring back what is gone
+# enough for an index file, which must not bring removed labels back
 _FIRST_LABELS = 12_000
-_LONGEST_RUN_SECONDS = 3.0
+_MAX_RUN_SECONDS = 3.0
 _EXPORT = "/labels?format=ndjson"
-# every choice of colours is another vector, every label has a threshold of its own
+# each choice of colours has another vector, and each label another threshold
 _WORDS = ("red", "green", "blue", "red green", "green blue", "blue red")
 _SHOWN = (200, 120, 50)
-# labels put in one request, and those of them that are there already
+# labels of one request, and how many of them exist already
 _BATCHES = ((1, 0), (1, 1), (5, 2), (300, 30))
 _SAME_SIMILARITY = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Kills survived, labels acknowledged, and what was wrong afterwards."""
+    """Numbers of kills, of acknowledged labels, of lost labels, and of wrong indexes."""
 
     kills: int
     acknowledged: int
@@ -53,9 +53,9 @@ def run(
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> Outcome:
-    """Writes, kills and checks so many times over one database.
+    """Write, kill and check `kills` times with one database.
 
-    Raises RuntimeError when the server refuses a write or a question.
+    Raises RuntimeError if the server refuses a request.
     """
     generator = random.Random(seed)
     history = History()
@@ -66,7 +66,7 @@ def run(
         folder = Path(name)
         service = _started(folder)
         try:
-            # those that it starts with too, so that every label has a threshold
+            # the default labels too, so that every label has a threshold
             first = [*_exported(service), *map(_name, range(first_labels))]
             _put(service, history, generator, first)
             for kill in range(1, kills + 1):
@@ -90,25 +90,25 @@ def _started(folder: Path) -> Service:
 
 
 def _write_until_killed(
-    service: Service, history: History, generator: random.Random, turn: int, first_labels: int
+    service: Service, history: History, generator: random.Random, kill: int, first_labels: int
 ) -> None:
     with ThreadPoolExecutor(1) as writers:
         writing = writers.submit(
-            _write, service, history, random.Random(generator.random()), turn, first_labels
+            _write, service, history, random.Random(generator.random()), kill, first_labels
         )
         try:
-            time.sleep(generator.uniform(0.05, _LONGEST_RUN_SECONDS))
+            time.sleep(generator.uniform(0.05, _MAX_RUN_SECONDS))
         finally:
             service.kill()
-        # what the server refused before is raised here
+        # raises what the server refused before the kill
         writing.result()
 
 
 def _write(
-    service: Service, history: History, generator: random.Random, turn: int, first_labels: int
+    service: Service, history: History, generator: random.Random, kill: int, first_labels: int
 ) -> None:
-    """Puts, replaces and removes labels until the server is gone."""
-    next_number = turn * 1_000_000
+    """Add, replace and remove labels until the server has ended."""
+    next_number = kill * 1_000_000
     while True:
         size, replaced = generator.choice(_BATCHES)
         new = range(next_number, next_number + size - replaced)
@@ -141,7 +141,7 @@ def _remove(service: Service, history: History, name: str) -> None:
 
 
 def _reopened(folder: Path) -> tuple[Rebuilt, str | None]:
-    """The database that the kill has left, and what is wrong with a store that starts from it."""
+    """The labels in the database after a kill, and the fault of a store opened on it, or None."""
     tagger = colour_tagger()
     store = LabelStore.open(
         f"sqlite:///{folder / 'labels.sqlite'}", tagger, cache_folder=folder / "cache"
@@ -166,7 +166,7 @@ def _exported(service: Service) -> dict[str, float | None]:
 
 
 def _fault_of_server(service: Service, rebuilt: Rebuilt, video: bytes) -> str | None:
-    """How the server's answer is not what the database's labels give, or None."""
+    """How the server's answer differs from that of the labels in the database, or None."""
     [embedding] = service.embed(video)["embeddings"]
     expected = rebuilt.tags(colour_tagger(), np.array([embedding], np.float32))
     answer = service.classify(video, top_k=len(rebuilt.index))

@@ -1,4 +1,4 @@
-"""A million labels: how long until they are there, how long a search and an addition take."""
+"""Start, memory, search and addition of a label with a million labels."""
 
 import time
 from collections.abc import Callable
@@ -19,11 +19,11 @@ _SEARCHES = 300
 _COMPARED = 100
 _ADDED = 30
 _GIGABYTE = 1e9
-_MOST_SECONDS_TO_SAVE = 900.0
+_MAX_SECONDS_TO_SAVE = 900.0
 
 
 def measure(tagger: Tagger, cache: Path, count: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """The figures that end in `_1m`, whatever `count` is, and how they came about."""
+    """Measure the figures whose names end in `_1m` (whatever `count` is), and others."""
     labels = large_set(tagger, cache, count)
     say(f"{count} labels, made in {labels.seconds_to_make:.0f} s")
     from_database = _seconds_from_database(labels)
@@ -54,21 +54,21 @@ def _index_file(labels: LargeSet) -> Path | None:
 
 
 def _seconds_from_database(labels: LargeSet) -> float | None:
-    """Of a first start, which leaves the index's file behind; None if there is one already."""
+    """Seconds of a first start, which writes the index file; None if the file exists."""
     if _index_file(labels) is not None:
         return None
     started = time.perf_counter()
     with served(labels.folder):
         seconds = time.perf_counter() - started
         while _index_file(labels) is None:
-            if time.perf_counter() - started > _MOST_SECONDS_TO_SAVE:
-                raise RuntimeError("the server keeps no index")
+            if time.perf_counter() - started > _MAX_SECONDS_TO_SAVE:
+                raise RuntimeError("the server wrote no index file")
             time.sleep(1.0)
     return seconds
 
 
 def _add_seconds(service: Service) -> list[float]:
-    """Of PUTs of one new label each, which are removed again."""
+    """Seconds of each PUT of one new label; the labels are removed again."""
     names = [f"juggling {number} torches on a unicycle" for number in range(_ADDED)]
     service.put(["balancing a spoon"])
     seconds = []
@@ -108,9 +108,9 @@ def _search(tagger: Tagger, cache: Path, labels: LargeSet) -> dict[str, Any]:
 
 
 def unseen_queries(tagger: Tagger, count: int) -> npt.NDArray[np.float32]:
-    """(count, dim): mixtures of two clips of the checkpoint's background bank.
+    """(count, dim): mixtures of two embeddings of the checkpoint's background bank.
 
-    The index was made for the bank itself, so those would be no fair queries.
+    The index is built with the bank itself, so that its embeddings would be no fair queries.
     """
     bank = tagger.typical_videos
     generator = np.random.default_rng(7)
@@ -120,7 +120,7 @@ def unseen_queries(tagger: Tagger, count: int) -> npt.NDArray[np.float32]:
 
 
 def recall_at_10(index: LabelIndex, queries: npt.NDArray[np.float32]) -> float:
-    """The share of the exact ten best labels that are found."""
+    """Share of the ten best labels of an exact search that the index finds."""
     exact = LabelIndex(index.base, index.delta, index.gone, index.next_order)
     shares = [
         len({hit.name for hit in found} & {hit.name for hit in best}) / max(1, len(best))

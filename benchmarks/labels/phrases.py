@@ -1,4 +1,4 @@
-"""100,000 distinct action phrases, and as many more composed of them as are wanted."""
+"""100,000 distinct action phrases, and pairs of them."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -34,7 +34,7 @@ _PLACES = (
 
 
 def phrases() -> list[str]:
-    """All of them, always in the same order: neighbours in the list differ in every part."""
+    """All phrases, always in the same random order."""
     made = [
         " ".join(parts)
         for parts in product(*(part.split(",") for part in (_VERBS, _OBJECTS, _PLACES)))
@@ -44,8 +44,8 @@ def phrases() -> list[str]:
 
 
 def pairs(count: int) -> Iterator[npt.NDArray[np.int64]]:
-    """`count` distinct pairs of different phrases, (2,) each, always the same."""
-    for turn in range(1, count // PHRASES + 2):
-        shift = turn * 7919
-        for first in range(min(PHRASES, count - (turn - 1) * PHRASES)):
+    """Yield `count` distinct pairs of positions of different phrases, always the same."""
+    for repetition in range(1, count // PHRASES + 2):
+        shift = repetition * 7919
+        for first in range(min(PHRASES, count - (repetition - 1) * PHRASES)):
             yield np.array([first, (first + shift) % PHRASES])

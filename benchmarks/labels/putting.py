@@ -1,4 +1,4 @@
-"""10,000 labels in one PUT: beside the bare text model, and beside a client that classifies."""
+"""Write 10,000 labels in one PUT, compared with the bare text model and beside a client."""
 
 import tempfile
 import threading
@@ -18,15 +18,15 @@ _NEW_LABELS = 200
 
 
 def measure(tagger: Tagger, cache: Path, labels: int) -> dict[str, Any]:
-    """`put_over_encode` and `latency_growth_during_put`, with what they were made from.
+    """Measure `put_over_encode`, `latency_growth_during_put` and the figures that they come from.
 
-    Beside them what a new label's background level costs alone.
+    Also the time for the background level of one new label.
     """
     names = phrases()
     first, second = names[:labels], names[labels : 2 * labels]
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as service:
         service.settle()
-        # half of it before and half after: a busy machine is busy for both
+        # half of it before and half after, so that other work slows both down
         before = _encode_seconds(tagger, first[::2])
         alone = _put_seconds(service, first)
         after = _encode_seconds(tagger, first[1::2])
@@ -48,7 +48,7 @@ def measure(tagger: Tagger, cache: Path, labels: int) -> dict[str, Any]:
 
 
 def _encode_seconds(tagger: Tagger, names: Sequence[str]) -> float:
-    """The same texts through the bare SentenceTransformer, with its own defaults."""
+    """Seconds for the same texts in the bare SentenceTransformer, with its defaults."""
     from sentence_transformers import SentenceTransformer
 
     from model.text.pretrained import DEFAULT_TEXT_MODEL, find_text_model
@@ -62,7 +62,7 @@ def _encode_seconds(tagger: Tagger, names: Sequence[str]) -> float:
 
 
 def _background_seconds(tagger: Tagger, names: Sequence[str]) -> float:
-    """What level and spread over the background bank cost for one new label, already embedded."""
+    """Median seconds for level and spread over the background bank of one embedded label."""
     made = tagger.prototypes([Label(name) for name in names])
     seconds = []
     for prototypes in made:

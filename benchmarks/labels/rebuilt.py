@@ -1,4 +1,4 @@
-"""A label set as its database holds it, read without the store, to compare the store with."""
+"""A label set read from the database without the store, to compare the store with."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Rebuilt:
 
     @classmethod
     def of(cls, engine: Engine, set_name: str, dim: int) -> "Rebuilt":
-        """Reads a set in which every label is enabled, and all vectors are of one text space."""
+        """Read a set in which every label is enabled and all vectors are of one text space."""
         thresholds: dict[str, float | None] = {}
         with engine.connect() as connection:
             chosen = select(LabelSetRow.id, LabelSetRow.size).where(LabelSetRow.name == set_name)
@@ -44,7 +44,7 @@ class Rebuilt:
         return None
 
     def tags(self, tagger: Tagger, embedding: npt.NDArray[np.float32]) -> dict[str, float]:
-        """What a video of this (1, dim) embedding is to be answered: similarities by label."""
+        """The expected answer for a video with this (1, dim) embedding: similarities by label."""
         [hits] = self.index.search(embedding, len(self.index))
         return {
             tag.label: tag.similarity
@@ -70,7 +70,7 @@ def _labels(
     )
     for row in rows:
         thresholds[row.name] = row.threshold
-        # a label without vectors is then missing in the index
+        # the index then lacks a label without vectors
         if row.vectors is not None:
             yield row.name, stored_prototypes(row.texts, row.vectors, row.background)
 
@@ -80,7 +80,7 @@ def _by_key(thresholds: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def _rows(index: LabelIndex) -> dict[str, tuple[tuple[str, ...], bytes, bytes]]:
-    """Texts, rows and background of each label that the index finds, whatever its blocks are."""
+    """Texts, rows and background of each label in the index, from all of its blocks."""
     found = {}
     for block, present in (
         (index.base, ~index.gone),

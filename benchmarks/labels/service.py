@@ -1,10 +1,8 @@
-"""A real server over a data folder: started, asked, killed."""
+"""Start, use and kill a server with a data folder of its own."""
 
 import http.client
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,15 +13,15 @@ from typing import Any
 
 import psutil
 
-from benchmarks.servers import Server
+from benchmarks.paths import ROOT
+from benchmarks.servers import Server, environment, free_port
 
-ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 900.0
 _REQUEST_SECONDS = 1800.0
 
 
 class Service:
-    """A server process and its address."""
+    """A server process and the port that it listens on."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
         self.process = process
@@ -33,7 +31,7 @@ class Service:
     def ask(
         self, method: str, path: str, body: bytes | None = None, media_type: str = ""
     ) -> tuple[int, bytes]:
-        """Status and body of one request on a connection of its own. Raises OSError when killed."""
+        """Status and body of one request on a new connection. Raises OSError if the server ends."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_REQUEST_SECONDS)
         headers = {"Content-Type": media_type} if media_type else {}
         try:
@@ -48,17 +46,17 @@ class Service:
     def put(
         self, labels: Sequence[str | Mapping[str, object]], path: str = "/labels"
     ) -> Mapping[str, Any]:
-        """PUTs labels; raises OSError when killed, RuntimeError for a refusal."""
+        """PUT labels. Raises OSError if the server ends, RuntimeError unless the status is 200."""
         body = json.dumps({"labels": list(labels)}).encode()
         return self._json(*self.ask("PUT", path, body, "application/json"))
 
     def classify(self, video: bytes, **options: object) -> Mapping[str, Any]:
-        """POSTs a raw video. Raises like `put`."""
+        """POST a raw video to /classify. Raises the errors of `put`."""
         query = "&".join(f"{name}={value}" for name, value in options.items())
         return self._json(*self.ask("POST", f"/classify?{query}", video, "video/mp4"))
 
     def embed(self, video: bytes) -> Mapping[str, Any]:
-        """POSTs a raw video for its embedding. Raises like `put`."""
+        """POST a raw video to /embed. Raises the errors of `put`."""
         return self._json(*self.ask("POST", "/embed", video, "video/mp4"))
 
     def _json(self, status: int, body: bytes) -> Mapping[str, Any]:
@@ -68,13 +66,13 @@ class Service:
         return answer
 
     def memory_bytes(self) -> tuple[int, int]:
-        """Resident memory of the server process, and the part of it that is no file's."""
+        """Resident memory of the server process, and the anonymous part of it, in bytes."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if " kB" in line}
         return sizes["VmRSS"], sizes["RssAnon"]
 
     def wait_until_ready(self) -> None:
-        """Returns when /readyz says so. Raises RuntimeError when the process ends first."""
+        """Wait until /readyz answers 200. Raises RuntimeError if the process ends first."""
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
             with suppress(OSError):
@@ -84,27 +82,24 @@ class Service:
         raise RuntimeError(f"the server did not start: {self._log.read_text()[-500:]}")
 
     def settle(self) -> None:
-        """Returns when it looks for no faster runtime any more. Raises Unavailable."""
+        """Wait until the runtime trial is over and the server is idle. Raises Unavailable."""
         Server(self._port, psutil.Process(self.process.pid)).settle()
 
     def stop(self) -> None:
-        """Ends in good order."""
+        """End the server with SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait()
 
     def kill(self) -> None:
-        """kill -9."""
+        """End the server with SIGKILL."""
         self.process.kill()
         self.process.wait()
 
 
 def start(arguments: Sequence[str], folder: Path) -> Service:
-    """`python ARGUMENTS --port PORT` with its data in `folder`; not ready yet."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("KINOLEX_")}
+    """Run `python ARGUMENTS --port PORT` with its data in `folder`; does not wait until ready."""
+    port = free_port()
     settings = {
-        "KINOLEX_DATA_DIR": str(folder),
         "KINOLEX_LOG_LEVEL": "warning",
         "KINOLEX_DECODE_WORKERS": "1",
         "KINOLEX_MAX_LABELS": "2000000",
@@ -114,7 +109,7 @@ def start(arguments: Sequence[str], folder: Path) -> Service:
         process = subprocess.Popen(
             [sys.executable, *arguments, "--port", str(port)],
             cwd=ROOT,
-            env=kept | settings,
+            env=environment(folder, settings),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -124,7 +119,7 @@ def start(arguments: Sequence[str], folder: Path) -> Service:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Service]:
-    """The service as a user starts it, ready, with its data in `folder`."""
+    """Run `kinolex serve` with its data in `folder` and wait until it is ready."""
     service = start(["-m", "app", "serve"], folder)
     try:
         service.wait_until_ready()

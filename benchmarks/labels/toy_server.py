@@ -1,4 +1,4 @@
-"""The real service over a checkpoint that names colours, which starts in a second or two."""
+"""The service with a fake checkpoint that names colours; it starts in a second or two."""
 
 import argparse
 
@@ -10,7 +10,7 @@ from tests.support.fakes import colour_tagger
 
 
 def main() -> None:
-    """`python -m benchmarks.labels.toy_server --port PORT`, configured by the environment."""
+    """Run `python -m benchmarks.labels.toy_server --port PORT` with settings of the environment."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     app = create_app(Settings(), tagger=colour_tagger())

@@ -1,1 +1,1 @@
-"""What one would write without Kinolex; each file is a whole server, run with a port number."""
+"""Servers that do the same without Kinolex; each file is a server and takes a port number."""

@@ -1,4 +1,4 @@
-"""Kinolex's network in LitServe, one worker per core, each video decoded as the obvious way is."""
+"""Kinolex's network in LitServe, one worker per core; decodes as `obvious` does."""
 
 import os
 import sys
@@ -13,27 +13,27 @@ from benchmarks.rivals.obvious import LABELS, Frames, read_frames
 from benchmarks.rivals.same_network import scorer
 
 
-class Tagging(litserve.LitAPI):
-    """Upload to frames to the best label."""
+class Tagging(litserve.LitAPI):  # type: ignore[misc]  # litserve has no types
+    """From an upload to the best label."""
 
     def setup(self, device: str) -> None:
-        """In each worker, which has a core for itself."""
+        """Load the network; each worker has one core."""
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
         self._scores_of, self._count = scorer()
 
     def decode_request(self, request: Request) -> list[Frames]:
-        """The frames of the part `file` that the network takes."""
+        """Read the frames that the network takes from the part `file`."""
         return read_frames(request["file"], self._count)
 
     def predict(self, frames: list[Frames]) -> dict[str, object]:
-        """The best of the labels."""
+        """Find the label with the highest score."""
         scores = self._scores_of(frames)
         best = int(np.argmax(scores))
         return {"label": LABELS[best], "score": float(scores[best])}
 
     def encode_response(self, output: dict[str, object]) -> dict[str, object]:
-        """JSON as it is."""
+        """Return the JSON object as it is."""
         return output
 
 

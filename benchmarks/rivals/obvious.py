@@ -1,6 +1,6 @@
-"""The obvious service: one handler, a temporary file, OpenCV reads every frame, R(2+1)D-18.
+"""The simplest service: one route, a temporary file, OpenCV reads every frame, R(2+1)D-18.
 
-The paper's network as it is, in fp32; random weights, which take as long as trained ones.
+The paper's network in float32 with random weights, which are as fast as trained ones.
 """
 
 import sys
@@ -23,9 +23,9 @@ Scores = Callable[[Sequence[Frames]], NDArray[np.float32]]
 
 
 def read_frames(file: UploadFile, count: int) -> list[Frames]:
-    """`count` frames of the upload, spread evenly, RGB; every frame is read.
+    """Read every frame of the upload and keep `count` of them, evenly spaced, in RGB.
 
-    Kept are only those: all frames of a minute of 1080p would take 11 GB.
+    All frames of a minute of 1080p would take 11 GB.
     """
     with tempfile.NamedTemporaryFile(suffix=".mp4") as copy:
         copy.write(file.file.read())
@@ -33,16 +33,16 @@ def read_frames(file: UploadFile, count: int) -> list[Frames]:
         video = cv2.VideoCapture(copy.name)
         length = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         wanted = set(((np.arange(count) + 0.5) * length / count).astype(int).tolist())
-        frames = []
+        frames: list[Frames] = []
         for number in range(length):
             found, frame = video.read()
             if found and number in wanted:
-                frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+                frames.append(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8))
         return frames
 
 
 def make_app(scores_of: Scores, count: int) -> FastAPI:
-    """The handler around a function from `count` frames to a score for each label."""
+    """Make the app; `scores_of` turns `count` frames into a score for each label."""
     app = FastAPI()
 
     @app.get("/healthz")
@@ -59,12 +59,12 @@ def make_app(scores_of: Scores, count: int) -> FastAPI:
 
 
 def serve(scores_of: Scores, count: int) -> None:
-    """Serves on the port that the command line names."""
+    """Serve on the port that the command line names."""
     uvicorn.run(make_app(scores_of, count), port=int(sys.argv[1]), log_level="warning")
 
 
 def main() -> None:
-    """The paper's network: 16 frames of 112 x 112, a 300-d embedding, the nearest of 400 labels."""
+    """Serve the paper's network: 16 frames of 112 x 112, a 300-d embedding, 400 labels."""
     network = r2plus1d_18(weights=None)
     network.fc = torch.nn.Linear(network.fc.in_features, 300)
     network.eval()

@@ -1,4 +1,4 @@
-"""The obvious service around Kinolex's own network: what is left is decoding and serving."""
+"""The simplest service with Kinolex's own network, so that only decoding and serving differ."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from model import FrameBatch, load_checkpoint
 
 
 def scorer() -> tuple[Scores, int]:
-    """From frames to a score for each label with the shipped checkpoint, and how many it takes."""
+    """A function from frames to a score for each label, and the number of frames that it takes."""
     tagger = load_checkpoint()
     count = tagger.sampling.clips * tagger.sampling.frames_per_clip
     side = tagger.preprocess.short_side

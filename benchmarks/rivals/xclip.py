@@ -1,4 +1,4 @@
-"""Hugging Face's X-CLIP-base behind the obvious handler; random weights, the same arithmetic."""
+"""Hugging Face's X-CLIP-base in the simplest service, with random weights."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -16,11 +16,12 @@ _SIDE = 224
 
 
 def main() -> None:
-    """As microsoft/xclip-base-patch32: ViT-B/32 over 8 frames, labels embedded once."""
+    """Serve a network like microsoft/xclip-base-patch32: ViT-B/32 and 8 frames."""
     vision = XCLIPVisionConfig(num_frames=_FRAMES, image_size=_SIDE, patch_size=32)
     network = XCLIPModel(
         XCLIPConfig(text_config=XCLIPTextConfig().to_dict(), vision_config=vision.to_dict())
-    ).eval()
+    )
+    network.requires_grad_(False).train(False)
     dim = network.config.projection_dim
     labels = np.random.default_rng(0).normal(size=(len(LABELS), dim)).astype(np.float32)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.labels import accuracy
 from benchmarks.labels.__main__ import main
 
 FIGURES = [
@@ -19,9 +18,9 @@ FIGURES = [
 def test_the_last_line_has_every_figure_and_null_for_what_was_not_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # a checkout without the real clips: the quickest part
-    monkeypatch.setattr(accuracy, "DATA", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["benchmarks.labels", "--only", "accuracy"])
+    # without real clips: the quickest part
+    options = ["--only", "accuracy", "--data", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["benchmarks.labels", *options])
 
     main()
 

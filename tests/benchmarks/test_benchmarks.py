@@ -1,4 +1,4 @@
-"""The benchmarks' own parts: what they report must be what was measured."""
+"""The parts of the benchmarks: a report says what was measured."""
 
 import json
 import subprocess
@@ -15,10 +15,10 @@ import pytest
 
 from app.settings import Settings
 from benchmarks import clips, decoders
-from benchmarks.crew import Crew, Unavailable, repeat
 from benchmarks.judged import is_met, judged
 from benchmarks.load import Body, percentile, run_clients
 from benchmarks.report import every_load_page, page, table
+from benchmarks.worker_group import Unavailable, WorkerGroup, repeat
 from model.runtime_trial import trial_command
 from model.video.reader import open_video
 
@@ -62,7 +62,9 @@ def slow_port() -> Iterator[int]:
     server.server_close()
 
 
-def test_a_closed_loop_asks_as_often_as_it_is_answered(slow_port: int, tiny: Path) -> None:
+def test_a_closed_loop_sends_as_many_requests_as_it_gets_answers(
+    slow_port: int, tiny: Path
+) -> None:
     body = Body.form(tiny, granularity="segments")
 
     load = run_clients(slow_port, "/", body, clients=3, seconds=0.5)
@@ -112,7 +114,7 @@ def test_clips_are_what_they_claim(tiny: Path, tmp_path: Path) -> None:
     with begin.open("rb") as file, open_video(file) as video:
         assert 0.8 <= video.info.duration_seconds <= 1.0
     with av.open(str(thrice)) as container:
-        frames = [frame.pts for frame in container.decode(video=0)]
+        frames = [frame.pts or 0 for frame in container.decode(video=0)]
     assert len(frames) == 180
     assert frames == sorted(set(frames))
 
@@ -135,13 +137,13 @@ def test_the_bound_decodes_the_wanted_frames_and_no_more_than_kinolex(tiny: Path
     assert needed <= ours <= needed + 3
 
 
-def test_a_crew_works_in_rounds_and_says_why_it_cannot(tiny: Path) -> None:
-    with Crew("benchmarks.decoders:kinolex", str(tiny), size=1) as crew:
-        paces = [crew.round(0.01), crew.round(0.01)]
+def test_a_worker_group_works_in_rounds_and_reports_why_it_cannot(tiny: Path) -> None:
+    with WorkerGroup("benchmarks.decoders:kinolex", str(tiny), size=1) as group:
+        rounds = [group.round(0.01), group.round(0.01)]
 
-    assert all(pace.per_second > 0 and pace.cpu_seconds > 0 for pace in paces)
+    assert all(one.per_second > 0 and one.cpu_seconds > 0 for one in rounds)
     with pytest.raises(Unavailable, match="FileNotFoundError"):
-        Crew("benchmarks.decoders:kinolex", "missing.mp4", size=1).__enter__()
+        WorkerGroup("benchmarks.decoders:kinolex", "missing.mp4", size=1).__enter__()
 
 
 def test_at_least_one_unit_of_work_is_timed() -> None:
@@ -159,19 +161,19 @@ def results() -> dict[str, Any]:
         "p99_over_p50": 1.5,
         "p99_over_fair_share": 1.5,
     }
-    pace = {"per_second": 3.0, "cpu_seconds": 0.6}
+    throughput = {"per_second": 3.0, "cpu_seconds": 0.6}
     grown = {"windows": 1, "seconds": 0.5, "decode_seconds": 0.2, "encode_seconds": 0.2}
     return {
         "machine": {"cores": 2, "cpu": "x", "python": "3", "torch": "2", "libavcodec": "62"}
         | {"load_before": 0.5},
         "minutes": 1.0,
-        "decode": {"a": {"kinolex": {**pace, "over_libavcodec": 1.2}, "opencv": {}}},
+        "decode": {"a": {"kinolex": {**throughput, "over_libavcodec": 1.2}, "opencv": {}}},
         "encode": {
             "shipped": {
                 "gigaflops": 4.7,
                 "runtimes": {
-                    "eager float32": pace,
-                    "openvino bfloat16": {**pace, "cpu_seconds": 0.3},
+                    "eager float32": throughput,
+                    "openvino bfloat16": {**throughput, "cpu_seconds": 0.3},
                 },
             }
         },
@@ -226,9 +228,9 @@ def test_the_page_says_what_missed_its_goal_and_why_something_is_missing() -> No
 
 
 def test_the_page_of_every_load_has_a_row_for_each_number_of_clients() -> None:
-    told = results() | {"minutes": 31.0}
+    measured = results() | {"minutes": 31.0}
 
-    text = every_load_page(told)
+    text = every_load_page(measured)
 
     assert "31 minutes" in text
     assert "| the bound | - |" in text
@@ -245,14 +247,14 @@ def test_the_last_results_have_every_figure_that_is_judged() -> None:
     path = Path(decoders.__file__).parent / "latest.json"
     if not path.exists():
         pytest.skip("nothing was measured yet: make bench")
-    told = json.loads(path.read_text(encoding="utf-8"))
+    latest = json.loads(path.read_text(encoding="utf-8"))
 
-    assert not told["quick"]
-    assert {name: told[name] for name in judged(told)} == judged(told)
-    assert page(told) == path.with_suffix(".md").read_text(encoding="utf-8")
+    assert not latest["quick"]
+    assert {name: latest[name] for name in judged(latest)} == judged(latest)
+    assert page(latest) == path.with_suffix(".md").read_text(encoding="utf-8")
 
 
-def test_a_server_that_is_gone_has_not_settled(tmp_path: Path) -> None:
+def test_a_server_that_has_ended_does_not_settle(tmp_path: Path) -> None:
     pytest.importorskip("psutil", reason="needs the extra `bench`")
     from benchmarks.servers import running
 
@@ -267,7 +269,7 @@ def test_a_server_has_not_settled_while_it_tries_a_runtime(tmp_path: Path) -> No
     from benchmarks.servers import TRIAL, Server
 
     assert TRIAL in trial_command("", tmp_path, ["eager"])
-    # the name in two pieces: it is looked for in command lines, of which this is one
+    # the name in two pieces, because it is searched in command lines and this is one
     command = (
         "import subprocess, sys, time\n"
         "trial = [sys.executable, '-c', 'import time; time.sleep(2.5)', 'model.' 'runtime_trial']\n"
@@ -293,7 +295,7 @@ def test_servers_are_started_without_the_users_settings(
     with running(["-m", "http.server", "--bind", "127.0.0.1"], "/", tmp_path) as server:
         server.settle()
         assert "KINOLEX_TOP_K" not in server.process.environ()
-        with server.asked(), MemoryWatch(server) as memory:
+        with server.resumed(), MemoryWatch(server) as memory:
             pass
         # a signal takes effect when the process is next scheduled
         end = time.monotonic() + 10

@@ -1,7 +1,8 @@
-"""One process per core, all doing the same piece of work at the same time.
+"""Throughput of a library with one process per core, all doing the same work at the same time.
 
 How fast a library is on a busy computer shows only when every core is busy with it: two decoders
-share caches and memory. Crews wait between their rounds, so rivals can take turns.
+share caches and memory. A group of processes is idle between its rounds, so that the rounds of
+several groups can alternate.
 """
 
 import importlib
@@ -13,11 +14,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.paths import ROOT
+
 CORES = len(os.sched_getaffinity(0))
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -25,21 +26,21 @@ Unit = Callable[[], object]
 
 
 class Unavailable(Exception):
-    """A library that is not installed or does not run here; the message says why."""
+    """A library is not installed or does not run here; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Units of work per second, of all cores together, and processor seconds for one."""
+class Throughput:
+    """Units of work per second on all cores together, and processor seconds for one unit."""
 
     per_second: float
     cpu_seconds: float
 
 
-class Crew:
-    """Processes that each call `module:function(*arguments)` once, for a unit of work to repeat.
+class WorkerGroup:
+    """Processes that each call `module:function(*arguments)` once and repeat what it returns.
 
-    Raises Unavailable where that fails.
+    Entering the context raises Unavailable if the call or the first unit of work fails.
     """
 
     def __init__(self, job: str, *arguments: str, size: int = CORES) -> None:
@@ -47,7 +48,7 @@ class Crew:
         self._processes = [
             self._stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-m", "benchmarks.crew", job, *arguments],
+                    [sys.executable, "-m", "benchmarks.worker_group", job, *arguments],
                     cwd=ROOT,
                     env={**os.environ, **_ONE_THREAD},
                     stdin=subprocess.PIPE,
@@ -61,7 +62,7 @@ class Crew:
     def __enter__(self) -> Self:
         try:
             for process in self._processes:
-                self._hear(process)
+                self._read_answer(process)
         except Unavailable:
             self.__exit__(None, None, None)
             raise
@@ -77,30 +78,31 @@ class Crew:
             process.kill()
         self._stack.close()
 
-    def round(self, seconds: float) -> Pace:
-        """The pace over about this long: at least one unit each."""
+    def round(self, seconds: float) -> Throughput:
+        """Measure the throughput for `seconds`; each process completes at least one unit."""
         for process in self._processes:
             assert process.stdin is not None
             process.stdin.write(f"{seconds}\n")
             process.stdin.flush()
-        told = [self._hear(process) for process in self._processes]
-        return Pace(
-            per_second=sum(one["units"] / one["seconds"] for one in told),
-            cpu_seconds=sum(one["cpu_seconds"] for one in told) / sum(one["units"] for one in told),
+        answers = [self._read_answer(process) for process in self._processes]
+        return Throughput(
+            per_second=sum(one["units"] / one["seconds"] for one in answers),
+            cpu_seconds=sum(one["cpu_seconds"] for one in answers)
+            / sum(one["units"] for one in answers),
         )
 
     @staticmethod
-    def _hear(process: subprocess.Popen[str]) -> dict[str, float]:
+    def _read_answer(process: subprocess.Popen[str]) -> dict[str, float]:
         assert process.stdout is not None
         line = process.stdout.readline()
-        told = json.loads(line) if line else {"error": f"ended with {process.wait()}"}
-        if "error" in told:
-            raise Unavailable(told["error"])
-        return dict(told)
+        answer = json.loads(line) if line else {"error": f"ended with {process.wait()}"}
+        if "error" in answer:
+            raise Unavailable(answer["error"])
+        return dict(answer)
 
 
 def repeat(unit: Unit, seconds: float) -> dict[str, float]:
-    """How often `unit` was done in so many seconds, how long it took, and processor time."""
+    """Repeat `unit` for `seconds`, at least once; returns units, seconds and processor seconds."""
     started, cpu_started, units = time.perf_counter(), time.process_time(), 0
     while not units or time.perf_counter() - started < seconds:
         unit()
@@ -114,10 +116,10 @@ def repeat(unit: Unit, seconds: float) -> dict[str, float]:
 
 def _work(job: str, arguments: list[str]) -> None:
     answers = os.fdopen(os.dup(1), "w")
-    # what libraries print must not be taken for an answer
+    # what libraries print goes to standard error, so that it is not read as an answer
     os.dup2(2, 1)
 
-    def say(message: dict[str, object]) -> None:
+    def send(message: dict[str, object]) -> None:
         print(json.dumps(message), file=answers, flush=True)
 
     module, _, name = job.partition(":")
@@ -125,11 +127,11 @@ def _work(job: str, arguments: list[str]) -> None:
         unit: Unit = getattr(importlib.import_module(module), name)(*arguments)
         unit()
     except Exception as error:  # noqa: BLE001  # reported to the parent
-        say({"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]})
+        send({"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]})
         return
-    say({})
+    send({})
     for line in sys.stdin:
-        say(dict(repeat(unit, float(line))))
+        send(dict(repeat(unit, float(line))))
 
 
 if __name__ == "__main__":
