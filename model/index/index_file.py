@@ -119,7 +119,7 @@ def _load_file(path: Path) -> tuple[dict[str, str], dict[str, npt.NDArray[Any]]]
     # framework "np" would copy the tensors; torch maps them
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
-        arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+        arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118  # no mapping
     for array in arrays.values():
         array.flags.writeable = False
     return metadata, arrays
