@@ -53,38 +53,49 @@ def readme_tree() -> dict[str, str]:
     return jobs
 
 
-def test_the_python_snippet_tags_a_video(tmp_path: Path) -> None:
-    (snippet,) = blocks("python")
-    write_clip(tmp_path / "video.mp4", seconds_colours=["green", "blue"])
-
+def run_snippets(snippets: list[str], folder: Path) -> list[str]:
+    """The lines that the snippets print, run one after the other in a folder."""
+    source = "\n".join([f"import sys; sys.path.insert(0, {str(ROOT)!r})", *snippets])
     outcome = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
-            f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{snippet}",
-        ],
-        cwd=tmp_path,
+        [sys.executable, "-W", "error", "-c", source],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-
     assert outcome.returncode == 0, outcome.stderr
-    scores = [float(line.split()[-1]) for line in outcome.stdout.splitlines()]
+    return outcome.stdout.splitlines()
+
+
+def test_the_python_snippets_tag_a_video_and_its_segments(tmp_path: Path) -> None:
+    tags, segments = blocks("python")
+    write_clip(tmp_path / "video.mp4", seconds_colours=["green", "blue"])
+
+    of_tags = run_snippets([tags], tmp_path)
+    of_segments = run_snippets([tags, segments], tmp_path)[len(of_tags) :]
+
+    scores = [float(line.split()[-1]) for line in of_tags]
     assert scores
     assert scores == sorted(scores, reverse=True)
     assert all(0.0 <= score <= 1.0 for score in scores)
+    spans = [line.split(" s")[0].split("-") for line in of_segments]
+    assert spans
+    assert all(0.0 <= float(start) < float(end) <= 2.0 for start, end in spans)
 
 
-def test_the_snippet_is_short() -> None:
-    (snippet,) = blocks("python")
+def test_each_snippet_is_at_most_five_lines_besides_imports() -> None:
+    for snippet in blocks("python"):
+        lines = [line for line in snippet.splitlines() if line]
+        code = [line for line in lines if not line.startswith(("from", "import"))]
+        assert len(code) <= 5
 
-    code = [
-        line for line in snippet.splitlines() if line and not line.startswith(("from", "import"))
-    ]
-    assert len(code) <= 5
+
+def test_the_first_screen_has_picture_result_and_accuracy() -> None:
+    first_screen = README[: README.index("```text\nmodel/")]
+
+    assert len(README.splitlines()) <= 150
+    for sight in ("docs/images/page.png", "$ kinolex classify", "top-1"):
+        assert sight in first_screen
 
 
 def test_every_curl_line_asks_this_computer_for_a_path_that_exists() -> None:
