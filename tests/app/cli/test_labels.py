@@ -43,7 +43,7 @@ def names_in(url: str, label_set: str = DEFAULT_SET) -> list[str]:
 
 
 @pytest.mark.usefixtures("url")
-def test_labels_are_listed_with_what_was_said_of_them() -> None:
+def test_list_prints_prompts_aliases_and_thresholds() -> None:
     listed = run("list")
     searched = run("list", "--search", "HORSE")
 
@@ -63,7 +63,7 @@ def test_a_removed_label_is_gone(url: str) -> None:
 
 
 @pytest.mark.usefixtures("url")
-def test_what_fails_is_said_in_a_sentence() -> None:
+def test_an_error_is_printed_with_its_code() -> None:
     missing = run("remove", "swimming")
     no_set = run("list", "--set", "sports")
     file = run("import", "-", "--format", "csv", typed="nmae\nx\n")
@@ -85,7 +85,7 @@ def test_a_set_is_copied_and_listed(url: str) -> None:
 
 
 @pytest.mark.usefixtures("url")
-def test_a_set_is_exported_in_the_form_that_the_file_is_named_after(tmp_path: Path) -> None:
+def test_the_extension_of_the_file_chooses_the_format_of_an_export(tmp_path: Path) -> None:
     for ending in ("ndjson", "csv", "txt"):
         assert run("export", str(tmp_path / f"labels.{ending}")).exit_code == 0
     piped = run("export", "-")
@@ -102,7 +102,7 @@ def test_a_set_is_exported_in_the_form_that_the_file_is_named_after(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("url")
-def test_help_names_every_command_and_what_it_does() -> None:
+def test_help_lists_every_command() -> None:
     shown = run("--help").output
 
     for command in (
@@ -112,7 +112,7 @@ def test_help_names_every_command_and_what_it_does() -> None:
     assert "by example" in run("teach", "--help").output
 
 
-def test_a_label_is_shown_with_what_it_was_taught_by_and_forgets_it(url: str) -> None:
+def test_show_prints_the_examples_of_a_label(url: str) -> None:
     store = LabelStore.open(url, WordSource(), complete_vectors=False)
     videos = [Example(digest * 64, WordSource().video_of("balls")[0]) for digest in "ab"]
     store.teach(DEFAULT_SET, "juggling", videos)
@@ -126,13 +126,13 @@ def test_a_label_is_shown_with_what_it_was_taught_by_and_forgets_it(url: str) ->
     assert (wrong.exit_code, "(example_not_found)" in wrong.stderr) == (1, True)
 
 
-def test_a_terminal_is_shown_how_far_an_import_has_come(
+def test_an_import_shows_its_progress_on_a_terminal(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = TextConfig(str(tiny_model(tmp_path / "own", seed=0)))
     checkpoint = save(tmp_path / "checkpoint", replace(CONFIG, text=text))
     monkeypatch.setenv("KINOLEX_CHECKPOINT", str(checkpoint))
-    # rich's own words for "this is a terminal"
+    # makes rich treat the output as a terminal
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     file = tmp_path / "more.txt"
     file.write_text("".join(f"riding a horse {number}\n" for number in range(3_000)))
@@ -147,7 +147,7 @@ def test_a_terminal_is_shown_how_far_an_import_has_come(
     assert len(names_in(url)) == 3_003
 
 
-def test_no_more_labels_are_taken_than_a_set_may_hold(
+def test_an_import_over_the_limit_of_a_set_changes_nothing(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KINOLEX_MAX_LABELS", "2")
@@ -164,7 +164,7 @@ def test_no_more_labels_are_taken_than_a_set_may_hold(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("url")
-def test_what_labels_are_like_is_told_when_they_are_stored(
+def test_warnings_about_stored_labels_are_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "more.txt").write_text("skiing\nxqzvw\n")
@@ -184,7 +184,7 @@ def test_what_labels_are_like_is_told_when_they_are_stored(
 
 
 @pytest.mark.slow
-def test_a_label_is_taught_by_videos_and_forgets_them(url: str, tmp_path: Path) -> None:
+def test_videos_are_added_as_examples_and_removed(url: str, tmp_path: Path) -> None:
     for colour in ("red", "green"):
         write_clip(tmp_path / f"{colour}.mp4", seconds_colours=[colour])
     (tmp_path / "broken.mp4").write_bytes(b"no video")
@@ -203,7 +203,7 @@ def test_a_label_is_taught_by_videos_and_forgets_them(url: str, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_labels_are_put_and_imported_with_the_checkpoints_own_words(
+def test_put_and_import_embed_labels_with_the_default_checkpoint(
     url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "more.txt").write_text("# winter\nskiing\nsledding\n")

@@ -39,7 +39,13 @@ def two_processes(port: int, data: Path, log: Path) -> Iterator[str]:
     """`kinolex serve` with two processes; yields its address once it is ready."""
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--workers", "2"]
-    environment = {**os.environ, "KINOLEX_DATA_DIR": str(data), "KINOLEX_DEVICE": "cpu"}
+    environment = {
+        **os.environ,
+        "KINOLEX_DATA_DIR": str(data),
+        "KINOLEX_DEVICE": "cpu",
+        # no measurement of runtimes, which takes most of the processors at first
+        "KINOLEX_RUNTIME": "eager",
+    }
     with log.open("w") as file:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=file)
         try:

@@ -48,7 +48,7 @@ pictures = 4
 
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
-    """A folder with a manifest, a preset and a split in which nothing overlaps."""
+    """A folder with a manifest, a preset, and a split without overlaps."""
     write_manifest(tmp_path / "manifest.csv", colour_samples(tmp_path, each=2))
     (tmp_path / "tiny.toml").write_text(PRESET)
     (tmp_path / "split.toml").write_text(
@@ -70,7 +70,7 @@ def inputs(world: Path) -> list[str]:
     return [*data, "--preset", str(world / "tiny.toml")]
 
 
-def test_compare_writes_its_page(world: Path) -> None:
+def test_compare_writes_its_report(world: Path) -> None:
     outcome = compare(world, "--split", str(world / "split.toml"), "--arms", "F1")
 
     assert outcome.exit_code == 0, outcome.output
@@ -160,7 +160,7 @@ def test_documented_commands_have_options_that_exist(line: str) -> None:
     assert used <= known, f"there is no {used - known}"
 
 
-def test_the_page_shows_every_kind_of_command() -> None:
+def test_the_page_shows_every_training_command() -> None:
     shown = {" ".join(command.split()[:2]) for command in documented_commands()}
 
     assert {"data manifest", "data validate", "data shard", "data overlap"} <= shown
