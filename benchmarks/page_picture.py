@@ -19,7 +19,7 @@ from tests.support.servers import running_server
 _SHOWN = ("playing the violin", "bowling", "riding a bicycle", "hammering")
 _ASKED = (*_SHOWN, "playing drums", "cutting vegetables", "swimming", "dancing")
 _PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "page.png"
-_SIZE = {"width": 1180, "height": 790}
+_WIDTH, _HEIGHT = 1180, 790
 _OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -51,7 +51,7 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=_OPTIONS
         )
         with running_server(create_app(settings)) as address:
-            page = chromium.new_page(viewport=_SIZE)
+            page = chromium.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
             page.goto(address)
             page.locator("#labels-list li").first.wait_for(timeout=120_000)
             page.fill("#only", ", ".join(_ASKED))

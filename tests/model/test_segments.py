@@ -1,4 +1,4 @@
-"""Windows' scores to spans of time."""
+"""Scores of windows merged into spans of time."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,9 @@ def spans_of(
         ([0.9, 0.0, 0.0, 0.9, 0.4], [(0, 1), (3, 5)]),
     ],
 )
-def test_hysteresis(scores, expected):
+def test_a_span_opens_at_one_score_and_continues_above_a_lower_one(
+    scores: list[float], expected: list[tuple[float, float]]
+) -> None:
     assert spans_of(scores) == expected
 
 
@@ -50,31 +52,33 @@ def test_hysteresis(scores, expected):
         ([0.9, 0.0, 0.0, 0.0, 0.0, 0.9], 4, 1, [(0, 2.5), (6.5, 9)]),
     ],
 )
-def test_spans_of_overlapping_windows_are_one_when_they_meet(scores, window, stride, expected):
+def test_spans_of_overlapping_windows_are_one_when_they_meet(
+    scores: list[float], window: float, stride: float, expected: list[tuple[float, float]]
+) -> None:
     assert spans_of(scores, window=window, stride=stride) == expected
 
 
-def test_a_span_ends_in_the_middle_of_the_overlap_with_a_window_that_is_not_in_it():
+def test_a_span_ends_in_the_middle_of_the_overlap_with_a_window_that_is_not_in_it() -> None:
     assert spans_of([0.0, 0.9, 0.0], window=4, stride=2) == [(3, 5)]
     assert spans_of([0.0, 0.9, 0.9, 0.0], window=4, stride=3) == [(3.5, 9.5)]
     assert spans_of([0.9, 0.0], window=4, stride=4) == [(0, 4)]
 
 
-def test_windows_with_gaps_between_them_are_neighbours_all_the_same():
+def test_windows_with_gaps_between_them_are_neighbours_all_the_same() -> None:
     assert spans_of([0.9, 0.9, 0.0, 0.9], window=1, stride=10) == [(0, 11), (30, 31)]
 
 
-def test_a_span_has_its_highest_and_mean_score_without_the_windows_it_bridges():
+def test_a_span_has_its_highest_and_mean_score_without_the_windows_it_bridges() -> None:
     windows = [Window(start, start + 4.0) for start in (0.0, 1.0, 2.0)]
 
     [span] = merge_windows(
         windows, [{"a": 0.9}, {"b": 1.0}, {"a": 0.5}], open_score=0.5, keep_score=0.5
     )[:1]
 
-    assert span == Span("a", 0.0, 6.0, 0.9, pytest.approx(0.7))
+    assert span == Span("a", 0.0, 6.0, 0.9, (0.9 + 0.5) / 2)
 
 
-def test_labels_do_not_disturb_each_other_and_come_in_order_of_start_then_score():
+def test_labels_do_not_disturb_each_other_and_come_in_order_of_start_then_score() -> None:
     windows = [Window(0.0, 1.0), Window(1.0, 2.0)]
     scores = [{"c": 0.7, "late": 0.1}, {"b": 0.8, "late": 0.9, "c": 0.7}]
 
@@ -92,7 +96,9 @@ def test_labels_do_not_disturb_each_other_and_come_in_order_of_start_then_score(
     window=st.floats(0.5, 8),
     share=st.floats(0.1, 1.0),
 )
-def test_spans_of_a_label_are_inside_the_video_in_order_and_apart(scores, window, share):
+def test_spans_of_a_label_are_inside_the_video_in_order_and_apart(
+    scores: list[float], window: float, share: float
+) -> None:
     duration = window + (len(scores) - 1) * window * share
     windows, _ = plan_windows(duration, window, window * share, len(scores))
 
@@ -107,16 +113,18 @@ def test_spans_of_a_label_are_inside_the_video_in_order_and_apart(scores, window
     assert times == sorted(set(times))
     assert all(0 <= time <= duration for time in times)
     assert bool(spans) == (max(scores[: len(windows)]) >= 0.6)
-    for place, (of, score) in enumerate(zip(windows, scores, strict=False)):
+    for of, score in zip(windows, scores, strict=False):
         if score >= 0.6:
             middle = (of.start_seconds + of.end_seconds) / 2
-            assert any(s.start_seconds <= middle <= s.end_seconds for s in spans), place
+            assert any(s.start_seconds <= middle <= s.end_seconds for s in spans), middle
 
 
 @pytest.mark.parametrize(
     ("spans", "duration", "expected"),
     [([], 10, 0.0), ([(0, 2), (5, 8)], 10, 0.5), ([(0, 10)], 9.99, 1.0), ([(0, 1)], 0, 1.0)],
 )
-def test_duration_ratio_is_the_share_that_is_covered(spans, duration, expected):
+def test_duration_ratio_is_the_share_that_is_covered(
+    spans: list[tuple[float, float]], duration: float, expected: float
+) -> None:
     made = [Span("a", start, end, 1.0, 1.0) for start, end in spans]
     assert duration_ratio(made, duration) == pytest.approx(expected)

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from model import (
     Label,
     NotAVideo,
     PreprocessConfig,
+    Runtime,
     SamplingConfig,
     Tagger,
     TorchEncoder,
@@ -43,7 +45,8 @@ def clip(*colours: str, **options: object) -> io.BytesIO:
 def direction(*colours: str) -> npt.NDArray[np.float64]:
     """The mean of these colours, scaled to unit length."""
     mean = np.mean([COLOURS[colour] for colour in colours], axis=0)
-    return mean / np.linalg.norm(mean)
+    unit: npt.NDArray[np.float64] = mean / np.linalg.norm(mean)
+    return unit
 
 
 def batch(tagger: Tagger, *colours: str, size: tuple[int, int] = (32, 32)) -> FrameBatch:
@@ -55,7 +58,7 @@ def batch(tagger: Tagger, *colours: str, size: tuple[int, int] = (32, 32)) -> Fr
     return FrameBatch(frames, np.arange(count, dtype=np.float64))
 
 
-def test_a_red_video_is_red(tagger):
+def test_a_red_video_is_red(tagger: Tagger) -> None:
     index = tagger.index([Label("blue"), Label("green"), Label("red")])
 
     tagged = tagger.tag(clip("red", width=64, height=48, fps=10), index)
@@ -71,7 +74,7 @@ def test_a_red_video_is_red(tagger):
     assert (tagged.video.width, tagged.video.height, tagged.video.duration_seconds) == (64, 48, 1)
 
 
-def test_a_video_is_the_mean_of_what_it_shows(tagger):
+def test_a_video_is_the_mean_of_what_it_shows(tagger: Tagger) -> None:
     info, embedding = tagger.embed(clip("red", "green", "blue", "blue"))
 
     assert info.duration_seconds == pytest.approx(4.0)
@@ -80,14 +83,32 @@ def test_a_video_is_the_mean_of_what_it_shows(tagger):
     np.testing.assert_allclose(embedding, direction("red", "green", "blue", "blue"), atol=CLOSE)
 
 
-def test_top_k_limits_the_tags(tagger):
+def test_top_k_limits_the_tags(tagger: Tagger) -> None:
     index = tagger.index([Label(name) for name in ("red", "green", "blue")])
     tags = tagger.tag(clip("green"), index, top_k=2).tags
     assert [tag.label for tag in tags][:1] == ["green"]
     assert len(tags) == 2
 
 
-def test_an_alias_answers_under_the_labels_name_and_is_its_prompt(tagger):
+def test_a_label_below_its_own_threshold_makes_room_for_the_next(tagger: Tagger) -> None:
+    index = tagger.index([Label("red", threshold=0.999), Label("green"), Label("blue")])
+
+    tags = tagger.tag(clip("red"), index, top_k=2).tags
+
+    assert {tag.label for tag in tags} == {"green", "blue"}
+    assert [tag.rank for tag in tags] == [1, 2]
+    assert index.threshold("RED") == 0.999
+
+
+def test_tags_below_the_minimum_score_are_left_out(tagger: Tagger) -> None:
+    index = tagger.index([Label("red"), Label("green")])
+
+    tags = tagger.tag(clip("red"), index, min_score=0.5).tags
+
+    assert [tag.label for tag in tags] == ["red"]
+
+
+def test_an_alias_answers_under_the_labels_name_and_is_its_prompt(tagger: Tagger) -> None:
     index = tagger.index([Label("warm", aliases=("red", "yellow")), Label("green")])
 
     [best, _] = tagger.tag(clip("red"), index).tags
@@ -95,7 +116,7 @@ def test_an_alias_answers_under_the_labels_name_and_is_its_prompt(tagger):
     assert (best.label, best.prompt) == ("warm", "red")
 
 
-def test_prompts_are_averaged_with_the_name(tagger):
+def test_prompts_are_averaged_with_the_name(tagger: Tagger) -> None:
     [found] = tagger.prototypes([Label("red", prompts=("green",), aliases=("blue",))])
 
     assert found.texts == ("red", "blue")
@@ -103,7 +124,7 @@ def test_prompts_are_averaged_with_the_name(tagger):
     np.testing.assert_array_equal(found.background, [[0, 1], [0, 1]])
 
 
-def test_labels_are_embedded_in_one_run_in_templates_less_the_mean():
+def test_labels_are_embedded_in_one_run_in_templates_less_the_mean() -> None:
     text = ColourText()
     tagger = replace(
         colour_tagger(text=text),
@@ -127,7 +148,7 @@ def test_labels_are_embedded_in_one_run_in_templates_less_the_mean():
     np.testing.assert_allclose(found[1].vectors[0], [0, 1, 0], atol=1e-6)
 
 
-def test_scores_come_from_the_similarity_standardised_by_the_bank(tagger):
+def test_scores_come_from_the_similarity_standardised_by_the_bank(tagger: Tagger) -> None:
     bank = np.array([[1, 0, 0], [0.6, 0.8, 0]], np.float32)
     tagger = replace(
         tagger, calibration=Calibration(CalibrationConfig(score_slope=2.0, score_bias=-1.0), bank)
@@ -141,14 +162,14 @@ def test_scores_come_from_the_similarity_standardised_by_the_bank(tagger):
     assert tag.score == pytest.approx(1 / (1 + np.exp(1 - 2 * standardised)), abs=1e-4)
 
 
-def test_without_labels_everything_is_unknown(tagger):
+def test_without_labels_everything_is_unknown(tagger: Tagger) -> None:
     assert tagger.prototypes([]) == []
     tagged = tagger.tag(clip("red"), tagger.index([]))
     assert tagged.tags == ()
     assert tagged.unknown == Unknown(1.0, True)
 
 
-def test_what_is_far_from_every_label_is_unknown(tagger):
+def test_what_is_far_from_every_label_is_unknown(tagger: Tagger) -> None:
     index = tagger.index([Label("green"), Label("blue")])
     assert tagger.tag(clip("red"), index).unknown.is_unknown
     known = tagger.tag(clip("green"), index).unknown
@@ -156,7 +177,7 @@ def test_what_is_far_from_every_label_is_unknown(tagger):
     assert known.score < tagger.calibration.config.unknown_limit
 
 
-def test_windows_of_one_or_several_sizes_are_embedded_in_order(tagger):
+def test_windows_of_one_or_several_sizes_are_embedded_in_order(tagger: Tagger) -> None:
     wide = replace(tagger.preprocess, max_aspect_ratio=2.0)
     tagger = replace(tagger, preprocess=wide)
     shown = [("red", (32, 32)), ("green", (32, 64)), ("blue", (32, 32)), ("yellow", (64, 32))]
@@ -167,7 +188,7 @@ def test_windows_of_one_or_several_sizes_are_embedded_in_order(tagger):
     np.testing.assert_allclose(embeddings, [direction(name) for name, _ in shown], atol=1e-6)
 
 
-def test_no_windows_no_embeddings(tagger):
+def test_no_windows_no_embeddings(tagger: Tagger) -> None:
     assert tagger.embed_frames([]).shape == (0, 3)
 
 
@@ -175,6 +196,7 @@ class Recorder:
     """Remembers the red value of every frame and how windows came."""
 
     dim = 1
+    runtime = Runtime("eager", "float32")
 
     def __init__(self) -> None:
         self.seen: list[npt.NDArray[np.float32]] = []
@@ -188,6 +210,7 @@ class FirstRed:
     """Embeds a window as the red value of its first frame."""
 
     dim = 1
+    runtime = Runtime("eager", "float32")
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -210,7 +233,7 @@ def numbered(count: int, first: int, size: tuple[int, int] = (32, 32)) -> FrameB
     return FrameBatch(frames, np.arange(count, dtype=np.float64))
 
 
-def test_frames_reach_the_encoder_as_clips_in_the_order_of_the_timestamps():
+def test_frames_reach_the_encoder_as_clips_in_the_order_of_the_timestamps() -> None:
     tagger, encoder = recording(SamplingConfig(clips=2, frames_per_clip=3))
 
     tagger.embed_frames([numbered(6, 0), numbered(6, 10)])
@@ -221,7 +244,7 @@ def test_frames_reach_the_encoder_as_clips_in_the_order_of_the_timestamps():
     )
 
 
-def test_windows_of_one_size_are_encoded_together():
+def test_windows_of_one_size_are_encoded_together() -> None:
     tagger, encoder = recording(SamplingConfig(clips=1, frames_per_clip=2))
 
     tagger.embed_frames([numbered(2, 0), numbered(2, 10, size=(32, 64)), numbered(2, 20)])
@@ -229,13 +252,13 @@ def test_windows_of_one_size_are_encoded_together():
     assert [len(seen) for seen in encoder.seen] == [2, 1]
 
 
-def test_sizes_that_are_cut_to_one_are_encoded_together_and_answered_in_order():
+def test_sizes_that_are_cut_to_one_are_encoded_together_and_answered_in_order() -> None:
     tagger, encoder = recording(SamplingConfig(clips=1, frames_per_clip=2))
     tagger = replace(tagger, encoder=FirstRed(encoder))
     widths = [64, 70, 64, 70]
 
     found = tagger.embed_frames(
-        [numbered(2, 10 * place, size=(32, width)) for place, width in enumerate(widths)]
+        [numbered(2, 10 * number, size=(32, width)) for number, width in enumerate(widths)]
     )
 
     np.testing.assert_allclose(found[:, 0], [0, 10, 20, 30], atol=1e-3)
@@ -243,7 +266,7 @@ def test_sizes_that_are_cut_to_one_are_encoded_together_and_answered_in_order():
 
 
 @pytest.mark.cuda
-def test_windows_of_several_sizes_embed_on_a_gpu_as_on_the_cpu():
+def test_windows_of_several_sizes_embed_on_a_gpu_as_on_the_cpu() -> None:
     random = np.random.default_rng(0)
     tagger = replace(colour_tagger(), encoder=TorchEncoder(lively_network(), LITE.dim))
     count = tagger.sampling.clips * tagger.sampling.frames_per_clip
@@ -259,13 +282,13 @@ def test_windows_of_several_sizes_embed_on_a_gpu_as_on_the_cpu():
 
 
 @pytest.mark.parametrize("count", [5, 7])
-def test_a_window_with_another_number_of_frames_is_refused(count):
+def test_a_window_with_another_number_of_frames_is_refused(count: int) -> None:
     tagger, _ = recording(SamplingConfig(clips=2, frames_per_clip=3))
     with pytest.raises(ValueError, match=f"{count} frames, expected 2 x 3"):
         tagger.embed_frames([numbered(count, 0)])
 
 
-def test_what_is_no_video_and_what_is_over_a_limit_raise(tagger):
+def test_what_is_no_video_and_what_is_over_a_limit_raise(tagger: Tagger) -> None:
     index = tagger.index([Label("red")])
     with pytest.raises(NotAVideo):
         tagger.tag(io.BytesIO(b"hello"), index)
@@ -273,7 +296,7 @@ def test_what_is_no_video_and_what_is_over_a_limit_raise(tagger):
         tagger.tag(clip("red", "red"), index, limits=VideoLimits(max_duration_seconds=1.0))
 
 
-def test_a_file_is_read_from_its_start_and_may_be_tagged_again(tagger):
+def test_a_file_is_read_from_its_start_and_may_be_tagged_again(tagger: Tagger) -> None:
     file, index = clip("blue"), tagger.index([Label("red"), Label("blue")])
     first = tagger.tag(file, index)
     assert tagger.tag(file, index) == first
@@ -297,11 +320,13 @@ class OtherText(ColourText):
     ],
     ids=["text", "templates", "text_mean", "bank", "nearest_share"],
 )
-def test_whatever_changes_stored_prototypes_changes_the_text_space(tagger, change):
+def test_whatever_changes_stored_prototypes_changes_the_text_space(
+    tagger: Tagger, change: dict[str, Any]
+) -> None:
     assert replace(tagger, **change).text_space != tagger.text_space
 
 
-def test_what_does_not_change_stored_prototypes_leaves_the_text_space(tagger):
+def test_what_does_not_change_stored_prototypes_leaves_the_text_space(tagger: Tagger) -> None:
     other = replace(
         colour_tagger(),
         model_id="other",
@@ -310,14 +335,15 @@ def test_what_does_not_change_stored_prototypes_leaves_the_text_space(tagger):
     assert other.text_space == tagger.text_space == colour_tagger().text_space
 
 
-def test_an_index_takes_another_label_between_two_searches(tagger):
+def test_an_index_takes_another_label_between_two_searches(tagger: Tagger) -> None:
     index = tagger.index([Label("green")])
-    extended = index.upsert([("red", *tagger.prototypes([Label("red")]))])
+    [red] = tagger.prototypes([Label("red")])
+    extended = index.upsert([("red", red)])
     file = clip("red")
     assert [tag.label for tag in tagger.tag(file, index).tags] == ["green"]
     assert [tag.label for tag in tagger.tag(file, extended).tags] == ["red", "green"]
 
 
-def test_of_two_spellings_the_later_is_the_label(tagger):
+def test_of_two_spellings_the_later_is_the_label(tagger: Tagger) -> None:
     index = tagger.index([Label("red"), Label(" RED")])
     assert [label_key(name) for name in index.names] == ["red"]
