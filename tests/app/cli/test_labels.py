@@ -203,9 +203,7 @@ def test_videos_are_added_as_examples_and_removed(url: str, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_put_and_import_embed_labels_with_the_default_checkpoint(
-    url: str, tmp_path: Path
-) -> None:
+def test_put_and_import_embed_labels_with_the_default_checkpoint(url: str, tmp_path: Path) -> None:
     (tmp_path / "more.txt").write_text("# winter\nskiing\nsledding\n")
 
     put = run("put", "swimming", "--prompt", "in a pool", "--threshold", "0.5")
