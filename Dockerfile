@@ -2,18 +2,18 @@
 #
 #   docker build --build-arg TORCH_INDEX_URL=<PyTorch's CPU wheel index> --target cpu .
 #
-# Without that address the cpu image works too, but carries the CUDA libraries that PyPI's torch
+# Without that address the cpu image works too, but contains the CUDA libraries that PyPI's torch
 # depends on: several GB that it never loads.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
-# ---- what every stage has -----------------------------------------------------------------
+# ---- base of every stage ------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS base
 ENV PATH=/opt/kinolex/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 
-# ---- dependencies: installed anew only when the list of them changes ----------------------
+# ---- dependencies: installed again only when their list changes ---------------------------
 FROM base AS requirements
 WORKDIR /build
 COPY docker/dependencies.py pyproject.toml ./
@@ -47,13 +47,13 @@ COPY app app
 COPY model model
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
-# ---- what both images run as --------------------------------------------------------------
+# ---- base of both images: user, settings, health check ------------------------------------
 FROM base AS runtime
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin kinolex \
     && install --directory --owner=kinolex --group=kinolex /data
 COPY docker/entrypoint docker/healthcheck.py /usr/local/bin/
-# The models come with the image: nothing is fetched from a hub when it runs. Large uploads wait as
-# files without a name on the volume, because /tmp may be memory.
+# The image contains the models: nothing is downloaded from a hub at run time. Large uploads are
+# unnamed files on the volume, because /tmp may be in memory.
 ENV HF_HUB_OFFLINE=1 \
     KINOLEX_DATA_DIR=/data \
     KINOLEX_HOST=0.0.0.0 \

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Build the image, and run it, where there is no Docker engine. Needs root, buildah, and for
-# --debootstrap also debootstrap.
+# Builds the image, and runs it, on computers without a Docker engine. Needs root, buildah, and
+# debootstrap for --debootstrap.
 #
 #   docker/build-with-buildah.sh [options]
 #     --target NAME        stage to build: cpu (default), cuda, or any other stage
 #     --debootstrap        make the base image from Debian's packages instead of a registry's image
-#     --mount HOST:INSIDE  show a folder or file of this computer, read-only, to the build's steps:
-#                          its CA certificates, pip configuration, wheel folders (may be repeated)
+#     --mount HOST:INSIDE  mount a folder or file of this computer, read-only, in the build's steps:
+#                          CA certificates, pip configuration, wheel folders (may be repeated)
 #     --check              run the built image and wait until its health check passes
 #   BUILD_ARGS             further --build-arg values, separated by spaces
 set -euo pipefail
@@ -44,8 +44,8 @@ if $debootstrap; then
     build_args+=(--build-arg "BASE_IMAGE=$base")
 fi
 
-# chroot isolation and the host's network work inside another container or a small VM as well.
-# Docker's format, because HEALTHCHECK is not in the OCI one.
+# chroot isolation and the host's network also work inside another container or a small VM.
+# Docker's format, because the OCI format has no HEALTHCHECK.
 buildah bud --format docker --isolation chroot --network host --layers \
     "${mounts[@]}" "${build_args[@]}" --target "$target" --tag "kinolex:$target" .
 echo "built kinolex:$target"
@@ -53,7 +53,7 @@ buildah images --format '{{.Name}}:{{.Tag}}  {{.Size}}' "kinolex:$target"
 
 $check || exit 0
 
-# As compose runs it: an ordinary user, the entrypoint, an empty data volume of its own.
+# As compose runs it: an unprivileged user, the entrypoint, a new and empty data volume.
 port=${KINOLEX_PORT:-8000}
 container=$(buildah from "kinolex:$target")
 data=$(mktemp -d)

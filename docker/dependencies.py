@@ -1,7 +1,7 @@
-"""Print what pyproject.toml asks for, one requirement per line: `dependencies.py [EXTRA ...]`.
+"""Prints the requirements of pyproject.toml, one per line: `dependencies.py [EXTRA ...]`.
 
-The image installs these in a layer of their own, before any code is copied, so that a change of
-code rebuilds in seconds. pip can install a project or a file, but not a project's needs alone.
+The image installs them in a layer of their own, before any code is copied, so that a change of the
+code rebuilds in seconds. pip can install a project or a file, but not its requirements alone.
 """
 
 import sys

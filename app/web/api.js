@@ -1,10 +1,10 @@
-// The service's API as the page uses it. Every failure is a Refusal.
+// The calls of the HTTP API that the page makes. Every failure is raised as a Refusal.
 
 const PAGE_SIZE = 500;
-const MOST_ASKED = 50;
-export const MOST_LABELS = 5000;
+const MAX_TAGS = 50;
+export const MAX_LABELS = 5000;
 
-/** Why a request gave no answer: an RFC 9457 problem, or the page's own words where none came. */
+/** A failed request: an RFC 9457 problem, or a text of the page where the service sent none. */
 export class Refusal extends Error {
   constructor({ title, detail = "", code = "", errors = [], retryAfter = null, requestId = "" }) {
     super(title);
@@ -18,7 +18,7 @@ function refusal(status, text, retryAfter) {
   try {
     problem = JSON.parse(text) ?? {};
   } catch {
-    // A proxy in between answers in its own format: the status is all that is known.
+    // A proxy answers in its own format: only the status is known.
   }
   return refusalOf(problem, status, retryAfter);
 }
@@ -38,11 +38,11 @@ function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Refusal({ title: "The answer could not be read", detail: "It is not JSON." });
+    throw new Refusal({ title: "The page could not read the answer", detail: "It is not JSON." });
   }
 }
 
-// Hands on each event of a text that grows, once it is whole.
+// Calls onEvent for each complete event of a text that grows.
 function eventReader(onEvent) {
   let read = 0;
   return (text) => {
@@ -65,7 +65,7 @@ async function call(path, options) {
   } catch {
     throw new Refusal({
       title: "The service does not answer",
-      detail: "It may have been stopped, or the network is down.",
+      detail: "It may have stopped, or the network is down.",
     });
   }
   if (!response.ok) throw refusal(response.status, text, response.headers.get("Retry-After"));
@@ -73,26 +73,26 @@ async function call(path, options) {
 }
 
 /**
- * Asks which labels fit a video.
+ * Tags a video.
  * @param {File} file
- * @param {{labels: string, segments: boolean}} question labels: separated by commas (one that holds
- *   a comma in double quotes), empty for the default set
+ * @param {{labels: string, segments: boolean}} question labels are separated by commas (a label that
+ *   contains a comma is in double quotes); empty for the default set
  * @param {{signal: AbortSignal, onUpload: (share: number) => void,
  *   onProgress: (progress: object) => void}} watch share is 0 to 1; progress is the data of the
  *   service's event
- * @returns {Promise<object|null>} the answer of POST /classify; null when it was cancelled
+ * @returns {Promise<object|null>} the answer of POST /classify; null if it was cancelled
  */
 export function classify(file, { labels, segments }, { signal, onUpload, onProgress }) {
   const form = new FormData();
   form.append("granularity", segments ? "segments" : "video");
   if (labels) {
     form.append("labels", labels);
-    // Whoever names the labels wants to see what became of each.
-    form.append("top_k", String(MOST_ASKED));
+    // A user who lists the labels wants to see the score of each one.
+    form.append("top_k", String(MAX_TAGS));
   }
   form.append("file", file, file.name);
   return new Promise((resolve, reject) => {
-    // XMLHttpRequest, since fetch does not report how much of a body has been sent.
+    // XMLHttpRequest, because fetch does not report how much of a body has been sent.
     const request = new XMLHttpRequest();
     let sent = false;
     let failure = null;
@@ -115,11 +115,11 @@ export function classify(file, { labels, segments }, { signal, onUpload, onProgr
       const type = request.getResponseHeader("Content-Type") ?? "";
       return request.status === 200 && type.startsWith("text/event-stream");
     }
-    function brokeOff() {
+    function interrupted() {
       return new Refusal({
-        title: sent ? "The service did not answer" : "The upload broke off",
+        title: sent ? "The service did not answer" : "The upload was interrupted",
         detail: sent
-          ? "It may have been stopped while it looked at the video."
+          ? "It may have stopped while it processed the video."
           : "The service may be down, the file may have changed, or it is over the size limit.",
       });
     }
@@ -144,9 +144,9 @@ export function classify(file, { labels, segments }, { signal, onUpload, onProgr
         return;
       }
       if (result) resolve(result);
-      else reject(failure ?? brokeOff());
+      else reject(failure ?? interrupted());
     });
-    request.addEventListener("error", () => reject(brokeOff()));
+    request.addEventListener("error", () => reject(interrupted()));
     request.addEventListener("abort", () => resolve(null));
     signal.addEventListener("abort", () => request.abort());
     request.send(form);
@@ -154,27 +154,27 @@ export function classify(file, { labels, segments }, { signal, onUpload, onProgr
 }
 
 /**
- * Reads the default label set, page by page, up to MOST_LABELS.
- * @param {string} query only labels that hold this text; all when it is empty
- * @returns {Promise<{items: object[], size: number, complete: boolean}>} size is that of the set
+ * Reads the default label set, page by page, up to MAX_LABELS.
+ * @param {string} query only labels that contain this text; all if it is empty
+ * @returns {Promise<{items: object[], size: number, complete: boolean}>} size is the number of labels in the set
  */
 export async function readLabels(query = "") {
   const items = [];
   let token = "";
   let size = 0;
   do {
-    const asked = new URLSearchParams({ page_size: String(PAGE_SIZE) });
-    if (query) asked.set("q", query);
-    if (token) asked.set("page_token", token);
-    const page = await call(`/labels?${asked}`);
+    const parameters = new URLSearchParams({ page_size: String(PAGE_SIZE) });
+    if (query) parameters.set("q", query);
+    if (token) parameters.set("page_token", token);
+    const page = await call(`/labels?${parameters}`);
     items.push(...page.items);
     size = page.label_set.size;
     token = page.next_page_token;
-  } while (token && items.length < MOST_LABELS);
+  } while (token && items.length < MAX_LABELS);
   return { items, size, complete: !token };
 }
 
-/** Adds or replaces labels of the default set. A label is a name or a record with one. */
+/** Adds or replaces labels of the default set. A label is a name or an object with one. */
 export function putLabels(labels) {
   return call("/labels", {
     method: "PUT",
@@ -184,7 +184,7 @@ export function putLabels(labels) {
 }
 
 /**
- * Teaches a label of the default set by videos that show it; only their embeddings are kept.
+ * Teaches a label of the default set with videos that show it; only their embeddings are kept.
  * @param {string} name
  * @param {File[]} files
  */

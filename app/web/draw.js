@@ -1,4 +1,4 @@
-// What the page shows of an answer or of a refusal. Text goes in as text, never as markup.
+// Shows answers and refusals. All text is inserted as text, never as markup.
 
 /** An element with a class and children (strings become text). */
 export function element(name, className = "", ...children) {
@@ -8,13 +8,13 @@ export function element(name, className = "", ...children) {
   return made;
 }
 
-/** "7.4 s" of a short video, "1:07" or "1:02:07" of a longer one. */
+/** A time: "7.4 s" in a short video, "1:07" or "1:02:07" in a longer one. */
 export function clock(seconds, duration) {
   if (duration < 60) return `${seconds.toFixed(1)} s`;
   const whole = Math.floor(seconds);
   const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   if (parts[0] === 0) parts.shift();
-  return parts.map((part, place) => (place ? String(part).padStart(2, "0") : part)).join(":");
+  return parts.map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":");
 }
 
 export function percent(share) {
@@ -23,33 +23,33 @@ export function percent(share) {
 
 export function bytes(count) {
   if (count < 1000) return `${count} bytes`;
-  const [size, unit] = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]].find(([least]) => count >= least);
+  const [size, unit] = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]].find(([min]) => count >= min);
   return `${(count / size).toFixed(count / size < 10 ? 1 : 0)} ${unit}`;
 }
 
-/** Shows words and the outline of an answer, where there is none yet. */
-export function drawNothing(place, text, rows) {
+/** Shows a text and an empty outline, while there is no answer. */
+export function drawNothing(container, text, rows) {
   const outline = element("div", "outline", ...Array.from({ length: rows }, () => element("i")));
   outline.setAttribute("aria-hidden", "true");
-  place.replaceChildren(element("p", "empty", text), outline);
+  container.replaceChildren(element("p", "empty", text), outline);
 }
 
-/** Shows a refusal in its place, or clears the place when there is none. */
-export function drawRefusal(place, refusal) {
+/** Shows a refusal in a container, or empties the container if there is none. */
+export function drawRefusal(container, refusal) {
   if (!refusal) {
-    place.replaceChildren();
+    container.replaceChildren();
     return;
   }
   const box = element("div", "problem", element("p", "problem-title", refusal.title));
   if (refusal.detail) box.append(element("p", "", refusal.detail));
-  const untold = refusal.errors.filter((error) => !refusal.detail.includes(error.detail));
-  if (untold.length) {
-    box.append(element("ul", "", ...untold.map((error) => element("li", "", error.detail))));
+  const others = refusal.errors.filter((error) => !refusal.detail.includes(error.detail));
+  if (others.length) {
+    box.append(element("ul", "", ...others.map((error) => element("li", "", error.detail))));
   }
   if (refusal.retryAfter) box.append(element("p", "", `Try again in ${refusal.retryAfter} s.`));
   const marks = [refusal.code, refusal.requestId].filter(Boolean).join(" · ");
   if (marks) box.append(element("p", "problem-code", element("code", "", marks)));
-  place.replaceChildren(box);
+  container.replaceChildren(box);
 }
 
 function tagRow(tag) {
@@ -71,7 +71,7 @@ function facts({ video, model, label_set: labels }) {
   const seen = [clock(video.duration, video.duration), `${video.width} × ${video.height}`];
   if (video.fps) seen.push(`${Number(video.fps.toFixed(2))} frames/s`);
   seen.push(video.codec);
-  if (video.rotation) seen.push(`turned by ${video.rotation}°`);
+  if (video.rotation) seen.push(`rotated by ${video.rotation}°`);
   add("Video", seen.join(" · "));
   add("Model", model.revision ? `${model.id} · ${model.revision}` : model.id);
   const { name, revision } = labels;
@@ -79,11 +79,11 @@ function facts({ video, model, label_set: labels }) {
   return lines;
 }
 
-/** Shows the tags of an answer, whether they can be believed, and what they are based on. */
-export function drawAnswer(place, answer) {
+/** Shows the tags of an answer, whether any label fits, and facts about video, model and labels. */
+export function drawAnswer(container, answer) {
   const shown = [];
   if (answer.unknown.is_unknown) {
-    const guess = `Perhaps no label fits (${percent(answer.unknown.score)}).`;
+    const guess = `Probability that no label fits: ${percent(answer.unknown.score)}.`;
     const title = element("p", "unknown-title", "None of these");
     shown.push(element("div", "unknown", title, element("p", "", guess)));
   }
@@ -92,12 +92,12 @@ export function drawAnswer(place, answer) {
     list.append(...answer.tags.map(tagRow));
     shown.push(list);
   } else if (!answer.unknown.is_unknown) {
-    const reason = "No tag: the label set is empty, or no label reached its own threshold.";
+    const reason = "No tag: the label set is empty, or no label reached its threshold.";
     shown.push(element("p", "empty", reason));
   }
   for (const warning of answer.video.warnings) {
     shown.push(element("p", "warning", warning));
   }
   shown.push(facts(answer));
-  place.replaceChildren(...shown);
+  container.replaceChildren(...shown);
 }

@@ -1,17 +1,17 @@
-// The default label set: listed, searched, extended and cut.
+// Lists, searches and edits the default label set.
 
 import { Refusal, deleteLabel, putLabels, readLabels, teachLabel } from "./api.js";
 import { drawRefusal } from "./draw.js";
 
-const MOST_SHOWN = 600;
-const SEARCH_PAUSE = 250;
+const MAX_SHOWN = 600;
+const SEARCH_DELAY_MS = 250;
 const WRITABLE = [
   "name", "prompts", "aliases", "description", "language", "threshold", "enabled", "metadata",
 ];
 
 const at = (id) => document.getElementById(id);
 
-// The service's identity of a label, as near as a browser comes to casefold.
+// The key by which the service identifies a label; a browser has no exact casefold.
 function keyOf(name) {
   return name.normalize("NFC").trim().replace(/\s+/gu, " ").toLowerCase();
 }
@@ -27,7 +27,7 @@ function holds(item, words) {
 }
 
 /**
- * @param {() => void} onChange called after the set was changed
+ * @param {() => void} onChange called after a change of the set
  */
 export function createLabels(onChange) {
   const form = at("labels-form");
@@ -40,12 +40,12 @@ export function createLabels(onChange) {
   const examples = at("examples");
   let items = [];
   let size = 0;
-  // False when the set is too large to be held here: then the service searches it.
+  // False if the set is too large to be held here: the service then searches it.
   let complete = true;
-  let asked = 0;
+  let requests = 0;
   let loaded = false;
   let removed = null;
-  let pupil = null;
+  let taught = null;
   let fresh = "";
 
   function stored(key) {
@@ -68,7 +68,7 @@ export function createLabels(onChange) {
     show.setAttribute("aria-label", `Teach ${item.name} by example`);
     show.title = "Teach by example";
     show.addEventListener("click", () => {
-      pupil = item;
+      taught = item;
       examples.value = "";
       examples.click();
     });
@@ -81,15 +81,15 @@ export function createLabels(onChange) {
     const matching = items.filter((item) => holds(item, wanted.split(" ")));
     const known = stored(wanted) !== undefined;
     const worded = prompts.value.trim() !== "";
-    list.replaceChildren(...matching.slice(0, MOST_SHOWN).map(row));
+    list.replaceChildren(...matching.slice(0, MAX_SHOWN).map(row));
     add.disabled = !loaded || wanted === "" || (known && !worded);
     add.textContent = known ? (worded ? "Change" : "Added") : "Add";
-    const more = matching.length - MOST_SHOWN;
+    const more = matching.length - MAX_SHOWN;
     let note = "";
     if (!size) note = "There is no label yet. Add the first one above.";
     else if (!matching.length) note = `No label contains “${name.value.trim()}”. Add it?`;
-    else if (more > 0) note = `${more} more: type to narrow them down.`;
-    else if (!complete) note = `Only ${items.length} labels are listed: type to search all.`;
+    else if (more > 0) note = `${more} more: type to narrow the list.`;
+    else if (!complete) note = `Only ${items.length} labels are listed: type to search all of them.`;
     at("labels-empty").textContent = note;
     at("labels-empty").hidden = note === "";
     at("labels-count").textContent = size.toLocaleString("en");
@@ -113,10 +113,10 @@ export function createLabels(onChange) {
   }
 
   async function load() {
-    const turn = ++asked;
+    const request = ++requests;
     const read = await attempt(async () => {
       const answer = await readLabels(complete ? "" : name.value);
-      if (turn !== asked) return;
+      if (request !== requests) return;
       items = answer.items.sort((a, b) => a.name.localeCompare(b.name, "en"));
       size = answer.size;
       complete &&= answer.complete;
@@ -139,22 +139,22 @@ export function createLabels(onChange) {
     prompts.value = "";
     await load();
     say([done, ...warnings.map((warning) => warning.detail)].join(" "));
-    // Only the list is scrolled: the page stays where its reader has it.
+    // Scrolls only the list, not the page.
     const entry = list.querySelector(".fresh");
     if (entry) box.scrollTop = entry.offsetTop - box.offsetTop - box.clientHeight / 2;
     onChange();
   }
 
   async function remove(item) {
-    const place = [...list.children].findIndex((entry) => entry.contains(document.activeElement));
+    const index = [...list.children].findIndex((entry) => entry.contains(document.activeElement));
     if (!(await attempt(() => deleteLabel(item.name)))) return;
     removed = record(item);
     await load();
     say(`Removed “${item.name}”.`);
     undo.hidden = false;
-    // The removed row held the focus: its neighbour takes it, for those who use the keyboard.
-    const next = list.children[Math.min(place, list.children.length - 1)];
-    if (place >= 0) (next?.querySelector(".remove") ?? name).focus();
+    // The removed row had the focus: for keyboard users its neighbour gets it.
+    const next = list.children[Math.min(index, list.children.length - 1)];
+    if (index >= 0) (next?.querySelector(".remove") ?? name).focus();
     onChange();
   }
 
@@ -164,7 +164,7 @@ export function createLabels(onChange) {
       const answer = await teachLabel(item.name, files);
       const count = `${answer.examples} ${answer.examples === 1 ? "example" : "examples"}`;
       const share = Math.round(100 * answer.weight);
-      say(`“${item.name}” now has ${count}: ${share} % of what it is searched by.`);
+      say(`“${item.name}” now has ${count}: they have ${share} % of the weight, its words the rest.`);
       onChange();
     });
   }
@@ -173,7 +173,7 @@ export function createLabels(onChange) {
   function narrow() {
     if (loaded) draw();
     clearTimeout(pause);
-    if (!complete) pause = setTimeout(load, SEARCH_PAUSE);
+    if (!complete) pause = setTimeout(load, SEARCH_DELAY_MS);
   }
   name.addEventListener("input", narrow);
   prompts.addEventListener("input", draw);
@@ -188,7 +188,7 @@ export function createLabels(onChange) {
     put(label, known ? `Changed “${label.name}”.` : `Added “${shown}”.`);
   });
   examples.addEventListener("change", () => {
-    if (examples.files.length) teach(pupil, [...examples.files]);
+    if (examples.files.length) teach(taught, [...examples.files]);
   });
   at("labels-retry").addEventListener("click", load);
   undo.addEventListener("click", () => {

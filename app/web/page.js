@@ -1,4 +1,4 @@
-// The page: one video, one question, the answer. Wiring only; see api, draw, timeline and labels.
+// The page: one video, one question, one answer. Only connects api, draw, timeline and labels.
 
 import { Refusal, classify } from "./api.js";
 import { bytes, drawAnswer, drawNothing, drawRefusal, percent } from "./draw.js";
@@ -29,15 +29,15 @@ function say(text) {
 }
 
 function showRunning(on) {
-  const held = document.activeElement;
+  const focused = document.activeElement;
   at("cancel").hidden = !on;
   at("another").hidden = on || video === null;
   at("tag").disabled = on || video === null;
   at("result").setAttribute("aria-busy", String(on));
   progress.hidden = !on;
   if (on) progress.value = 0;
-  // What held the focus may be gone now: its successor takes it, for those who use the keyboard.
-  if ([picker, at("tag"), at("cancel"), at("ask-again")].includes(held)) {
+  // The element with the focus may be hidden now: for keyboard users its successor gets it.
+  if ([picker, at("tag"), at("cancel"), at("ask-again")].includes(focused)) {
     at(on ? "cancel" : "tag").focus();
   }
 }
@@ -47,7 +47,7 @@ function showUpload(share) {
     progress.value = share;
     say(`Sending ${percent(share)}`);
   } else {
-    // Without a value the bar shows work of unknown length.
+    // Without a value the bar shows work of unknown duration.
     progress.removeAttribute("value");
     say("Looking at the video …");
   }
@@ -93,17 +93,17 @@ async function ask() {
     }
     drawAnswer(at("answer"), answer);
     if (question.segments) timeline.draw(answer);
-    else timeline.say("Only the whole video was asked about.");
+    else timeline.say("Only the whole video was tagged, without times.");
     say(summary(answer, (performance.now() - began) / 1000));
     at("tag").textContent = "Tag again";
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     say("");
     at("answer").replaceChildren();
-    timeline.say("No answer, no times.");
+    timeline.say("There is no answer.");
     drawRefusal(at("problem"), error);
   } finally {
-    // Another question may have taken the place of this one.
+    // Another question may have replaced this one.
     if (running === mine) {
       running = null;
       showRunning(false);
@@ -134,7 +134,7 @@ player.addEventListener("timeupdate", () => timeline.move(player.currentTime));
 
 picker.addEventListener("change", () => {
   choose(picker.files);
-  // So that choosing the same file again is a change again.
+  // Otherwise choosing the same file again would cause no event.
   picker.value = "";
 });
 at("another").addEventListener("click", () => picker.click());
@@ -145,7 +145,7 @@ at("ask").addEventListener("submit", (event) => {
 });
 at("ask-again").addEventListener("click", ask);
 
-// The whole page takes a drop: a near miss would make the browser leave for the file.
+// The whole page accepts a drop: beside a drop target the browser would open the file instead.
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   at("stage").classList.add("over");
@@ -161,8 +161,8 @@ document.addEventListener("drop", (event) => {
 
 drawNothing(
   at("answer"),
-  "What happens in the video will be listed here, the best guess first.",
+  "The tags of the video are listed here, the best one first.",
   OUTLINE_ROWS,
 );
-timeline.say("The moments of each tag will be drawn here. Choosing one moves the player to it.");
+timeline.say("The times of each tag are shown here. Select one to move the player there.");
 labels.load();

@@ -1,10 +1,10 @@
-// The segments of an answer as one lane per label, drawn over the duration of the video.
+// Draws the segments of an answer over the duration of the video, one lane for each label.
 
 import { clock, drawNothing, element, percent } from "./draw.js";
 
-const MOST_LANES = 5;
-const MOST_TICKS = 6;
-const TOUCHING = 0.001;
+const MAX_LANES = 5;
+const MAX_TICKS = 6;
+const TOUCHING_SECONDS = 0.001;
 const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
 
 function lanesOf({ segments, tags }) {
@@ -15,8 +15,8 @@ function lanesOf({ segments, tags }) {
       if (!lanes.has(label)) lanes.set(label, []);
       const spans = lanes.get(label);
       const last = spans.at(-1);
-      // A segment ends where any label does: this one may go on in the next.
-      if (last && start - last.end < TOUCHING) {
+      // A segment ends where any label's span does: this label may continue in the next segment.
+      if (last && start - last.end < TOUCHING_SECONDS) {
         last.end = end;
         last.score = Math.max(last.score, score);
       } else {
@@ -32,10 +32,10 @@ function lanesOf({ segments, tags }) {
 }
 
 function ruler(duration) {
-  const step = STEPS.find((candidate) => duration / candidate <= MOST_TICKS) ?? 7200;
+  const step = STEPS.find((candidate) => duration / candidate <= MAX_TICKS) ?? 7200;
   const ticks = element("div", "ruler");
   ticks.setAttribute("aria-hidden", "true");
-  // The end has a place of its own, so a tick close to it would lie under it.
+  // The end has a tick of its own, which would cover one close to it.
   for (let at = 0; at === 0 || at < duration - step * 0.6; at += step) {
     const tick = element("span", "", duration < 60 ? `${at} s` : clock(at, duration));
     tick.style.setProperty("--at", at / duration);
@@ -46,13 +46,13 @@ function ruler(duration) {
 }
 
 /**
- * @param {HTMLElement} place where it is drawn
- * @param {(seconds: number) => void} onSeek called when a moment is chosen
+ * @param {HTMLElement} container where it is drawn
+ * @param {(seconds: number) => void} onSeek called with the time that the user selects
  */
-export function createTimeline(place, onSeek) {
+export function createTimeline(container, onSeek) {
   let duration = 0;
   let playhead = null;
-  // Windows told of while the service is at work.
+  // Windows reported so far, while the service works.
   let seen = [];
 
   function block({ label, start, end, score }) {
@@ -83,13 +83,13 @@ export function createTimeline(place, onSeek) {
     return element("div", "lane", name, track);
   }
 
-  // One stop of the Tab key for the whole timeline: arrows move inside it.
+  // The whole timeline is one stop of the Tab key; arrow keys move inside it.
   function onKey(event) {
     const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
     const move = moves[event.key];
     if (!move || !event.target.matches(".span")) return;
     event.preventDefault();
-    const rows = [...place.querySelectorAll(".track")].map((track) => [...track.children]);
+    const rows = [...container.querySelectorAll(".track")].map((track) => [...track.children]);
     const row = rows.findIndex((spans) => spans.includes(event.target));
     const next = rows[row + move[0]];
     if (!next) return;
@@ -100,57 +100,57 @@ export function createTimeline(place, onSeek) {
     target.tabIndex = 0;
     target.focus();
   }
-  place.addEventListener("keydown", onKey);
+  container.addEventListener("keydown", onKey);
 
   function show(lanes, look) {
     playhead = element("div", "playhead");
     playhead.setAttribute("aria-hidden", "true");
-    const drawn = element("div", look, ...lanes.slice(0, MOST_LANES).map(lane));
+    const drawn = element("div", look, ...lanes.slice(0, MAX_LANES).map(lane));
     const over = element("div", "over", playhead);
     drawn.append(over, ruler(duration));
-    place.replaceChildren(drawn);
+    container.replaceChildren(drawn);
     return over;
   }
 
   return {
-    /** Forgets the windows of an earlier question. */
+    /** Discards the windows of an earlier question. */
     begin() {
       seen = [];
     },
-    /** Draws the windows told of so far, as one label after the other comes up. */
+    /** Adds windows and draws all windows so far. */
     grow(whole, windows) {
       duration = whole;
       seen.push(...windows);
       const scores = seen.flatMap(({ tags }) => tags.map(({ score }) => score));
-      // As the service does at the end: what is weak beside the best is left out.
-      const least = Math.max(...scores) / 2;
+      // As the service does at the end: omits tags that are weak compared with the best one.
+      const min = Math.max(...scores) / 2;
       const segments = seen.map(({ start, end, tags }) => {
-        return { start, end, tags: tags.filter(({ score }) => score >= least) };
+        return { start, end, tags: tags.filter(({ score }) => score >= min) };
       });
       const ahead = element("div", "ahead");
       ahead.style.setProperty("--at", Math.min(1, seen.at(-1).end / duration));
       show(lanesOf({ segments, tags: [] }), "lanes growing").append(ahead);
     },
-    /** Nothing more will come: what was drawn of it stays no longer than it is true. */
+    /** Removes the windows of a cancelled question, which are incomplete. */
     end() {
-      if (seen.length) this.say("Not looked at to the end.");
+      if (seen.length) this.say("Cancelled before the end of the video.");
     },
-    /** Shows words instead of an answer. */
+    /** Shows a text instead of an answer. */
     say(text) {
       playhead = null;
-      drawNothing(place, text, MOST_LANES - 1);
+      drawNothing(container, text, MAX_LANES - 1);
     },
     draw(answer) {
       duration = answer.video.duration;
       const lanes = lanesOf(answer);
       if (!lanes.length || !(duration > 0)) {
-        this.say("No label stands out at any moment.");
+        this.say("No label stands out at any time.");
         return;
       }
       show(lanes, answer.unknown.is_unknown ? "lanes faint" : "lanes");
-      const left = lanes.length - MOST_LANES;
-      if (left > 0) place.append(element("p", "note", `Labels left out, weaker ones: ${left}.`));
-      place.querySelector(".span").tabIndex = 0;
+      const left = lanes.length - MAX_LANES;
+      if (left > 0) container.append(element("p", "note", `${left} weaker ${left === 1 ? "label is" : "labels are"} not shown.`));
+      container.querySelector(".span").tabIndex = 0;
       this.move(0);
     },
     /** Moves the playhead. */
