@@ -12,7 +12,6 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models.video import r2plus1d_18
 
 from model.encoder.efficientnet import EfficientNetLite
 from model.encoder.vision_tower import TowerConfig, VisionTower
@@ -133,6 +132,9 @@ class ClipNetwork(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
+        # seconds of import that checkpoints with other networks never cost
+        from torchvision.models.video import r2plus1d_18
+
         self.backbone = r2plus1d_18(weights=None)
         features: int = self.backbone.fc.in_features
         self.backbone.fc = nn.Identity()
