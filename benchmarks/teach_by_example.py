@@ -26,14 +26,14 @@ import numpy.typing as npt
 from benchmarks.paths import SHARED_DATA
 from model import Label, LabelIndex, Prototypes, Tagger, load_checkpoint
 from model.checkpoint import DEFAULT_CHECKPOINT, read_config
-from model.examples import WORDS_COUNT, blend
+from model.examples import TEXT_WEIGHT, blend
 from model.training.data.manifest import Sample, read_manifest
 from model.training.measure.intervals import paired_difference
 from model.training.measure.sample_embeddings import embed_readable
 from model.training.words.texts import read_held_out
 
 _COUNTS = (1, 2, 5, 10)
-_WORDS_COUNTS = (1.0, 2.0, 4.0, 8.0)
+_TEXT_WEIGHTS = (1.0, 2.0, 4.0, 8.0)
 _MAX_ASKED = 20  # of a class in a trial, so that 300 clips of two classes do not take all the time
 _SCENES = "fights"
 
@@ -134,9 +134,9 @@ def measure(suite: Suite, count: int, tagger: Tagger, trials: int) -> dict[str, 
     _, targets = np.unique(names, return_inverse=True)
     outcomes = {
         each: np.concatenate([right(suite, trial, tagger, each) for trial in chosen])
-        for each in (None, *_WORDS_COUNTS)
+        for each in (None, *_TEXT_WEIGHTS)
     }
-    gain = paired_difference(outcomes[WORDS_COUNT], outcomes[None], targets).interval
+    gain = paired_difference(outcomes[TEXT_WEIGHT], outcomes[None], targets).interval
     halves = [choose(suite, count, seed, share=0.5) for seed in range(trials)]
     untaught = [untaught_accuracy(suite, trial, tagger) for trial in halves]
     return {
@@ -145,7 +145,7 @@ def measure(suite: Suite, count: int, tagger: Tagger, trials: int) -> dict[str, 
         "labels": len(suite.words),
         "examples": count,
         "words": _per_cent(class_mean(outcomes[None], targets)),
-        "taught": {each: _per_cent(class_mean(outcomes[each], targets)) for each in _WORDS_COUNTS},
+        "taught": {each: _per_cent(class_mean(outcomes[each], targets)) for each in _TEXT_WEIGHTS},
         "gain": [_per_cent(each) for each in (gain.value, gain.low, gain.high)],
         "untaught": [_per_cent(each) for each in np.mean(untaught, axis=0)],
     }
@@ -154,7 +154,7 @@ def measure(suite: Suite, count: int, tagger: Tagger, trials: int) -> dict[str, 
 def untaught_accuracy(suite: Suite, trial: Trial, tagger: Tagger) -> tuple[float, float]:
     """Accuracy of the classes without examples, before and after the others get some."""
     kept = np.array([suite.classes[row] not in trial.examples for row in trial.asked])
-    before, after = (right(suite, trial, tagger, each) for each in (None, WORDS_COUNT))
+    before, after = (right(suite, trial, tagger, each) for each in (None, TEXT_WEIGHT))
     return float(before[kept].mean()), float(after[kept].mean())
 
 
@@ -169,7 +169,7 @@ def _per_cent(value: float) -> float:
 
 def _row(row: Mapping[str, object]) -> str:
     low, high = row["gain"][1:]  # type: ignore[index]  # a list of three, see `measure`
-    served = row["taught"][WORDS_COUNT]  # type: ignore[index]  # by weight, see `measure`
+    served = row["taught"][TEXT_WEIGHT]  # type: ignore[index]  # by weight, see `measure`
     return (
         f"{row['suite']!s:28} k={row['examples']!s:3} {row['classes']!s:>4} of {row['labels']!s:3} "
         f"words {row['words']:5} taught {served:5} gain [{low}, {high}]  "

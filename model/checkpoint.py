@@ -1,11 +1,11 @@
-"""A checkpoint directory to a Tagger and back.
+"""Save a checkpoint directory, and load it as a Tagger.
 
-    config.json         everything but numbers in bulk: network, sampling, pixels, words, scores
-    model.safetensors   weights in fp16, the text mean and the background bank
+    config.json         configuration of network, sampling, preprocessing, text and calibration
+    model.safetensors   weights in float16, the text mean and the background bank
     README.md           the model card
-    text/               the text model, where the checkpoint carries its own
+    text/               the text model, where the checkpoint contains its own
 
-The layout is one that the Hugging Face Hub hosts as it is. No pickle is read or written.
+The Hugging Face Hub can host such a directory unchanged. No pickle is read or written.
 """
 
 import hashlib
@@ -44,10 +44,11 @@ _NETWORK_PREFIX, _TEXT_MEAN, _BANK = "network.", "text_mean", "background_bank"
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
-    """The text space: a sentence-transformers model by name or path, its weights' sha256, prompts.
+    """The text model and the prompt templates.
 
-    `./text` is the checkpoint's own folder (see `model.text.source`). Each of `templates` has one
-    `{}` for the label.
+    `model` is a sentence-transformers model by name or path; `./text` is the checkpoint's own
+    folder (see `model.text.source`). `sha256` is that of its weights, empty for any. Each of
+    `templates` contains `{}` once, for the label. Raises ValueError otherwise.
     """
 
     model: str = DEFAULT_TEXT_MODEL
@@ -56,12 +57,14 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         if not self.templates or any(each.count("{}") != 1 for each in self.templates):
-            raise ValueError(f"templates {self.templates} must each hold one {{}}")
+            raise ValueError(
+                f"there must be templates, and each must contain one {{}}, not {self.templates}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """What config.json holds. `provenance` is free: data, command, commit, figures."""
+    """Contents of config.json. `provenance` has no fixed keys: data, command, commit, figures."""
 
     model_id: str
     encoder: EncoderConfig
@@ -81,9 +84,10 @@ def save_checkpoint(
     bank: Tensor,
     card: str,
 ) -> None:
-    """Write a checkpoint; `text_mean` is (dim,), `bank` (M, dim). Floats are stored as fp16.
+    """Write a checkpoint. `text_mean` is (dim,), `bank` (M, dim); `card` is the model card.
 
-    Raises ValueError when a number does not fit into fp16; nothing is written then.
+    Floats are stored as float16. Raises ValueError where a number is too large for that; nothing is
+    written then.
     """
     tensors = {_NETWORK_PREFIX + name: value for name, value in network.state_dict().items()}
     tensors |= {_TEXT_MEAN: text_mean, _BANK: bank}
@@ -99,12 +103,12 @@ def _to_storage(name: str, value: Tensor) -> Tensor:
     stored = value.detach().cpu().contiguous()
     stored = stored.half() if stored.is_floating_point() else stored
     if not stored.isfinite().all():
-        raise ValueError(f"{name} holds values that fp16 cannot")
+        raise ValueError(f"{name} contains values that are not finite in float16")
     return stored
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file in one step: a service may have the old one mapped into its memory."""
+    """Replace a file atomically: a service may have the old one mapped into its memory."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     partial.replace(path)
@@ -117,11 +121,11 @@ def load_checkpoint(
     text: TextEncoder | None = None,
     text_model: str = "",
 ) -> Tagger:
-    """A Tagger from a directory or a Hugging Face Hub id.
+    """Load a Tagger from a directory or a Hugging Face Hub id.
 
-    The text model is loaded too unless `text` gives one; `text_model` names one that takes its
-    place, distilled from it. Raises CheckpointError when something is missing, damaged, of
-    another format version, or does not fit together.
+    The checkpoint's text model is loaded, unless `text` is given. `text_model` names a text model
+    that was distilled from the checkpoint's and replaces it. Raises CheckpointError where something
+    is missing, damaged, of another format version, or does not fit together.
     """
     directory = find_checkpoint(name_or_path)
     config = read_config(directory)
@@ -133,7 +137,8 @@ def load_checkpoint(
     text = text or load_text_encoder(config.text.model, checkpoint=directory)
     if text.dim != dim:
         raise CheckpointError(
-            f"the text model's vectors have length {text.dim}, the encoder's {dim}"
+            f"the text model's vectors have length {text.dim}, the encoder's {dim}; use the text "
+            f"model that the checkpoint was trained with, {config.text.model}"
         )
     if config.text.sha256 and text.model_hash != config.text.sha256:
         raise CheckpointError(
@@ -157,7 +162,7 @@ def load_checkpoint(
 
 
 def read_config(directory: Path) -> CheckpointConfig:
-    """The checked contents of config.json. Raises CheckpointError."""
+    """Read and check config.json. Raises CheckpointError."""
     path = directory / _CONFIG
     try:
         document = from_json(path.read_bytes())
@@ -175,12 +180,15 @@ def read_config(directory: Path) -> CheckpointConfig:
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, found {fault['input']!r:.80}"
             for fault in error.errors(include_url=False)
         )
-        raise CheckpointError(f"{path} is not a checkpoint's: {faults}") from error
+        raise CheckpointError(f"{path} is not valid: {faults}") from error
 
 
 def network_from(config: EncoderConfig, tensors: Mapping[str, Tensor]) -> Network:
-    """The network with a checkpoint's weights, in fp32. Raises CheckpointError on a misfit."""
-    # on no device: random weights would be drawn and a wrong size allocated for nothing
+    """Build a network with a checkpoint's weights in float32.
+
+    Raises CheckpointError where names or shapes differ.
+    """
+    # On the meta device, which allocates no memory: a damaged config may ask for any size.
     with torch.device("meta"):
         network = build_network(config)
     state = {
@@ -204,13 +212,13 @@ def network_from(config: EncoderConfig, tensors: Mapping[str, Tensor]) -> Networ
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
-    """The directory, or the Hub's copy of it on this computer. Raises CheckpointError."""
+    """Find a checkpoint's directory; a Hub id is downloaded. Raises CheckpointError."""
     path = Path(name_or_path)
     if path.is_dir():
         return path
     if isinstance(name_or_path, Path) or path.is_absolute() or name_or_path.startswith("."):
-        raise CheckpointError(f"{name_or_path} is not a directory")
-    # only a Hub id needs the hub's client
+        raise CheckpointError(f"{name_or_path} is not a directory; give a checkpoint's folder")
+    # Only a Hub id needs the Hub's client.
     from huggingface_hub import snapshot_download
 
     try:
@@ -223,9 +231,9 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
 
 
 def is_checkpoint(directory: Path) -> bool:
-    """Whether a directory says that it is a Kinolex checkpoint."""
+    """Whether a directory contains the config.json of a Kinolex checkpoint."""
     try:
-        document = from_json((directory / "config.json").read_bytes())
+        document = from_json((directory / _CONFIG).read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and "format_version" in document
@@ -238,14 +246,14 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     for name, value in tensors.items():
         if not value.isfinite().all():
-            raise CheckpointError(f"{path} is damaged: {name} holds values that are no numbers")
+            raise CheckpointError(f"{path} is damaged: {name} contains values that are not finite")
     return tensors
 
 
 def _array(
     tensors: Mapping[str, Tensor], name: str, shape: tuple[int | None, ...]
 ) -> npt.NDArray[np.float32]:
-    """A tensor of this shape, where None fits any length."""
+    """Return a tensor of this shape as float32; None fits any length. Raises CheckpointError."""
     found = tuple(tensors[name].shape) if name in tensors else ()
     fits = [want in (None, have) for want, have in zip(shape, found, strict=False)]
     if len(found) != len(shape) or not all(fits):
@@ -254,7 +262,7 @@ def _array(
 
 
 def _revision(directory: Path) -> str:
-    """First 12 hex digits of the sha256 of weights and configuration together."""
+    """Return the first 12 hex digits of a SHA-256 over weights and config."""
     digest = hashlib.sha256()
     for name in (_WEIGHTS, _CONFIG):
         digest.update((directory / name).read_bytes())

@@ -1,16 +1,16 @@
 """The errors of the library.
 
     KinolexError
-    ├── VideoError            the bytes cannot be tagged
-    │   ├── NotAVideo         no allowed container format recognises them
-    │   ├── UnsupportedCodec  a video whose codec is not on the allow-list
-    │   ├── StillPicture      a still or an animated picture, not a video
+    ├── VideoError            a file cannot be tagged
+    │   ├── NotAVideo         the bytes are in no allowed container format
+    │   ├── UnsupportedCodec  the codec is not on the allow-list
+    │   ├── StillPicture      an image, still or animated
     │   ├── NoVideoStream     a container without a video stream (audio, subtitles, data)
-    │   ├── NoFrames          a video stream from which nothing could be decoded
-    │   ├── CorruptVideo      damaged beyond the error budget, or the decoder died on it
+    │   ├── NoFrames          no frame could be decoded
+    │   ├── CorruptVideo      more damage than allowed, or the decode process ended
     │   ├── EncryptedVideo    the video stream is encrypted
-    │   ├── VideoTooLong      longer than the limit, or more frames than may be walked
-    │   └── PictureTooLarge   more pixels per frame than the limit
+    │   ├── VideoTooLong      over the limit of duration or of frames to read
+    │   └── PictureTooLarge   frames have more pixels than the limit
     ├── LabelError            a label that cannot be embedded or stored
     └── CheckpointError       a checkpoint that is missing, damaged or does not fit
 
@@ -23,19 +23,19 @@ from typing import ClassVar, Literal, TypeAlias
 
 
 class KinolexError(Exception):
-    """Base of all errors raised on purpose; its message is safe to show to a caller."""
+    """Base of the library's errors; its message may be shown to a client."""
 
     code: ClassVar[str] = "kinolex_error"
 
 
 class VideoError(KinolexError):
-    """The bytes cannot be tagged."""
+    """The file cannot be tagged."""
 
     code = "video_error"
 
 
 class NotAVideo(VideoError):
-    """No allowed container format recognises the bytes."""
+    """The bytes are in no allowed container format."""
 
     code = "not_a_video"
 
@@ -47,7 +47,7 @@ class UnsupportedCodec(VideoError):
 
 
 class StillPicture(VideoError):
-    """A still or an animated picture."""
+    """The file is an image, still or animated."""
 
     code = "still_picture"
 
@@ -59,13 +59,13 @@ class NoVideoStream(VideoError):
 
 
 class NoFrames(VideoError):
-    """Not a single frame could be decoded."""
+    """No frame of the video stream could be decoded."""
 
     code = "no_frames"
 
 
 class CorruptVideo(VideoError):
-    """Damaged beyond the error budget, or the decoder died on it."""
+    """The video has more damage than allowed, or the decode process ended on it."""
 
     code = "corrupt"
 
@@ -77,13 +77,13 @@ class EncryptedVideo(VideoError):
 
 
 class VideoTooLong(VideoError):
-    """Longer than the limit, or more frames than may be walked."""
+    """The video is over the limit of duration, or of frames to read."""
 
     code = "too_long"
 
 
 class PictureTooLarge(VideoError):
-    """More pixels per frame than the limit."""
+    """The video's frames have more pixels than the limit."""
 
     code = "too_large_picture"
 
@@ -118,6 +118,6 @@ class LabelError(KinolexError):
 
 
 class CheckpointError(KinolexError):
-    """A checkpoint that is missing, damaged or does not fit."""
+    """A checkpoint is missing, damaged, or does not fit together."""
 
     code = "checkpoint_error"

@@ -1,7 +1,7 @@
-"""Teaching a label by example: embeddings of videos blended into the vectors of its words.
+"""Blend the embeddings of example videos into a label's prototypes.
 
-Like averaging a few shots into a class's prototype (Snell et al., 2017), beside the words instead
-of in their place: the fewer examples there are, the more the words say.
+As prototypical networks average a few examples into a class's prototype (Snell et al., NeurIPS
+2017), but in addition to the label's text: the fewer examples, the more weight the text has.
 """
 
 import numpy as np
@@ -9,16 +9,14 @@ import numpy.typing as npt
 
 from model.text.text_encoder import normalise
 
-# Of 1, 2, 4 and 8 the best for one or two real clips a label (docs/experiments.md).
-WORDS_COUNT = 4.0
+# The text counts like this many examples: of 1, 2, 4 and 8 the best for one or two real clips per
+# label (docs/experiments.md, `make bench-examples`).
+TEXT_WEIGHT = 4.0
 
 
 def example_weight(count: int) -> float:
-    """The weight, 0..1, of `count` examples beside the label's words, which have the rest.
-
-    The words count like four examples: `make bench-examples` compares with other numbers.
-    """
-    return count / (count + WORDS_COUNT)
+    """Return the weight, 0 to 1, of `count` examples; the label's text has the rest."""
+    return count / (count + TEXT_WEIGHT)
 
 
 def blend(
@@ -27,10 +25,11 @@ def blend(
     centre: npt.NDArray[np.float32],
     weight: float,
 ) -> npt.NDArray[np.float32]:
-    """Each of a label's (R, dim) unit vectors moved towards its (N, dim) unit examples.
+    """Move each of a label's (R, dim) unit vectors towards its (N, dim) unit examples.
 
-    `centre` (dim,) is the mean embedding of videos of all kinds: what every video has in common
-    says nothing about the label. The examples have the `weight`, the vectors the rest.
+    `centre`, (dim,), is the mean embedding of videos of all kinds. It is subtracted, because what
+    all videos have in common is no property of the label. The examples have the weight `weight`,
+    the vectors 1 - `weight`. Returns (R, dim) float32 unit.
     """
-    shown = normalise(normalise(examples - centre).mean(axis=0, keepdims=True))
-    return normalise(np.float32(1 - weight) * vectors + np.float32(weight) * shown)
+    direction = normalise(normalise(examples - centre).mean(axis=0, keepdims=True))
+    return normalise(np.float32(1 - weight) * vectors + np.float32(weight) * direction)

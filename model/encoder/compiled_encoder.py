@@ -1,4 +1,4 @@
-"""The network through torch.compile: one compilation per shape of a clip."""
+"""Encode videos with torch.compile: one compilation per shape of clips."""
 
 import copy
 import shutil
@@ -14,8 +14,8 @@ from model.encoder.encoder import ClipShape, Runtime
 from model.encoder.networks import Network, served_embeddings
 from model.encoder.rounding import lower_precision
 
-# "freezing" lets Inductor lay the weights out for the machine once; one thread per call, because
-# parallel calls keep the cores busier than parallel loops do.
+# "freezing" lets Inductor convert the weights to its memory layout once. One thread per call,
+# because parallel calls use the cores better than parallel loops in one call.
 _OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     "freezing": True,
     "cpp.threads": 1,
@@ -24,12 +24,12 @@ _OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
 
 
 def can_compile() -> bool:
-    """Whether this computer has the C++ compiler that Inductor calls where nothing else is said."""
+    """Whether this computer has g++, the C++ compiler that Inductor calls by default."""
     return shutil.which("g++") is not None
 
 
 class CompiledEncoder:
-    """A folded network behind the `Encoder` protocol; a shape must be prepared before its use."""
+    """Runs a network whose batch norms are folded; implements `ShapedEncoder`."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class CompiledEncoder:
 
     @property
     def runtime(self) -> Runtime:
-        """torch.compile, in the precision asked for."""
+        """torch.compile, in this encoder's dtype."""
         return Runtime("compile", str(self._dtype).removeprefix("torch."))
 
     def is_prepared(self, clips: ClipShape) -> bool:
@@ -62,14 +62,14 @@ class CompiledEncoder:
         return clips in self._prepared
 
     def prepare(self, clips: ClipShape) -> None:
-        """Compile for one video of this shape; takes a minute or two."""
+        """Compile for one video of this shape; takes one to two minutes."""
         n, t, c, h, w = clips
         self.encode(torch.zeros(1, n, t, h, w, c).permute(0, 1, 2, 5, 3, 4))
         self._prepared.add(clips)
 
     def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
-        """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32, one after the other."""
-        # freezing asks for no_grad; under inference_mode Inductor compiles without it
+        """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32, one video at a time."""
+        # Inductor freezes weights under no_grad only, not under inference_mode.
         with torch.no_grad():
             rows = [cast(Tensor, self._compiled(video)).numpy() for video in torch.split(pixels, 1)]
         return np.concatenate(rows)
@@ -82,5 +82,5 @@ class _Served(nn.Module):
         self.dtype = dtype
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(1, N, T, 3, H, W) to (1, dim) unit."""
+        """Embed (1, N, T, 3, H, W) pixels as a (1, dim) unit vector."""
         return served_embeddings(self.network, pixels, self.dtype)

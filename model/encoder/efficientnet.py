@@ -1,8 +1,8 @@
 """EfficientNet-Lite (Tan & Le, ICML 2019; Lite: TensorFlow TPU models, 2020) with temporal shift.
 
 Lite variants have no squeeze-and-excitation and use ReLU6, which makes them fast on plain CPUs.
-Padding is TensorFlow's "SAME" and batch norm's epsilon 1e-3, because the ImageNet weights that
-training starts from were made so.
+Padding is TensorFlow's "SAME" and batch norm's epsilon 1e-3, as in the training of the ImageNet
+weights that training starts from.
 """
 
 import math
@@ -39,7 +39,7 @@ _EPSILON = 1e-3
 
 
 def _round_channels(channels: int, width: float) -> int:
-    """Nearest multiple of 8, never more than 10 % below (MobileNetV3's rule)."""
+    """Round to a multiple of 8 that is not more than 10 % below (MobileNetV3's rule)."""
     scaled = channels * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
@@ -49,7 +49,7 @@ class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding: the odd pixel goes to the right and bottom."""
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
+        """Map (B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         pads = []
         for length in (pixels.shape[-1], pixels.shape[-2]):
@@ -65,14 +65,14 @@ class SameConv2d(nn.Conv2d):
 def shift_in_time(features: Tensor, frames_per_clip: int, fraction: float) -> Tensor:
     """Move `fraction` of the channels one frame forward and as many one back (TSM, ICCV 2019).
 
-    (M * T, C, H, W) to the same shape. The frame at a clip's end repeats itself instead of TSM's
-    zeros, so that a still clip gives exactly what its single picture gives: pictures are then
-    valid training clips at a fraction of the cost.
+    The shape (M * T, C, H, W) stays. At the ends of a clip the frame's own channels are kept, where
+    TSM has zeros, so that a clip of identical frames gives exactly the features of one frame:
+    images are then valid training clips at a fraction of the cost.
     """
     fold = int(features.shape[1] * fraction)
     if frames_per_clip == 1 or fold == 0:
         return features
-    # a copy written in place keeps the memory format, which torch.cat over clips would not
+    # Written in place, because torch.cat would not keep the memory format.
     shifted = features.clone()
     before, after = (x.view(-1, frames_per_clip, *x.shape[1:]) for x in (features, shifted))
     after[:, 1:, :fold] = before[:, :-1, :fold]
@@ -87,7 +87,7 @@ def _convolution(
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, project (MobileNetV2), shifted in time where it is residual."""
+    """MobileNetV2's block: expand, filter each channel, project. Residual blocks shift in time."""
 
     def __init__(self, inputs: int, stage: _Stage, stride: int, outputs: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, features: Tensor, frames_per_clip: int, shift_fraction: float) -> Tensor:
-        """(M * T, C, H, W) to (M * T, C', H', W')."""
+        """Map (M * T, C, H, W) to (M * T, C', H', W')."""
         if not self.residual:
             return self.layers(features)  # type: ignore[no-any-return]  # nn.Module call
         shifted = shift_in_time(features, frames_per_clip, shift_fraction)
@@ -118,7 +118,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Frames to globally pooled features; `features` is their length (1280)."""
+    """Maps frames to globally pooled features; `features` is their length (1280)."""
 
     features: int = _FEATURES
 
@@ -146,7 +146,7 @@ class EfficientNetLite(nn.Module):
         )
 
     def forward(self, frames: Tensor, frames_per_clip: int) -> Tensor:
-        """(M * T, 3, H, W) frames of M clips in order to (M * T, 1280)."""
+        """Map (M * T, 3, H, W), the frames of M clips in order, to (M * T, 1280)."""
         hidden = self.stem(frames)
         for block in self.blocks:
             hidden = block(hidden, frames_per_clip, self.shift_fraction)

@@ -1,4 +1,4 @@
-"""The network in OpenVINO: one graph per shape of a clip, as many at once as there are cores."""
+"""Encode videos with OpenVINO: one graph per shape of clips, several videos at once."""
 
 import copy
 import tempfile
@@ -21,11 +21,11 @@ _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 class OpenVinoEncoder:
-    """A folded network behind the `Encoder` protocol; a shape must be prepared before it is used.
+    """Runs a network whose batch norms are folded; implements `ShapedEncoder`.
 
-    Every caller's thread gets one core: `threads` videos run at once and the next one waits. With
-    `cache` converted graphs are kept in that folder, which must be written by nobody else, under
-    names that begin with `revision`; a later process then prepares in a tenth of the time.
+    Each video is encoded on one core; `threads` videos are encoded at once, further calls wait.
+    Converted graphs are stored in the folder `cache` under names that start with `revision`, so
+    that a later process prepares in a tenth of the time. Only Kinolex may write to that folder.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class OpenVinoEncoder:
 
     @property
     def runtime(self) -> Runtime:
-        """OpenVINO, in the precision asked for."""
+        """OpenVINO, in this encoder's dtype."""
         return Runtime("openvino", str(self._dtype).removeprefix("torch."))
 
     def is_prepared(self, clips: ClipShape) -> bool:
-        """Whether videos of this shape can be encoded."""
+        """Whether videos of this shape can be encoded without preparation."""
         return clips in self._idle
 
     def prepare(self, clips: ClipShape) -> None:
-        """Build the graph for one video of this shape; takes seconds."""
+        """Compile the graph for one video of this shape; takes seconds."""
         with long_time_slices():  # for OpenVINO's own threads
             self._idle[clips] = self._requests(clips)
 
@@ -74,7 +74,7 @@ class OpenVinoEncoder:
                 "INFERENCE_PRECISION_HINT": _HINTS[self._dtype],
                 "NUM_STREAMS": self._threads,
                 "INFERENCE_NUM_THREADS": self._threads,
-                # one stream alone would be pinned to the first core, in every process
+                # A single stream would be pinned to the first core, in every process.
                 "ENABLE_CPU_PINNING": self._threads > 1,
             },
         )
@@ -89,7 +89,7 @@ class OpenVinoEncoder:
         """Embed (B, N, T, 3, H, W) float32 pixels of a prepared shape as (B, dim) unit float32."""
         n, t, c, h, w = pixels.shape[1:]
         idle = self._idle[n, t, c, h, w]
-        # the very memory that preprocess wrote, where it is channels-last as preprocess makes it
+        # No copy for pixels from `preprocess`, which are channels last.
         frames = pixels.permute(0, 1, 2, 4, 5, 3).contiguous().numpy()
         embeddings = np.empty((len(frames), self._dim), np.float32)
         request = idle.get()
@@ -112,14 +112,14 @@ class OpenVinoEncoder:
             with tempfile.TemporaryDirectory(dir=self._cache) as partial:
                 written = Path(partial, stored.name)
                 openvino.save_model(self._convert(clips), written, compress_to_fp16=False)
-                # the weights first: whoever finds the graph finds them too
+                # The weights first: a process that finds the graph must find them too.
                 written.with_suffix(".bin").replace(stored.with_suffix(".bin"))
                 written.replace(stored)
         return self._core.read_model(stored)
 
     def _convert(self, clips: ClipShape) -> openvino.Model:
         shape = _channels_last(clips)
-        # a copy: export marks the parameters it walks over, which others are using
+        # A copy, because export changes parameters that other threads use.
         network = copy.deepcopy(self._network)
         round_filters(network, self._dtype)
         served = _FromFrames(network).eval()
@@ -131,14 +131,14 @@ class OpenVinoEncoder:
 
 
 class _FromFrames(nn.Module):
-    """Takes pixels channels-last, the order in which frames lie in memory."""
+    """Takes pixels channels last, which is their order in memory."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(1, N, T, H, W, 3) to (1, dim) unit."""
+        """Embed (1, N, T, H, W, 3) frames as a (1, dim) unit vector."""
         return served_embeddings(self.network, frames.permute(0, 1, 2, 5, 3, 4), torch.float32)
 
 

@@ -1,4 +1,4 @@
-"""Frames as decoded to pixels as the network wants them; the numbers travel in the checkpoint."""
+"""Convert decoded frames to the network's input; sizes and normalisation are in the checkpoint."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from torch.nn import functional
 class PreprocessConfig:
     """Size and normalisation of the network's input.
 
-    Frames come with their short side at `short_side`; the middle is cut out so that the short
-    side is `crop_side` and the long side at most `max_aspect_ratio` times that (1 gives the
-    paper's square centre crop; 16 / 9 keeps a whole widescreen picture). `mean` and `std` are per
-    RGB channel on the 0..1 scale.
+    Frames are decoded with a short side of `short_side` pixels. The centre is cropped to a short
+    side of `crop_side` and a long side of at most `max_aspect_ratio` times that (1 is the paper's
+    square centre crop; 16 / 9 keeps a whole widescreen frame). `mean` and `std` are per RGB channel
+    on the 0..1 scale. Raises ValueError for values out of range.
     """
 
     short_side: int
@@ -29,19 +29,26 @@ class PreprocessConfig:
 
     def __post_init__(self) -> None:
         if not 1 <= self.crop_side <= self.short_side:
-            raise ValueError(f"crop_side {self.crop_side} must be in 1..{self.short_side}")
+            raise ValueError(
+                f"crop_side must be in 1..{self.short_side} (short_side), not {self.crop_side}"
+            )
         if not 1.0 <= self.max_aspect_ratio < math.inf:
-            raise ValueError(f"max_aspect_ratio must be at least 1, not {self.max_aspect_ratio}")
+            raise ValueError(
+                f"max_aspect_ratio must be finite and at least 1, not {self.max_aspect_ratio}"
+            )
         if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
-            raise ValueError(f"mean {self.mean} or std {self.std} is no normalisation")
+            raise ValueError(
+                "mean must be finite and std finite and positive, not "
+                f"mean {self.mean} and std {self.std}"
+            )
 
 
-# The network halves its input five times; sides in whole steps waste no computation on padding.
+# The network halves its input five times; multiples of 2**5 need no padding.
 _SIDE_STEP = 32
 
 
 def crop_size(height: int, width: int, config: PreprocessConfig) -> tuple[int, int]:
-    """Height and width in pixels of the middle that is kept of a (height, width) frame.
+    """Return height and width in pixels of the centre crop of a (height, width) frame.
 
     The long side is rounded down to a multiple of 32, never below `crop_side`.
     """
@@ -53,13 +60,14 @@ def crop_size(height: int, width: int, config: PreprocessConfig) -> tuple[int, i
 def preprocess(
     videos: Sequence[npt.NDArray[np.uint8]], config: PreprocessConfig, *, device: str = "cpu"
 ) -> Tensor:
-    """(T, H, W, 3) uint8 RGB frames of each video to (sum of T, 3, h, w) float32 on `device`.
+    """Crop and normalise (T, H, W, 3) uint8 RGB frames of videos of one size.
 
-    (h, w) is `crop_size` of the frame. Frames whose short side differs from `config.short_side`
-    (a picture read elsewhere) are resized first. Bytes travel to the device as uint8, those of
-    all videos in one copy; the arithmetic happens there. Raises ValueError where H or W differ.
+    Returns (sum of T, 3, h, w) float32 on `device`, channels last; (h, w) is `crop_size` of the
+    frames. Frames whose short side is not `config.short_side`, such as images that another program
+    decoded, are resized first. The frames of all videos are copied to the device as uint8 at once
+    and converted there. Raises ValueError where H or W differ between videos.
     """
-    pixels = _sent(videos, device).permute(0, 3, 1, 2)
+    pixels = _on_device(videos, device).permute(0, 3, 1, 2)
     height, width = pixels.shape[-2:]
     if min(height, width) != config.short_side:
         scale = config.short_side / min(height, width)
@@ -70,7 +78,7 @@ def preprocess(
     crop_height, crop_width = crop_size(height, width, config)
     top, left = (height - crop_height) // 2, (width - crop_width) // 2
     middle = pixels[..., top : top + crop_height, left : left + crop_width].permute(0, 2, 3, 1)
-    # one copy, from bytes or resized floats to the float32 that the network reads; then in place
+    # One copy, from uint8 or resized floats to float32; the rest is computed in place.
     rows = middle.to(torch.float32, copy=True, memory_format=torch.contiguous_format).flatten(2)
     scale, shift = _row_factors(config, crop_width, device)
     torch.addcmul(shift, rows, scale, out=rows)
@@ -78,27 +86,27 @@ def preprocess(
 
 
 def _row_factors(config: PreprocessConfig, width: int, device: str) -> Tensor:
-    """What a row of `width` RGB pixels is multiplied by, and what is added: float32 (2, 3 width).
+    """Factors and summands of a row of `width` RGB pixels, float32 (2, 3 width).
 
-    A row long: three numbers would be spread over the pixels one by one, six times slower.
+    As long as a row, because broadcasting three numbers to each pixel is six times slower.
     """
     mean, std = (torch.tensor(values, dtype=torch.float64) for values in (config.mean, config.std))
     factors = torch.stack([1 / (255.0 * std), -mean / std]).float().repeat(1, width)
     if torch.device(device).type == "cuda":
-        factors = factors.pin_memory()  # or sending them would wait for the frames
+        factors = factors.pin_memory()  # otherwise the copy waits for that of the frames
     return factors.to(device, non_blocking=True)
 
 
-def _sent(videos: Sequence[npt.NDArray[np.uint8]], device: str) -> Tensor:
-    """The frames of all videos in a row, uint8 (T, H, W, 3) on `device`."""
+def _on_device(videos: Sequence[npt.NDArray[np.uint8]], device: str) -> Tensor:
+    """Concatenate the frames of all videos: uint8 (T, H, W, 3) on `device`."""
     to_gpu = torch.device(device).type == "cuda"
     if len(videos) == 1 and not to_gpu:
-        # torch warns about memory that it may not write to, such as a file's that is mapped
+        # torch warns about read-only memory, such as that of a mapped file.
         writable = np.require(videos[0], requirements=["C_CONTIGUOUS", "WRITEABLE"])
         return torch.from_numpy(writable).to(device)
-    # A GPU reads pinned memory by itself while this thread goes on. Torch hands the memory out
-    # again only after the copy: see "CachingHostAllocator" in its sources.
+    # A GPU copies pinned memory while this thread continues. Torch reuses the memory only after the
+    # copy; see CachingHostAllocator in its source code.
     shape = (sum(map(len, videos)), *videos[0].shape[1:])
-    row = torch.empty(shape, dtype=torch.uint8, pin_memory=to_gpu)
-    np.concatenate(videos, out=row.numpy())
-    return row.to(device, non_blocking=True)
+    joined = torch.empty(shape, dtype=torch.uint8, pin_memory=to_gpu)
+    np.concatenate(videos, out=joined.numpy())
+    return joined.to(device, non_blocking=True)

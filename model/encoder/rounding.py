@@ -1,4 +1,4 @@
-"""Weights in 16 bits, rounded so that the network still sees flat surfaces as it did."""
+"""Round weights to 16 bits so that embeddings of videos with flat surfaces stay the same."""
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +7,9 @@ _LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def lower_precision(network: nn.Module, dtype: torch.dtype) -> None:
-    """Convert all but the part named `head` in place to `dtype`; nothing happens for float32.
+    """Convert all modules but `head` to `dtype`, in place; nothing changes for float32.
 
-    Convolutions get a channels-last layout, which is how pixels arrive.
+    Convolution weights become channels last, as pixels are.
     """
     if dtype == torch.float32:
         return
@@ -23,13 +23,13 @@ def lower_precision(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def round_filters(network: nn.Module, dtype: torch.dtype) -> None:
-    """Round the convolutions' weights in place to values that `dtype` holds; their type stays.
+    """Round the convolutions' weights in place to values of `dtype`; their own dtype stays.
 
-    A filter that looks for edges has large weights whose sum is nearly zero. Rounded one by one
-    they no longer cancel, and every flat surface then answers: bfloat16 took some real clips to
-    a cosine of 0.992 from fp32. Here each tap takes over what the larger ones before it lost, so
-    that a filter's sum is off by no more than its smallest tap's rounding (error diffusion, as
-    Floyd & Steinberg did with pixels in 1976).
+    An edge filter has large weights whose sum is nearly zero. Weights that are rounded one by one
+    no longer cancel, so that the filter responds to flat surfaces: with bfloat16 the cosine to
+    float32 of some real clips was 0.992. Here the rounding error of each weight is added to the
+    next smaller one, so that a filter's sum is off by at most its smallest weight's rounding
+    (error diffusion; Floyd & Steinberg, 1976, for pixels).
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):
@@ -37,14 +37,14 @@ def round_filters(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _diffused(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """(O, I, *taps) to the same shape and type."""
+    """Round (O, I, *taps) weights; shape and dtype stay."""
     taps = weight.flatten(2)
     order = taps.abs().argsort(dim=2, descending=True)
     sorted_taps = taps.gather(2, order).double()
     rounded = torch.empty_like(sorted_taps)
     lost = torch.zeros_like(sorted_taps[..., 0])
-    for place in range(sorted_taps.shape[2]):
-        wanted = sorted_taps[..., place] + lost
-        rounded[..., place] = wanted.to(dtype).double()
-        lost = wanted - rounded[..., place]
+    for rank in range(sorted_taps.shape[2]):
+        wanted = sorted_taps[..., rank] + lost
+        rounded[..., rank] = wanted.to(dtype).double()
+        lost = wanted - rounded[..., rank]
     return torch.empty_like(taps).scatter_(2, order, rounded.to(taps.dtype)).view_as(weight)

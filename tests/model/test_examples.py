@@ -1,4 +1,4 @@
-"""Blending examples into a label's vectors: computed on paper."""
+"""Blending examples into a label's prototypes, compared with values computed by hand."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tests.support.fakes import colour_tagger
 X, Y, Z = np.eye(3, dtype=np.float32)
 
 
-def test_more_examples_weigh_more_and_never_all() -> None:
+def test_more_examples_have_more_weight_and_never_all_of_it() -> None:
     weights = [example_weight(count) for count in (0, 1, 2, 5, 10, 100)]
 
     assert weights[0] == 0
@@ -18,7 +18,7 @@ def test_more_examples_weigh_more_and_never_all() -> None:
     assert weights[-1] < 1
 
 
-def test_every_text_moves_towards_the_mean_of_the_examples() -> None:
+def test_every_prototype_moves_towards_the_mean_of_the_examples() -> None:
     weight = 0.25
     taught = blend(np.stack([X, Z]), np.stack([Y, Y]), np.zeros(3, np.float32), weight)
 
@@ -27,7 +27,7 @@ def test_every_text_moves_towards_the_mean_of_the_examples() -> None:
     assert taught[1] == pytest.approx(np.array([0, weight, 1 - weight]) / length)
 
 
-def test_what_all_videos_share_teaches_nothing() -> None:
+def test_what_all_videos_have_in_common_is_ignored() -> None:
     shared = 10 * Z
     taught = blend(X[np.newaxis], np.stack([Y + shared, Y + shared]), shared, 0.5)
 
@@ -35,7 +35,7 @@ def test_what_all_videos_share_teaches_nothing() -> None:
     assert taught[0, 1] > 0.1
 
 
-def test_a_taught_label_is_measured_against_the_background_anew() -> None:
+def test_the_background_of_blended_prototypes_is_computed_again() -> None:
     bank = np.stack([X, Y, Y])
     tagger = colour_tagger()
     calibration = Calibration(CalibrationConfig(), bank)

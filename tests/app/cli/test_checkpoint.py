@@ -99,7 +99,7 @@ def test_the_default_checkpoint_can_be_shown() -> None:
     [
         (("import", "./nowhere", "--out", "out"), "./nowhere is not a directory"),
         (("import", "SOURCE", "--out", "SOURCE"), "is the model itself"),
-        (("import", "SOURCE", "--out", "out", "--template", "video"), "must each hold one {}"),
+        (("import", "SOURCE", "--out", "out", "--template", "video"), "each must contain one {}"),
         (("convert", "FILE", "--text-model", "x.txt", "--out", "out"), "no checkpoint of the off"),
         (("show", "./nowhere"), "./nowhere is not a directory"),
     ],

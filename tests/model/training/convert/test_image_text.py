@@ -239,7 +239,7 @@ def test_a_model_that_sentence_transformers_saved_embeds_as_there(tmp_path):
         ({"num_hidden_layers": 300}, "at most 256 layers"),
         ({"num_attention_heads": 5}, "heads that divide"),
         ({"hidden_size": 48}, "weights do not fit vision_tower"),
-        ({"patch_size": 64}, "patches of 64 in pictures of 32"),
+        ({"patch_size": 64}, "patch_size must be at most image_size, not 64 > 32"),
         ({"family": "bert"}, "family"),
         ({"hidden_act": "relu"}, "hidden_act"),
         ({"auto_map": "evil.Code"}, "auto_map"),
