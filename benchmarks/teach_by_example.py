@@ -30,7 +30,7 @@ from model.examples import TEXT_WEIGHT, blend
 from model.training.data.manifest import Sample, read_manifest
 from model.training.measure.intervals import paired_difference
 from model.training.measure.sample_embeddings import embed_readable
-from model.training.words.texts import read_held_out
+from model.training.words.held_out import read_held_out
 
 _COUNTS = (1, 2, 5, 10)
 _TEXT_WEIGHTS = (1.0, 2.0, 4.0, 8.0)

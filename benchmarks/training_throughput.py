@@ -35,14 +35,16 @@ from PIL import Image
 
 from benchmarks.paths import SHARED_DATA
 from model.encoder.networks import FrameNetwork
-from model.training.compare.trained_arms import ArbitraryWords
+from model.training.compare.trained_networks import ArbitraryWords
 from model.training.config import TrainConfig, read_preset
 from model.training.data.batches import Batch, StepBatches
 from model.training.data.manifest import Sample, read_manifest
+from model.training.data.step_plans import StepPlans
 from model.training.initial import initial_network
+from model.training.resources import TrainingResources
 from model.training.schedule import freeze
-from model.training.train import Task, train
-from model.training.words.texts import build_bank
+from model.training.train import TrainingTask, train
+from model.training.words.text_bank import build_bank
 
 GOAL = 0.9
 ROUND = 10  # steps from one of the trainer's progress lines to the next; the first are a warm-up
@@ -88,8 +90,7 @@ def main() -> None:
             samples,
             ArbitraryWords(config.dim),
             Path(folder) / "run",
-            workers=options.workers,
-            say=rounds.after_a_round,
+            TrainingResources(workers=options.workers, log=rounds.after_a_round),
         )
         reading = (_children_cpu() - before) / bare.clips_of(range(config.steps))
     pairs = list(zip(rounds.trainer, rounds.bare, strict=True))
@@ -120,21 +121,20 @@ class Bare:
     def __init__(self, config: TrainConfig, samples: Sequence[Sample], folder: Path) -> None:
         text = ArbitraryWords(config.dim)
         bank, rows = build_bank(samples, text, config.templates, folder)
-        self._batches = StepBatches(
+        plans = StepPlans(
             samples,
             rows,
-            len(bank.texts),
             config.batch,
-            config.training_sampling,
+            bank_size=len(bank.texts),
             candidates=config.objective.candidates,
-            steps=config.steps,
             seed=config.seed,
         )
+        self._batches = StepBatches(plans, config.training_sampling, config.steps)
         network = initial_network(config, text, bank.mean)
         if isinstance(network, FrameNetwork):
             network = network.to(memory_format=torch.channels_last)
         freeze(network, config.optimiser)
-        self._task = Task(network, copy.deepcopy(network), bank.vectors, config)
+        self._task = TrainingTask(network, copy.deepcopy(network), bank.vectors, config)
         self._micro_batch = config.batch.micro_batch
         self._pass(self._batches[0])
 

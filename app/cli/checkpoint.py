@@ -56,7 +56,7 @@ def import_(
             templates=template or ("{}",),
             bank=bank or (),
             device=device,
-            say=_say,
+            log=_say,
         )
     _say_how_to_serve(out)
 
@@ -92,7 +92,7 @@ def convert(
             clips=clips,
             bank=bank or (),
             device=device,
-            say=_say,
+            log=_say,
         )
     _say_how_to_serve(out)
 
@@ -103,7 +103,7 @@ def show(
 ) -> None:
     """Describe a checkpoint in a few lines."""
     with expected_errors(on_one_line=True):
-        from model.training.convert.summary import summary_of
+        from model.training.convert.checkpoint_summary import summary_of
 
         found = summary_of(checkpoint)
     widest = max(map(len, found))

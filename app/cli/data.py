@@ -137,7 +137,7 @@ def overlap(
     Change `decision` in the table to keep or drop, then use `kinolex train --overlap TABLE.csv`.
     """
     with expected_errors():
-        from model.training.report.histogram import draw_histogram, removed_labels
+        from model.training.report.overlap_histogram import draw_histogram, removed_labels
         from model.training.words.overlap_review import review_manifests, write_review
 
         if out.exists() and not force:

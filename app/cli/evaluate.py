@@ -34,20 +34,13 @@ def evaluate(
     threads: Threads = 0,
 ) -> None:
     """Measure a checkpoint on classes that it was not trained on and write a report."""
-    with expected_errors(), sample_progress() as (say, progress):
+    with expected_errors(), sample_progress() as (log, progress):
+        from model.training.measure.evaluate import EvaluationOptions
         from model.training.measure.evaluate import evaluate as measure
         from model.training.report.evaluation_report import write_report
 
         use_threads(threads)
-        report = measure(
-            checkpoint,
-            data,
-            held_out=held_out,
-            clips=clips or (),
-            with_pictures=with_pictures,
-            device=device,
-            progress=progress,
-            say=say,
-        )
+        options = EvaluationOptions(tuple(clips or ()), with_pictures, progress, log)
+        report = measure(checkpoint, data, options, held_out=held_out, device=device)
         page = write_report(report, out)
     typer.echo(page)

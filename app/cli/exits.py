@@ -41,7 +41,7 @@ def expected_errors(*, on_one_line: bool = False) -> Iterator[None]:
         typer.echo(message, err=True)
         raise typer.Exit(2) from error
     except RuntimeError as error:
-        from model.training.compare.trained_arms import Stopped
+        from model.training.compare.trained_networks import Stopped
 
         if not isinstance(error, Stopped):
             raise

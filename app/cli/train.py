@@ -71,7 +71,8 @@ def train(
         context.fail("Missing option '--out'.")
     with expected_errors():
         from model.training.config import read_preset
-        from model.training.run import run
+        from model.training.resources import TrainingResources
+        from model.training.run import RunRequest, run
 
         command = ["kinolex", "train", "--preset", preset]
         changes = {
@@ -88,19 +89,22 @@ def train(
         for manifest in data:
             command += ["--data", f"{manifest.parent.name}/{manifest.name}"]
         use_threads(threads)
-        directory = run(
-            read_preset(preset, **given),
-            data,
-            out,
-            command=[*command, "--out", out.name],
+        request = RunRequest(
+            config=read_preset(preset, **given),
+            manifests=tuple(data),
+            out=out,
+            command=(*command, "--out", out.name),
             overlap=overlap,
+            text_model=text_model,
+        )
+        resources = TrainingResources(
             device=device,
             workers=workers,
             max_minutes=max_minutes or float("inf"),
             tensorboard=tensorboard,
-            text_model=text_model,
-            say=typer.echo,
+            log=typer.echo,
         )
+        directory = run(request, resources)
     if directory is not None:
         typer.echo(f"{directory}/ serves: KINOLEX_CHECKPOINT={directory} make serve")
 
@@ -160,34 +164,40 @@ def compare(
 
     The same command continues an interrupted comparison.
     """
-    with expected_errors(), sample_progress() as (say, progress):
-        from model.training.compare.baselines import ARMS
-        from model.training.compare.comparison import Growth, Question, run_comparison
+    with expected_errors(), sample_progress() as (log, progress):
+        from model.training.compare.compare_arms import ARMS
+        from model.training.compare.comparison import (
+            ComparisonRequest,
+            GrowthParts,
+            UnseenClasses,
+            run_comparison,
+        )
         from model.training.compare.fold import Settings
         from model.training.config import read_preset
 
         changes = {"steps": steps, "init": init}
         use_threads(threads)
-        page = run_comparison(
-            read_preset(preset, **{k: v for k, v in changes.items() if v is not None}),
-            data,
-            Settings(
-                out,
-                device=device,
-                trained=tuple(trained or ()),
-                workers=workers,
-                say=say,
-                progress=progress,
-            ),
-            Question(tuple(split or ()), folds, tuple(classes_of or ()), overlap),
-            arms=_items(arms) or ARMS,
-            text_model=text_model,
+        request = ComparisonRequest(
+            config=read_preset(preset, **{k: v for k, v in changes.items() if v is not None}),
+            manifests=tuple(data),
+            unseen=UnseenClasses(tuple(split or ()), folds, tuple(classes_of or ()), overlap),
+            arms=tuple(_items(arms)) or ARMS,
             seeds=tuple(map(int, _items(seeds))),
-            growth=Growth(
+            growth=GrowthParts(
                 tuple(map(float, _items(growth_samples))),
                 tuple(map(int, _items(growth_classes))),
             ),
+            text_model=text_model,
         )
+        settings = Settings(
+            out,
+            device=device,
+            trained=tuple(trained or ()),
+            workers=workers,
+            log=log,
+            progress=progress,
+        )
+        page = run_comparison(request, settings)
     typer.echo(page)
 
 

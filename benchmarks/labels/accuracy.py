@@ -19,11 +19,11 @@ def measure(data: Path, say: Callable[[str], None]) -> dict[str, Any]:
     if not manifests:
         return _nothing("no ../shared/data beside the checkout")
     try:
-        from model.training.measure.evaluate import evaluate
+        from model.training.measure.evaluate import EvaluationOptions, evaluate
         from model.training.measure.figures import RAW, SERVED
     except ModuleNotFoundError as error:
         return _nothing(f"{error}; install the extra `train`")
-    report = evaluate(FOLDER, manifests, say=say)
+    report = evaluate(FOLDER, manifests, EvaluationOptions(log=say))
     suites = [suite for suite in report.suites if suite.together]
     return {
         "hmean_raw": _mean([suite.together[RAW].before[2] for suite in suites]),

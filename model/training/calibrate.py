@@ -1,7 +1,7 @@
 """Fit a checkpoint's scores: the background bank and the two logistics of `model.calibration`.
 
-Everything is fitted on validation classes, which training never saw; what is measured on the test
-classes is measured on data that neither training nor this file has used.
+The logistics are fitted on validation classes, which training never saw. Test classes are used
+neither by training nor here.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from model.training.data.manifest import Sample
 from model.training.measure.metrics import Floats, Ints
 
 BANK_SIZE = 1024
-_SET_DRAWS = 200
+_RANDOM_SETS = 200
 
 
 def draw_bank(
     samples: Sequence[Sample], temper: float, seed: int, size: int = BANK_SIZE
 ) -> list[int]:
-    """Rows of `size` training samples (fewer if there are fewer), sources tempered."""
+    """Draw the rows of at most `size` training samples, sources weighted by size ** `temper`."""
     sources = np.array([sample.source for sample in samples])
     _, inverse, counts = np.unique(sources, return_inverse=True, return_counts=True)
     weights = counts[inverse] ** (temper - 1.0)
@@ -32,23 +32,23 @@ def draw_bank(
 
 def fit(
     standardised: Floats,
-    own: Ints,
+    targets: Ints,
     *,
     nearest_share: float = 0.0,
     false_positive_rate: float = 0.05,
     seed: int = 0,
 ) -> CalibrationConfig:
-    """Parameters from (N, C) standardised similarities of validation samples to their classes.
+    """Fit parameters to (N, C) standardised similarities of validation samples to their classes.
 
-    `own` (N,) is each sample's class. The score answers "does this label apply?" over all N * C
-    pairs, so that its base rate is one label in C. `unknown` answers "does any label of a set
-    apply?" over random sets of classes, half of them without the sample's own; the limit rejects
-    `false_positive_rate` of the samples whose class was in the set. `nearest_share` is what the
-    similarities were standardised with.
+    `targets` (N,) is each sample's class. The score estimates whether a label applies, over all
+    N * C pairs, so that its base rate is one label in C. `unknown` estimates whether any label of a
+    set applies, over random sets of classes; the limit rejects `false_positive_rate` of the samples
+    whose class is in the set. `nearest_share` is the value that the similarities were standardised
+    with.
     """
-    matches = np.arange(standardised.shape[1]) == own[:, np.newaxis]
+    matches = np.arange(standardised.shape[1]) == targets[:, np.newaxis]
     score = _logistic(standardised.ravel(), matches.ravel())
-    margins, known = _set_margins(standardised, own, np.random.default_rng([seed, 2]))
+    margins, known = _set_margins(standardised, targets, np.random.default_rng([seed, 2]))
     unknown = _logistic(margins, known)
     scores = 1.0 / (1.0 + np.exp(unknown[0] * margins[known] + unknown[1]))
     return CalibrationConfig(
@@ -64,18 +64,18 @@ def fit(
 
 def _set_margins(
     standardised: Floats,
-    own: Ints,
+    targets: Ints,
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Best similarity over random sets of classes less what chance gives, and whether known."""
+    """Maximum similarity over random sets of classes minus its expectation, and whether known."""
     classes = standardised.shape[1]
     margins, known = [], []
-    for _ in range(_SET_DRAWS):
+    for _ in range(_RANDOM_SETS):
         size = int(rng.integers(2, max(3, classes // 2 + 1)))
         chosen = rng.choice(classes, size, replace=False)
-        rows = rng.choice(len(own), min(len(own), 64), replace=False)
+        rows = rng.choice(len(targets), min(len(targets), 64), replace=False)
         margins.append(standardised[np.ix_(rows, chosen)].max(axis=1) - expected_best(size))
-        known.append(np.isin(own[rows], chosen))
+        known.append(np.isin(targets[rows], chosen))
     return np.concatenate(margins).astype(np.float64), np.concatenate(known)
 
 

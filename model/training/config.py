@@ -1,4 +1,4 @@
-"""What a training run is: one frozen value, read from a preset's TOML, kept beside its results."""
+"""The configuration of a training run: frozen values, read from a preset's TOML file."""
 
 import tomllib
 from dataclasses import asdict, dataclass, fields
@@ -15,13 +15,13 @@ PRESETS = Path(__file__).parent / "presets"
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveConfig:
-    """Weights of the loss terms (0 leaves one out) and what they need.
+    """Weights of the loss terms, 0 to leave a term out, and their parameters.
 
-    `contrastive` also asks from text to clip, among the clips of the whole batch, which must come
-    in one piece (no `micro_batch`): for captioned pictures, whose texts are all different.
-    `scale` starts the learnable scale of the cross-entropy, which never exceeds `largest_scale`.
-    `candidates` texts are drawn beside the batch's own for each step. Texts more alike than
-    `synonym_similarity` are never each other's wrong answer.
+    `contrastive` is the cross-entropy from text to clip over the whole batch, which then comes in
+    one piece (`micro_batch` 0); it suits captioned pictures, whose texts are all different.
+    `scale` is the initial value of the learnable scale of the cross-entropy, `largest_scale` its
+    maximum. `candidates` texts are drawn for each step beside the batch's own. Texts with a cosine
+    above `synonym_similarity` are not counted as each other's negatives.
     """
 
     mse: float = 0.0
@@ -38,13 +38,14 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True, slots=True)
 class OptimiserConfig:
-    """How weights move.
+    """Optimiser, learning rates, and which weights are trained.
 
     Rates rise over `warmup_steps` and then follow the schedule: `cosine` to zero, or `steps` with
     a factor of 0.1 at each of `milestones` (shares of all steps; the paper: 0.4 and 0.8).
     `momentum` is SGD's. The first `head_steps` train the head alone (Kumar et al., ICLR 2022:
-    LP-FT). `frozen_blocks` keeps the stem and that many blocks as they were; `ema_decay` 0 turns
-    averaging off. Gradients longer than `largest_gradient` are shortened to it, 0 for any length.
+    LP-FT). `frozen_blocks` freezes the stem and that many blocks; `freeze_statistics` those of
+    batch norm. `ema_decay` is the decay of the averaged weights per step, 0 for no averaging.
+    Gradients are clipped to the norm `largest_gradient`, 0 for no clipping.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -64,16 +65,17 @@ class OptimiserConfig:
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig:
-    """What a step sees: sizes are samples over all processes.
+    """The batch of a step; sizes count samples over all processes.
 
-    Every step takes `pictures` pictures and `videos` videos, as far as there are any. `temper` is
-    the power of a source's size in its chance to be drawn among its kind. `epoch_samples` above 0
-    draws without replacement instead: that many samples of a fresh shuffle of all of a kind, then
-    of the next (the official code's epochs). `picture_frames` above 1 turns pictures into moving
-    clips (the paper's Ken Burns). Frames come with their short side at `short_side` and end as
-    squares of `side`: a plain random crop of that size when `smallest_crop` is 0 (the paper), else
-    a crop of random area, at least that share of the frame's, resized. A step runs in pieces of
-    `micro_batch` samples of one kind, 0 for one piece.
+    Every step has `pictures` pictures and `videos` videos, or only the kind that the data has. A
+    source is drawn with a probability proportional to its size to the power of `temper`.
+    `epoch_samples` above 0 draws without replacement instead: that many samples of a shuffle of
+    all samples of a kind, then of the next shuffle (the official code's epochs). `picture_frames`
+    above 1 turns pictures into moving clips (the paper's Ken Burns effect). Frames are read with
+    their short side at `short_side` pixels and cropped to squares of `side` pixels: a random crop
+    of that size when `smallest_crop` is 0 (the paper), else a crop of random area, at least that
+    share of the frame, resized. `brightness` is the maximum relative change of brightness and
+    contrast. A step runs in pieces of `micro_batch` samples of one kind, 0 for one piece.
     """
 
     short_side: int = 128
@@ -90,17 +92,17 @@ class BatchConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """A whole run; `model_id` names the checkpoint that comes out.
+    """A whole run; `model_id` names the checkpoint that it writes.
 
-    `init` is what `model.training.initial` and `initial` know; `tower` comes from there.
-    `centred` takes the mean of the labels' vectors off them; `descriptions` is the path of a table
-    with columns `label` and `description` (several rows of one label are averaged), which join the
-    templates in a label's vector. `phrases` takes what people do out of captions, as texts of their
-    own (`model.training.words.phrases`). `interpolated` ends a run that starts from a checkpoint
-    with the weights between that one's and its own that do best on the validation classes.
-    `precision` is that of the network's forward and backward pass, `probe` the faster one on this
-    machine; weights
-    stay in fp32.
+    `init` names the initial weights (see `model.training.initial`), which may bring a `tower`.
+    `shift_fraction` of the channels are shifted in time. `held_out` is a split by name or path.
+    `centred` subtracts the mean of the labels' vectors; `descriptions` is the path of a table with
+    columns `label` and `description`, which are averaged with the templates into a label's vector.
+    `phrases` adds the verb phrases of captions as texts (`model.training.words.phrases`).
+    `interpolated` ships an interpolation of the initial and the trained weights, chosen on the
+    validation classes. `precision` is that of the network's forward and backward pass, `probe` the
+    faster one on this machine; weights stay in fp32. `save_every` counts steps between saved
+    states, `dim` is the length of an embedding.
     """
 
     model_id: str
@@ -140,7 +142,7 @@ class TrainConfig:
 
 
 def read_preset(name_or_path: str, **changes: Any) -> TrainConfig:
-    """A preset by name (`small`, `paper` ...) or a TOML file's path, with `changes` on top.
+    """Read a preset by name (`small`, `paper` ...) or a TOML file by path, and apply `changes`.
 
     Raises ValueError on an unknown name, key or value.
     """
@@ -154,16 +156,16 @@ def read_preset(name_or_path: str, **changes: Any) -> TrainConfig:
     try:
         return from_document({**document, **changes})
     except TypeError as error:
-        raise ValueError(f"{path} is no whole configuration: {error}") from error
+        raise ValueError(f"{path} is not a complete configuration: {error}") from error
 
 
 def as_document(config: TrainConfig) -> dict[str, Any]:
-    """The run as plain values, for JSON."""
+    """Convert to plain values for JSON."""
     return asdict(config)
 
 
 def from_document(document: dict[str, Any]) -> TrainConfig:
-    """The run from plain values; what they leave out has its default.
+    """Build from plain values; missing ones have their defaults.
 
     Raises ValueError on an unknown key, TypeError on a missing one.
     """

@@ -1,4 +1,4 @@
-"""One process, or one of several that `torchrun` started: who it is and what all agree on."""
+"""The processes that `torchrun` starts: rank, collectives over all ranks, and SIGTERM."""
 
 import signal
 import threading
@@ -11,63 +11,63 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """This process's number among `world`, from 0."""
+class DistributedRank:
+    """The rank of this process, from 0, among `world_size` processes."""
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process writes files and log lines."""
         return self.rank == 0
 
 
-def join() -> Place:
-    """Meet the processes that `torchrun` started; alone without it."""
+def join() -> DistributedRank:
+    """Join the process group of `torchrun`; without torchrun, return rank 0 of 1."""
     if not dist.is_torchelastic_launched():
-        return Place()
+        return DistributedRank()
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    return Place(dist.get_rank(), dist.get_world_size())
+    return DistributedRank(dist.get_rank(), dist.get_world_size())
 
 
-def leave(place: Place) -> None:
-    """Part from the others; `join` may be called again."""
-    if place.world > 1:
+def leave(process: DistributedRank) -> None:
+    """Leave the process group; `join` may be called again."""
+    if process.world_size > 1:
         dist.destroy_process_group()
 
 
-def own_device(device: str, place: Place) -> str:
-    """`cuda` as the one of this machine's GPUs that belongs to this process."""
-    if place.world > 1 and device == "cuda":
+def own_device(device: str, process: DistributedRank) -> str:
+    """Resolve `cuda` to this process's own GPU on its machine; other devices stay as they are."""
+    if process.world_size > 1 and device == "cuda":
         return f"cuda:{dist.get_node_local_rank()}"
     return device
 
 
-def total(values: list[float], place: Place) -> list[float]:
-    """The sums over all processes."""
-    if place.world == 1:
+def total(values: list[float], process: DistributedRank) -> list[float]:
+    """Sum each value over all processes."""
+    if process.world_size == 1:
         return values
     sums = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(sums)
     return sums.tolist()
 
 
-def gather(own: Tensor, place: Place) -> Tensor:
-    """(B, ...) of each process as (B * world, ...) of all, through which gradients flow back."""
-    if place.world == 1:
+def gather(own: Tensor, process: DistributedRank) -> Tensor:
+    """Concatenate (B, ...) tensors of all processes to (B * world_size, ...), with gradients."""
+    if process.world_size == 1:
         return own
-    gathered: Tensor = _Gather.apply(own, place)
+    gathered: Tensor = _Gather.apply(own, process)
     return gathered
 
 
 class _Gather(torch.autograd.Function):
-    """torch.distributed's own one is deprecated and needs all-to-all."""
+    """All-gather with gradients; torch.distributed's own is deprecated and needs all-to-all."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, place: Place) -> Tensor:
-        ctx.place = place
-        parts = [torch.empty_like(own) for _ in range(place.world)]
+    def forward(ctx: Any, own: Tensor, process: DistributedRank) -> Tensor:
+        ctx.process = process
+        parts = [torch.empty_like(own) for _ in range(process.world_size)]
         dist.all_gather(parts, own.contiguous())
         return torch.cat(parts)
 
@@ -75,28 +75,35 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         whole = gradients[0].clone()
         dist.all_reduce(whole)
-        return whole.chunk(ctx.place.world)[ctx.place.rank], None
+        return whole.chunk(ctx.process.world_size)[ctx.process.rank], None
 
 
 class SigtermWatch:
-    """Whether SIGTERM has come since; only the main thread may listen, elsewhere it never has."""
+    """Records that SIGTERM arrived instead of ending the process.
+
+    Signal handlers can only be set in the main thread; in other threads nothing is recorded.
+    """
 
     def __init__(self) -> None:
-        self._came = threading.Event()
+        self._received = threading.Event()
         self._listens = threading.current_thread() is threading.main_thread()
         if self._listens:
-            self._before = signal.signal(signal.SIGTERM, lambda *_: self._came.set())
+            self._previous = signal.signal(signal.SIGTERM, lambda *_: self._received.set())
 
-    def has_come(self) -> bool:
-        """Whether the run is to stop."""
-        return self._came.is_set()
+    def was_received(self) -> bool:
+        """Whether SIGTERM arrived since the watch was created."""
+        return self._received.is_set()
 
     def end(self) -> None:
-        """From now on SIGTERM does what it did before."""
+        """Restore the previous signal handler."""
         if self._listens:
-            signal.signal(signal.SIGTERM, self._before)
+            signal.signal(signal.SIGTERM, self._previous)
 
 
-def outlive_sigterm(_: int) -> None:
-    """For data workers: a service manager signals the whole group, and the run wants its step."""
+def ignore_sigterm(_: int) -> None:
+    """Ignore SIGTERM in a data worker.
+
+    Service managers signal the whole process group, and the run still needs the worker for the
+    step that it finishes.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

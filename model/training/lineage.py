@@ -1,4 +1,4 @@
-"""Which runs made a checkpoint: a run that starts from another one's checkpoint goes on with it."""
+"""The runs that led to a checkpoint: a run may start from the checkpoint of an earlier one."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +12,9 @@ BEFORE = "before"
 
 
 def provenance_before(init: str) -> Provenance:
-    """What a run that starts from `init` says about what was before it; empty for mere weights.
+    """Provenance of the checkpoint `init`, as part of a new run's; empty for any other weights.
 
-    Figures are left out: they are of weights that were left behind. Raises CheckpointError.
+    Figures are left out, because they hold for the earlier weights. Raises CheckpointError.
     """
     if not is_checkpoint(Path(init)):
         return {}
@@ -23,10 +23,10 @@ def provenance_before(init: str) -> Provenance:
 
 
 def first_run(provenance: Provenance) -> Provenance:
-    """The run that began what this one goes on with, its own where there is none before it.
+    """The configuration of the first run in the chain that led to this checkpoint.
 
-    Only runs that kept the same classes apart are followed: an earlier one with another split may
-    have seen them, so that what this run starts from is to be named.
+    The chain ends at a run with another split: it may have seen the classes held out here, so that
+    the run that started from it counts as the first.
     """
     run = _run_of(provenance)
     before = provenance.get(BEFORE)
@@ -36,14 +36,14 @@ def first_run(provenance: Provenance) -> Provenance:
 
 
 def commands_of(provenance: Provenance) -> tuple[str, ...]:
-    """The commands that lead to a checkpoint, the first one first."""
+    """The commands that led to a checkpoint, earliest first."""
     before = provenance.get(BEFORE)
     earlier = commands_of(before) if isinstance(before, Mapping) else ()
     return (*earlier, str(provenance.get("command", "")))
 
 
 def steps_of(provenance: Provenance) -> tuple[int, ...]:
-    """The steps of each run that can be told, the first one first."""
+    """The number of steps of each run that recorded it, earliest first."""
     before = provenance.get(BEFORE)
     earlier = steps_of(before) if isinstance(before, Mapping) else ()
     return (*earlier, int(provenance["steps"])) if "steps" in provenance else earlier

@@ -1,4 +1,4 @@
-"""What training minimises: each function one term, mean over the batch, a scalar tensor."""
+"""Terms of the training loss: each function returns the mean over the batch, a scalar tensor."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch.nn import functional
 def mse(embeddings: Tensor, targets: Tensor) -> Tensor:
     """The paper's loss (Eq. 2) on unit vectors (B, D): squared distance, mean over D.
 
-    As in the official code both sides have unit length, which makes it (2 - 2 cos) / D.
+    As in the official code, both sides have unit length, so that it equals (2 - 2 cos) / D.
     """
     return functional.mse_loss(embeddings, targets)
 
@@ -30,8 +30,8 @@ def cross_entropy(
     """Cross-entropy over text prototypes with a learnable scale (AURL, CVPR 2022).
 
     `embeddings` (B, D) and `candidates` (C, D) are unit vectors, `target_rows` (B,) the row of each
-    sample's own text. Candidates closer than `synonym_similarity` to a sample's text are left out
-    of its sum: sources name one action differently, and neither name is wrong.
+    sample's own text. Candidates more similar to a sample's text than `synonym_similarity` are left
+    out of its sum: sources name one action differently, and neither name is wrong.
     """
     logits = scale * embeddings @ candidates.T
     targets = candidates[target_rows]
@@ -51,26 +51,26 @@ def contrastive(
     *,
     synonym_similarity: float,
 ) -> Tensor:
-    """Which clip of the batch does a text belong to: the half of CLIP's loss from text to clip.
+    """Cross-entropy over the batch's clips for each text: the text-to-clip half of CLIP's loss.
 
     `cross_entropy` is the other half. `clips` (A, D) are unit vectors of all processes, `rows` (A,)
-    the rows of their texts in `candidates` (C, D), `own` the part whose texts ask here. Clips of
-    the same text, or of one closer than `synonym_similarity`, are no wrong answer.
+    the rows of their texts in `candidates` (C, D), `own` the slice of this process's texts. Other
+    clips of the same text, or of a text more similar than `synonym_similarity`, are left out.
     """
     texts = candidates[rows]
     logits = scale * texts[own] @ clips.T
-    alike = texts[own] @ texts.T > synonym_similarity
-    alike |= rows[own].unsqueeze(1) == rows
+    synonyms = texts[own] @ texts.T > synonym_similarity
+    synonyms |= rows[own].unsqueeze(1) == rows
     answers = torch.arange(len(rows), device=rows.device)[own]
-    alike[torch.arange(len(answers), device=rows.device), answers] = False
-    logits = torch.where(alike, -scale.detach(), logits)
+    synonyms[torch.arange(len(answers), device=rows.device), answers] = False
+    logits = torch.where(synonyms, -scale.detach(), logits)
     return functional.cross_entropy(logits, answers)
 
 
 def distillation(logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """KL divergence (nats) from the frozen teacher's word distribution to ours, both (B, V).
 
-    Keeps the ImageNet nouns that fine-tuning on actions forgets (Li & Hoiem, ECCV 2016).
+    Preserves the ImageNet nouns that fine-tuning on actions would forget (Li & Hoiem, ECCV 2016).
     """
     return functional.kl_div(
         logits.log_softmax(dim=-1),

@@ -1,8 +1,8 @@
-"""A whole run: read manifests, keep held-out classes out, train, write the checkpoint."""
+"""A whole run: read the manifests, remove held-out classes, train, write the checkpoint."""
 
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.text.pretrained import DEFAULT_TEXT_MODEL
@@ -11,93 +11,83 @@ from model.text.text_encoder import TextEncoder
 from model.training.config import TrainConfig
 from model.training.data.manifest import EVALUATION_SPLITS, Sample, read_manifest
 from model.training.initial import adopt
-from model.training.ship import ship
+from model.training.resources import Log, TrainingResources
+from model.training.ship import Shipment, ship
 from model.training.train import train
+from model.training.words.held_out import HeldOut, SplitSamples, read_held_out
 from model.training.words.overlap_review import review, texts_to_drop, without_texts
 from model.training.words.phrases import with_phrases
-from model.training.words.texts import HeldOut, read_held_out
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to train, on which manifests, and the folder `out` for state, log and checkpoint.
+
+    Rows of a `val` or `test` split are not trained on. `overlap` replaces the split's own decision
+    about texts that overlap with held-out classes (`overlap_review.texts_to_drop`). `text_model`
+    replaces the text model of the checkpoint that the run starts from, or the default. `command`
+    stands in the model card.
+    """
+
+    config: TrainConfig
+    manifests: tuple[Path, ...]
+    out: Path
+    command: tuple[str, ...]
+    overlap: str | None = None
+    text_model: str | None = None
 
 
 def run(
-    config: TrainConfig,
-    manifests: Sequence[Path],
-    out: Path,
-    *,
-    command: Sequence[str],
-    overlap: str | None = None,
-    device: str = "cpu",
-    workers: int = 1,
-    max_minutes: float = float("inf"),
-    tensorboard: bool = False,
-    text: TextEncoder | None = None,
-    text_model: str | None = None,
-    say: Callable[[str], None] = print,
+    request: RunRequest, resources: TrainingResources, *, text: TextEncoder | None = None
 ) -> Path | None:
-    """Train on `manifests` and write `out/checkpoint`; its directory.
+    """Train and write `out/checkpoint`; return that directory, None in processes of other ranks.
 
-    None when another process of the run writes it. A run that a time limit or SIGTERM ended
-    before its last step writes the checkpoint of the steps done, and the same call goes on from
-    there. Rows of a `val` or `test` split are not trained on. `overlap` decides about texts that
-    overlap with held-out classes (`review.texts_to_drop`) instead of the split. `command` is what
-    the model card says to repeat. Raises ManifestError, OverlapError, CheckpointError and
-    ValueError.
+    A run that a time limit or SIGTERM ended early writes the checkpoint of the steps done; the same
+    call continues from there. `text` replaces the encoder that the text model's name stands for.
+    Raises ManifestError, OverlapError, CheckpointError and ValueError.
     """
-    every = [sample for manifest in manifests for sample in read_manifest(manifest)]
-    held_out = read_held_out(config.held_out)
-    config, own_text_model = adopt(config, out)
-    text_model = text_model or own_text_model or DEFAULT_TEXT_MODEL
-    text = text or load_text_encoder(text_model, device=device)
+    every = [sample for manifest in request.manifests for sample in read_manifest(manifest)]
+    held_out = read_held_out(request.config.held_out)
+    config, adopted_text_model = adopt(request.config, request.out)
+    text_model = request.text_model or adopted_text_model or DEFAULT_TEXT_MODEL
+    text = text or load_text_encoder(text_model, device=resources.device)
     config = replace(config, dim=text.dim)
     samples = [sample for sample in every if sample.split not in EVALUATION_SPLITS]
     if held_out.names:
-        samples = _apart(samples, held_out, text, overlap or held_out.overlap, say)
+        overlap = request.overlap or held_out.overlap
+        samples = _without_held_out(samples, held_out, text, overlap, resources.log)
     if not samples:
         raise ValueError("no sample is left to train on")
     if config.phrases:
-        samples = with_phrases(samples, held_out, text, out)
-    trained = train(
-        config,
-        samples,
-        text,
-        out,
-        device=device,
-        workers=workers,
-        max_minutes=max_minutes,
-        tensorboard=tensorboard,
-        say=say,
-    )
+        samples = with_phrases(samples, held_out, text, request.out)
+    trained = train(config, samples, text, request.out, resources)
     if not trained.is_first:
         return None
-    return ship(
-        config,
-        trained,
-        text,
-        samples=samples,
-        held_out=held_out,
-        all_samples=every,
-        out=out,
-        command=shlex.join(command),
+    shipment = Shipment(
+        config=config,
+        trained=trained,
+        samples=SplitSamples(tuple(samples), tuple(every), held_out),
+        text=text,
         text_model=text_model,
-        device=device,
-        say=say,
+        command=shlex.join(request.command),
     )
+    return ship(shipment, request.out, resources)
 
 
-def _apart(
-    samples: Sequence[Sample],
-    held_out: HeldOut,
-    text: TextEncoder,
-    overlap: str,
-    say: Callable[[str], None],
+def _without_held_out(
+    samples: Sequence[Sample], held_out: HeldOut, text: TextEncoder, overlap: str, log: Log
 ) -> list[Sample]:
-    """The samples that may be trained on. Raises OverlapError when `overlap` leaves that open."""
+    """Remove held-out classes and the texts that overlap with them.
+
+    Raises OverlapError when `overlap` does not decide about every overlapping text.
+    """
     found = review(samples, held_out, text)
     dropped = texts_to_drop(found, overlap)
     kept = without_texts(samples, held_out, dropped)
-    left = {o.text for o in found.overlaps} - dropped
-    say(
-        f"{len(samples)} samples, {len(kept)} after leaving out {len(held_out.names)} classes and "
-        f"{len(dropped)} texts that overlap with them"
-        + (f"; {len(left)} overlapping texts stay, as told" if left else "")
+    remaining = {o.text for o in found.overlaps} - dropped
+    log(
+        f"{len(samples)} samples, {len(kept)} without the {len(held_out.names)} held-out classes "
+        f"and {len(dropped)} texts that overlap with them"
+        + (f"; {len(remaining)} overlapping texts are kept, as requested" if remaining else "")
     )
     return kept

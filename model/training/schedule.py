@@ -1,4 +1,4 @@
-"""How learning rates move with the step, and which weights move at all."""
+"""Learning rates by step, the optimiser, and which weights are trained."""
 
 import math
 
@@ -12,7 +12,7 @@ BACKBONE, HEAD = "backbone", "head"
 
 
 def freeze(network: Network, config: OptimiserConfig) -> None:
-    """Stop gradients of the stem and the first `frozen_blocks` blocks."""
+    """Disable gradients of the stem and the first `frozen_blocks` blocks."""
     if not config.frozen_blocks or isinstance(network, ClipNetwork):
         return
     frozen: list[nn.Module] = [network.backbone.stem]
@@ -22,7 +22,7 @@ def freeze(network: Network, config: OptimiserConfig) -> None:
 
 
 def set_training_mode(network: Network, config: OptimiserConfig) -> None:
-    """Training mode, except that batch norm keeps its statistics where `freeze_statistics`."""
+    """Set training mode; with `freeze_statistics` batch norm keeps its statistics."""
     network.train()
     if config.freeze_statistics:
         network.backbone.eval()
@@ -31,9 +31,9 @@ def set_training_mode(network: Network, config: OptimiserConfig) -> None:
 def optimiser_for(
     network: FrameNetwork | ClipNetwork, scale: nn.Parameter, config: OptimiserConfig
 ) -> torch.optim.Optimizer:
-    """An optimiser with one group for the backbone and one for the head and the scale.
+    """Build the optimiser, with parameter groups for the backbone and for the head and the scale.
 
-    Vectors (biases, batch norm) and the scale are not decayed.
+    Vectors (biases, batch norm) and the scale have no weight decay.
     """
     groups = []
     for part, module in ((BACKBONE, network.backbone), (HEAD, network.head)):
@@ -52,7 +52,7 @@ def optimiser_for(
 def set_rates(
     optimiser: torch.optim.Optimizer, config: OptimiserConfig, step: int, steps: int
 ) -> None:
-    """Give every group the rate of `step` (from 0) of `steps`."""
+    """Set the learning rate of every group for `step` (from 0) of `steps`."""
     for group in optimiser.param_groups:
         if group["part"] == BACKBONE:
             group["lr"] = config.backbone_rate * rate_factor(config, step, steps)
@@ -63,7 +63,7 @@ def set_rates(
 
 
 def rate_factor(config: OptimiserConfig, step: int, steps: int) -> float:
-    """Share 0..1 of the full rate: 0 while the head trains alone, then warm-up, then schedule."""
+    """Factor 0..1 of the full rate: 0 while the head trains alone, then warm-up, then schedule."""
     if step < config.head_steps:
         return 0.0
     done, total = step - config.head_steps, max(1, steps - config.head_steps)

@@ -1,7 +1,7 @@
-"""A run's state on disk: safetensors and JSON, written whole or not at all.
+"""A run's state on disk: safetensors with JSON metadata, written atomically.
 
-Batches are a function of the step, and the networks draw no random numbers, so weights, their
-average, the optimiser's moments and the step number are everything.
+Batches are a function of the step, and networks use no random numbers, so that weights, their
+average, the optimiser's moments and the step number are the complete state.
 """
 
 import json
@@ -22,9 +22,9 @@ STATE = "state.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class TrainState:
-    """The live objects that a saved state is written from and read into.
+    """The live objects that a state is saved from and loaded into.
 
-    `data` is the digest of the samples that the run is about.
+    `data` is the digest of the run's samples.
     """
 
     network: Network
@@ -35,7 +35,7 @@ class TrainState:
 
 
 def save_state(out: Path, state: TrainState, config: TrainConfig, step: int) -> None:
-    """Write the state after `step` steps, atomically."""
+    """Write the state after `step` steps; the file is replaced atomically."""
     tensors = {f"network.{k}": v for k, v in state.network.state_dict().items()}
     tensors |= {f"averaged.{k}": v for k, v in state.averaged.state_dict().items()}
     tensors["scale"] = state.scale.detach()
@@ -51,7 +51,7 @@ def save_state(out: Path, state: TrainState, config: TrainConfig, step: int) -> 
 
 
 def load_state(out: Path, state: TrainState, config: TrainConfig) -> int:
-    """Read a state into the live objects; the number of steps done, 0 when there is none.
+    """Load the saved state; return the number of steps done, 0 without a saved state.
 
     Raises ValueError when the state belongs to another configuration or other data.
     """
@@ -79,7 +79,7 @@ def load_state(out: Path, state: TrainState, config: TrainConfig) -> int:
 
 
 def saved_precision(out: Path) -> Literal["fp32", "bf16"] | None:
-    """That of the run whose state is in `out`; None when there is none."""
+    """The precision of the run whose state is in `out`; None without a saved state."""
     path = out / STATE
     if not path.exists():
         return None
@@ -99,7 +99,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _is_same_run(saved: str, config: TrainConfig) -> bool:
-    """Whether a saved run is this one; options it did not know yet count as left at default."""
+    """Whether a saved configuration equals `config`; options it lacks have their defaults."""
     try:
         return from_document(json.loads(saved)) == config
     except (ValueError, TypeError):

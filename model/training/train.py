@@ -2,14 +2,14 @@
 
     kinolex train --preset small --data MANIFEST.csv [--data ...] --out runs/small
 
-On two CPU cores the `small` preset takes about two hours. The state in `--out` is written every
-`save_every` steps, at the time limit and on SIGTERM; the same command goes on from it to the same
-weights, bit for bit. Under `torchrun` every process takes its share of each batch.
+The `small` preset takes about two hours on two CPU cores. The state in `--out` is written every
+`save_every` steps, at the time limit and on SIGTERM; the same command continues from it to the same
+weights, bit for bit. Under `torchrun` each process trains on its share of every batch.
 """
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,31 +24,33 @@ from model.text.text_encoder import TextEncoder
 from model.training.config import TrainConfig
 from model.training.data.batches import Batch, StepBatches
 from model.training.data.manifest import Sample, digest_of
+from model.training.data.step_plans import StepPlans
 from model.training.distributed import (
-    Place,
+    DistributedRank,
     SigtermWatch,
     gather,
+    ignore_sigterm,
     join,
     leave,
-    outlive_sigterm,
     own_device,
     total,
 )
 from model.training.initial import initial_network
 from model.training.objective import contrastive, cosine, cross_entropy, distillation, mse
 from model.training.precision import settle_precision
-from model.training.progress import ProgressLine
+from model.training.progress import ProgressLog
+from model.training.resources import TrainingResources
 from model.training.schedule import freeze, optimiser_for, set_rates, set_training_mode
 from model.training.state import TrainState, load_state, save_state
-from model.training.words.texts import TextBank, build_bank, read_descriptions
+from model.training.words.text_bank import TextBank, build_bank, read_descriptions
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A run's outcome: the network to serve, the words it was trained with, steps done.
+    """What a run leaves: the averaged network, the text bank it was trained with, steps done.
 
-    `start` is the network as it was before the first step. Only the first of several processes
-    writes what follows.
+    `start` is the network before the first step. `is_first` tells the one process of a distributed
+    run that writes the checkpoint.
     """
 
     network: Network
@@ -63,26 +65,81 @@ def train(
     samples: Sequence[Sample],
     text: TextEncoder,
     out: Path,
-    *,
-    device: str = "cpu",
-    workers: int = 1,
-    max_minutes: float = float("inf"),
-    tensorboard: bool = False,
-    say: Callable[[str], None] = print,
+    resources: TrainingResources,
 ) -> Trained:
-    """Train to `config.steps`, a time limit or SIGTERM, going on from a state in `out`.
+    """Train to `config.steps`, a time limit or SIGTERM, continuing from a state in `out`.
 
-    `workers` processes read ahead for each training process. Raises ValueError when the state in
-    `out` belongs to another configuration or other data.
+    Raises ValueError when the state in `out` belongs to another configuration or other data.
     """
-    deadline = time.monotonic() + 60 * max_minutes
+    deadline = time.monotonic() + 60 * resources.max_minutes
     sigterm = SigtermWatch()
-    place = join()
-    device = own_device(device, place)
+    process = join()
+    device = own_device(resources.device, process)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
 
     # data
+    bank, batches = _texts_and_batches(config, samples, text, out, process)
+
+    # network
+    network = _network_on(device, initial_network(config, text, bank.mean))
+    config = settle_precision(config, network, out, device, process, resources.log)
+    teacher = copy.deepcopy(network).requires_grad_(False).eval()
+    freeze(network, config.optimiser)
+    task = TrainingTask(network, teacher, bank.vectors.to(device), config, process).to(device)
+    optimiser = optimiser_for(network, task.scale, config.optimiser)
+    state = TrainState(network, copy.deepcopy(network), task.scale, optimiser, digest_of(samples))
+    first = load_state(out, state, config)
+    forward: nn.Module = task
+    if process.world_size > 1:
+        forward = DistributedDataParallel(task, find_unused_parameters=True)
+
+    # loop
+    progress = ProgressLog(
+        config.steps, first, out, resources.log, tensorboard=resources.tensorboard
+    )
+    step = first
+    for batch in DataLoader(
+        Subset(batches, range(first, config.steps)),
+        batch_size=None,
+        num_workers=resources.workers,
+        worker_init_fn=ignore_sigterm,
+    ):
+        set_rates(optimiser, config.optimiser, step, config.steps)
+        task.head_only = step < config.optimiser.head_steps
+        terms = _backward(forward, batch, config, device)
+        nn.utils.clip_grad_norm_(
+            network.parameters(), config.optimiser.largest_gradient or float("inf")
+        )
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        _average(state, config, step)
+        step += 1
+
+        # all processes stop after the same step, or one would wait for the others forever
+        must_stop = sigterm.was_received() or time.monotonic() > deadline
+        *sums, skipped, stops = total([*terms.values(), batch.skipped, must_stop], process)
+        if process.is_first:
+            means = {k: v / process.world_size for k, v in zip(terms, sums, strict=True)}
+            clips = len(batch.target_rows) * process.world_size
+            progress.update(step, means, clips=clips, skipped=int(skipped))
+            if stops or step % config.save_every == 0 or step == config.steps:
+                save_state(out, state, config, step)
+        if stops:
+            break
+    leave(process)
+    sigterm.end()
+    return Trained(state.averaged, bank, step, teacher, process.is_first)
+
+
+def _texts_and_batches(
+    config: TrainConfig,
+    samples: Sequence[Sample],
+    text: TextEncoder,
+    out: Path,
+    process: DistributedRank,
+) -> tuple[TextBank, StepBatches]:
+    """Embed the samples' texts, storing captions in `out`; plan this process's batches."""
     bank, text_rows = build_bank(
         samples,
         text,
@@ -91,74 +148,29 @@ def train(
         centred=config.centred,
         descriptions=read_descriptions(config.descriptions),
     )
-    batches = StepBatches(
+    plans = StepPlans(
         samples,
         text_rows,
-        len(bank.texts),
         config.batch,
-        config.training_sampling,
+        bank_size=len(bank.texts),
         candidates=config.objective.candidates,
-        steps=config.steps,
         seed=config.seed,
-        rank=place.rank,
-        world=place.world,
     )
+    return bank, StepBatches(plans, config.training_sampling, config.steps, process)
 
-    # network
-    network = initial_network(config, text, bank.mean).to(device)
+
+def _network_on(device: str, network: Network) -> Network:
+    """Move the network to a device, in the memory format that is fastest there."""
     if isinstance(network, FrameNetwork):
-        network = network.to(memory_format=torch.channels_last)
-    elif device.startswith("cuda"):
+        return network.to(device).to(memory_format=torch.channels_last)
+    if device.startswith("cuda"):
         # on a CPU it is slower: 10.3 s instead of 8.9 s for two clips forward and backward
-        network = network.to(memory_format=torch.channels_last_3d)
-    config = settle_precision(config, network, out, device, place, say)
-    teacher = copy.deepcopy(network).requires_grad_(False).eval()
-    freeze(network, config.optimiser)
-    task = Task(network, teacher, bank.vectors.to(device), config, place).to(device)
-    optimiser = optimiser_for(network, task.scale, config.optimiser)
-    state = TrainState(network, copy.deepcopy(network), task.scale, optimiser, digest_of(samples))
-    first = load_state(out, state, config)
-    forward: nn.Module = task
-    if place.world > 1:
-        forward = DistributedDataParallel(task, find_unused_parameters=True)
-
-    # loop
-    progress = ProgressLine(config.steps, first, out, say, tensorboard=tensorboard)
-    largest_gradient = config.optimiser.largest_gradient or float("inf")
-    step = first
-    for batch in DataLoader(
-        Subset(batches, range(first, config.steps)),
-        batch_size=None,
-        num_workers=workers,
-        worker_init_fn=outlive_sigterm,
-    ):
-        set_rates(optimiser, config.optimiser, step, config.steps)
-        task.head_only = step < config.optimiser.head_steps
-        parts = _backward(forward, batch, config, device)
-        nn.utils.clip_grad_norm_(network.parameters(), largest_gradient)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        _average(state, config, step)
-        step += 1
-
-        # processes stop at the same step, or one would wait for the others for ever
-        wants_stop = sigterm.has_come() or time.monotonic() > deadline
-        *sums, skipped, stops = total([*parts.values(), batch.skipped, wants_stop], place)
-        if place.is_first:
-            parts = {k: v / place.world for k, v in zip(parts, sums, strict=True)}
-            clips = len(batch.target_rows) * place.world
-            progress.update(step, parts, clips=clips, skipped=int(skipped))
-            if stops or step % config.save_every == 0 or step == config.steps:
-                save_state(out, state, config, step)
-        if stops:
-            break
-    leave(place)
-    sigterm.end()
-    return Trained(state.averaged, bank, step, teacher, place.is_first)
+        return network.to(device).to(memory_format=torch.channels_last_3d)
+    return network.to(device)
 
 
-class Task(nn.Module):
-    """The network and what it is asked: a batch's pixels in, the terms of the loss out."""
+class TrainingTask(nn.Module):
+    """The network with its loss: pixels of a batch in, terms of the loss out."""
 
     _mean: Tensor
     _std: Tensor
@@ -169,7 +181,7 @@ class Task(nn.Module):
         teacher: Network,
         vectors: Tensor,
         config: TrainConfig,
-        place: Place | None = None,
+        process: DistributedRank | None = None,
     ) -> None:
         super().__init__()
         if config.objective.contrastive and config.batch.micro_batch:
@@ -177,10 +189,10 @@ class Task(nn.Module):
         self.network = network
         self.scale = nn.Parameter(torch.tensor(config.objective.scale).log())
         self.head_only = False
-        # neither moves nor belongs to the saved weights
+        # a tuple, so that neither is trained nor belongs to the saved weights
         self._frozen = (teacher, vectors)
         self._config = config
-        self._place = place or Place()
+        self._process = process or DistributedRank()
         mean, std = config.preprocess.mean, config.preprocess.std
         self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("_std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
@@ -188,9 +200,10 @@ class Task(nn.Module):
     def forward(
         self, pixels: Sequence[Tensor], target_rows: Tensor, candidate_rows: Tensor
     ) -> list[Tensor]:
-        """(B, N, T, 3, H, W) uint8 pixels of each kind and rows of texts to the loss's terms.
+        """Compute the loss and its terms, scalar tensors; the first is the sum of the others.
 
-        The first is their sum. `target_rows` are those of all kinds, (sum of B,).
+        `pixels` are (B, N, T, 3, H, W) uint8, one tensor for each kind; `target_rows` (sum of B,)
+        int64 are rows of `candidate_rows` (C,) int64, which are rows of the text bank.
         """
         set_training_mode(self.network, self._config.optimiser)
         values = [(each.float() - self._mean) / self._std for each in pixels]
@@ -201,7 +214,7 @@ class Task(nn.Module):
             # bf16 is twice as fast forward and slower backward (depthwise convolutions on CPUs)
             with torch.no_grad(), torch.autocast(target_rows.device.type, torch.bfloat16):
                 known = _features(teacher, values)
-        # until the backbone moves, it is the teacher's
+        # while the head trains alone, the backbone equals the teacher's
         bf16 = self._config.precision == "bf16"
         with torch.autocast(target_rows.device.type, torch.bfloat16, enabled=bf16):
             features = known if self.head_only else _features(self.network, values)
@@ -232,10 +245,10 @@ class Task(nn.Module):
                 synonym_similarity=weights.synonym_similarity,
             )
         if weights.contrastive:
-            first = self._place.rank * len(rows)
+            first = self._process.rank * len(rows)
             terms["contrastive"] = weights.contrastive * contrastive(
-                gather(embeddings, self._place),
-                gather(rows, self._place),
+                gather(embeddings, self._process),
+                gather(rows, self._process),
                 slice(first, first + len(rows)),
                 candidates,
                 self.scale.exp().clamp(max=weights.largest_scale),
@@ -245,12 +258,12 @@ class Task(nn.Module):
 
 
 def _features(network: Network, values: Sequence[Tensor]) -> Tensor:
-    """(sum of B, F) fp32 features of each kind's pixels, one kind after the other."""
+    """Features of each kind's pixels, one kind after the other: (sum of B, F) fp32."""
     return torch.cat([video_features(network, each).float() for each in values])
 
 
 def term_names(config: TrainConfig) -> list[str]:
-    """Names of the loss terms in the order in which `Task` gives them."""
+    """Names of the loss terms in the order in which `TrainingTask` returns them."""
     weights = config.objective
     named = {
         "mse": weights.mse,
@@ -265,7 +278,7 @@ def term_names(config: TrainConfig) -> list[str]:
 def _backward(
     forward: nn.Module, batch: Batch, config: TrainConfig, device: str
 ) -> dict[str, float]:
-    """Gradients of the batch's mean loss, piece by piece; the terms' values."""
+    """Accumulate gradients of the batch's mean loss, piece by piece; return the terms' values."""
     candidates = batch.candidates.to(device)
     totals = torch.zeros(1 + len(term_names(config)))
     pieces = list(batch.pieces(config.batch.micro_batch))
@@ -282,7 +295,7 @@ def _backward(
 
 @torch.no_grad()
 def _average(state: TrainState, config: TrainConfig, step: int) -> None:
-    """Move the averaged weights towards the live ones; a copy while the head trains alone."""
+    """Move the averaged weights towards the live ones; copy them while the head trains alone."""
     decay = config.optimiser.ema_decay if step >= config.optimiser.head_steps else 0.0
     live = state.network.state_dict()
     for name, value in state.averaged.state_dict().items():

@@ -1,6 +1,6 @@
-"""A world where zero-shot can be learned in seconds: pictures of one colour, names that hide it.
+"""A data set for zero-shot learning in seconds: pictures of one colour, with names of colours.
 
-No name shares a word with another, so that only the text encoder knows what is alike.
+No name shares a word with another, so that only the text encoder relates them.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from model import PreprocessConfig, SamplingConfig
 from model.encoder.networks import Network, build_network
 from model.training.config import BatchConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 from model.training.data.manifest import Sample
-from model.training.words.texts import HeldOut
+from model.training.words.held_out import HeldOut
 
 NAMES = {
     "ruby": (1, 0, 0),
@@ -30,7 +30,7 @@ HELD_OUT = HeldOut(test=("gold", "teal"), validation=("plum", "snow"))
 
 
 class ColourNames:
-    """Embeds a text as the colour that its first known name stands for; others as nothing much."""
+    """Embeds a text as the colour of its first known name; other texts as (1, -1, 1)."""
 
     dim = 3
     model_hash = "colour names"
@@ -46,7 +46,7 @@ class ColourNames:
 
 
 def colour_samples(folder: Path, each: int = 4) -> list[Sample]:
-    """`each` pictures of every name, of different brightness."""
+    """Write `each` pictures of every name, of different brightness."""
     samples = []
     for name, colour in NAMES.items():
         for number in range(each):
@@ -57,20 +57,20 @@ def colour_samples(folder: Path, each: int = 4) -> list[Sample]:
     return samples
 
 
-def awake_network(seed: int = 0) -> Network:
-    """A network with random weights whose batch norms have seen colours: signals reach its end."""
+def calibrated_network(seed: int = 0) -> Network:
+    """A network with random weights and fitted batch norm, so that outputs depend on inputs."""
     torch.manual_seed(seed)
     network = build_network(tiny_config().encoder)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # the plain average of what comes
+            module.momentum = None  # plain average over all batches
     with torch.no_grad():
         network.train()(torch.randn(32, 1, 1, 3, 1, 1).expand(-1, -1, -1, -1, 32, 32))
     return network.eval()
 
 
 def tiny_config(**changes: object) -> TrainConfig:
-    """A run of seconds from random weights."""
+    """A training configuration that takes seconds, from random weights."""
     plain: dict[str, object] = {
         "model_id": "tiny",
         "network": "efficientnet_lite0",

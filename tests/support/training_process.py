@@ -1,8 +1,6 @@
-"""A training run as a program.
+"""A training run as a program, alone or under torchrun, with the tests' own text encoder.
 
 Run as `python -m tests.support.training_process TREE OUT STEPS`.
-
-Runs alone or under torchrun, with the tests' own words in place of a text model.
 """
 
 import sys
@@ -13,6 +11,7 @@ import torch
 
 from model.training.config import OptimiserConfig
 from model.training.data.manifest import read_manifest
+from model.training.resources import TrainingResources
 from model.training.train import train
 from tests.support.training_tree import DIM, tiny_config
 from tests.support.word_vectors import WordVectors
@@ -26,13 +25,14 @@ def main(tree: str, out: str, steps: str) -> None:
         for part in ("pictures", "clips")
         for sample in read_manifest(Path(tree) / part / "manifest.csv")
     ]
-    # plain SGD: Adam would blow a rounding error in a tiny gradient up to a whole step
+    # plain SGD: Adam would magnify a rounding error in a tiny gradient to a whole step
     optimiser = OptimiserConfig(
         name="sgd", backbone_rate=0.05, head_rate=0.05, ema_decay=0.5, frozen_blocks=2, head_steps=2
     )
     config = replace(tiny_config(steps=int(steps)), optimiser=optimiser, save_every=1000)
     config = replace(config, objective=replace(config.objective, contrastive=0.5))
-    train(config, samples, WordVectors(DIM), Path(out), say=lambda line: print(line, flush=True))
+    resources = TrainingResources(log=lambda line: print(line, flush=True))
+    train(config, samples, WordVectors(DIM), Path(out), resources)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""A training set small enough to learn in seconds: pictures and clips named after their colour."""
+"""A training set that is learnt in seconds: pictures and clips labelled with their colour."""
 
 import csv
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def picture_bytes(colour: str, seed: int = 0, size: tuple[int, int] = (40, 32)) 
 
 
 def write_pictures(folder: Path, each: int = 4) -> Path:
-    """`each` pictures of every colour in a zip shard; the manifest's path."""
+    """Write `each` pictures of every colour to a zip shard; return the manifest's path."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [("shard", "name", "label", "dataset")]
     with zipfile.ZipFile(folder / "colours.zip", "w") as shard:
@@ -41,7 +42,7 @@ def write_pictures(folder: Path, each: int = 4) -> Path:
 
 
 def write_clips(folder: Path, each: int = 1) -> Path:
-    """`each` clips of two seconds of every colour, as files; the manifest's path."""
+    """Write `each` two-second clips of every colour as files; return the manifest's path."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [("path", "label", "dataset")]
     for number in range(each * len(NAMES)):
@@ -51,14 +52,14 @@ def write_clips(folder: Path, each: int = 1) -> Path:
     return _write_rows(folder / "manifest.csv", rows)
 
 
-def _write_rows(path: Path, rows: list[tuple[str, ...]]) -> Path:
+def _write_rows(path: Path, rows: Sequence[tuple[str, ...]]) -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return path
 
 
 def tiny_config(**changes: Any) -> TrainConfig:
-    """A run of seconds: the smallest network from scratch at 32 pixels."""
+    """A training configuration that takes seconds: the smallest network at 32 pixels."""
     config = TrainConfig(
         model_id="tiny",
         network="efficientnet_lite0",

@@ -6,18 +6,18 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from model.training.compare.contest import KINDS, Comparison, Standing
 from model.training.compare.growth import GrowthPoint, accuracy_beyond
+from model.training.compare.standings import KINDS, Comparison, Standing
 from model.training.measure.intervals import Interval
 from model.training.report.pages import PAGE, percent, plain, table
 from model.training.report.plots import line_plot
 
 _INTRODUCTION = (
-    "Test classes were kept out of training by name and by everything that overlaps with them; "
-    "settings were chosen on validation classes only. Brackets hold 95 % intervals that draw "
+    "Test classes and all texts that overlap with them were kept out of training; "
+    "settings were chosen on validation classes only. Brackets hold 95 % intervals that resample "
     "whole classes. The difference to the best frozen arm is the mean over classes of the paired "
-    "differences; p is two-sided, by flipping their signs. It counts as shown where the interval "
-    "lies on one side of zero."
+    "differences; p is two-sided, by flipping their signs. A difference is significant where the "
+    "interval does not contain zero."
 )
 
 
@@ -28,9 +28,9 @@ def write_comparison(
     distances: Mapping[str, float] | None = None,
     growth: Sequence[GrowthPoint] = (),
 ) -> Path:
-    """Write `comparison.html` and `comparison.json` into `out`; the page's path.
+    """Write `comparison.html` and `comparison.json` into `out`; return the page's path.
 
-    `distances` of the test classes to the training classes draw Fig. 7, `growth` Fig. 4.
+    `distances` from test classes to training classes give the paper's Fig. 7, `growth` its Fig. 4.
     """
     out.mkdir(parents=True, exist_ok=True)
     document = {"comparison": comparison, "distances": distances, "growth": list(growth)}
@@ -47,7 +47,7 @@ def comparison_html(
     distances: Mapping[str, float] | None = None,
     growth: Sequence[GrowthPoint] = (),
 ) -> str:
-    """The comparison as one page."""
+    """Render the comparison as one HTML page."""
     parts = []
     for kind in KINDS:
         rows = [s for s in comparison.standings if s.kind == kind]

@@ -1,4 +1,4 @@
-"""One split of a comparison: what its arms answer, each kept on disk once it is known."""
+"""One split of a comparison: its arms' answers, each stored on disk."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -12,21 +12,20 @@ import torch
 
 from model.encoder.networks import Network, SemanticHead
 from model.text.text_encoder import TextEncoder
-from model.training.compare.arms import (
+from model.training.compare.candidates import (
     HIDDEN,
     Candidate,
-    Eye,
     best_of,
-    named,
+    imagenet_names_candidate,
     ridge,
     trained_head,
     with_head,
 )
-from model.training.compare.contest import Answers
+from model.training.compare.feature_cache import DiskFeatureCache, FrozenBackbone
 from model.training.compare.problem import Problem
-from model.training.compare.trained_arms import (
-    Learned,
-    Means,
+from model.training.compare.standings import Answers
+from model.training.compare.trained_networks import (
+    TrainedNetwork,
     classifier,
     end_to_end,
     from_checkpoint,
@@ -34,21 +33,21 @@ from model.training.compare.trained_arms import (
     interpolations,
 )
 from model.training.config import TrainConfig
-from model.training.features import FeatureCache
 from model.training.initial import initial_network
 from model.training.progress import Progress, no_progress
+from model.training.resources import Log, TrainingResources
 
-_MAY_BE_GIVEN = ("E", "E+WiSE")
+_GIVEN_ARMS = ("E", "E+WiSE")
 _Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a comparison runs: where it keeps its work, and at which precision frozen networks run.
+    """How a comparison runs: its folder `out`, and the precision `dtype` of frozen networks.
 
     `trained` gives checkpoints that were trained elsewhere for the arm E, one for each fold;
-    `workers` processes read ahead for a network that is trained. `progress` counts the samples
-    that a frozen network sees.
+    `workers` data workers read ahead for a network that is trained. `progress` counts the samples
+    that a frozen network has encoded.
     """
 
     out: Path
@@ -56,14 +55,14 @@ class Settings:
     dtype: torch.dtype = torch.bfloat16
     trained: tuple[Path, ...] = ()
     workers: int = 1
-    say: Callable[[str], None] = print
+    log: Log = print
     progress: Progress = no_progress
 
 
 class Fold:
-    """One split: its networks are trained when an arm first asks for them.
+    """One split; a network is trained when an arm first needs it.
 
-    Features are kept in the problem's cache, all else in `settings.out`.
+    Features are stored in the problem's cache, everything else in `settings.out`.
     """
 
     def __init__(self, problem: Problem, fold: int, settings: Settings) -> None:
@@ -73,7 +72,7 @@ class Fold:
         self._kept: dict[str, Any] = {}
 
     def answer(self, arm: str, seed: int) -> Answers:
-        """What the arm says about the test samples, from its file where there is one."""
+        """Similarities of the test samples by an arm, read from its file if there is one."""
         path = self._settings.out / f"{arm}{self._given(arm)}-fold{self._number}-seed{seed}.npz"
         if path.exists():
             return Answers.read(path)
@@ -97,8 +96,8 @@ class Fold:
         return answer
 
     def _given(self, arm: str) -> str:
-        """Tells answers of a network that was trained elsewhere from those of one trained here."""
-        if not self._settings.trained or arm not in _MAY_BE_GIVEN:
+        """File name part that separates answers of a given checkpoint from those trained here."""
+        if not self._settings.trained or arm not in _GIVEN_ARMS:
             return ""
         weights = (self._settings.trained[self._number] / "model.safetensors").read_bytes()
         return "-" + hashlib.sha256(weights).hexdigest()[:12]
@@ -106,7 +105,7 @@ class Fold:
     def _candidates(self, arm: str, seed: int) -> Iterator[Candidate]:
         problem = self._problem
         if arm == "F0":
-            return named(self._frozen())
+            return imagenet_names_candidate(self._frozen())
         if arm == "F1":
             return ridge(problem, self._frozen())
         if arm == "F2-linear":
@@ -114,57 +113,65 @@ class Fold:
         if arm == "F2":
             return with_head(self._frozen(), trained_head(problem, self._frozen(), HIDDEN, seed))
         if arm == "F3":
-            return ridge(problem, self._eye(self._learned("F3", classifier, seed).network))
+            return ridge(
+                problem, self._backbone(self._trained_once("F3", classifier, seed).network)
+            )
         if arm == "E+WiSE":
             return self._interpolated(seed)
-        learned = self._learned("S", from_scratch, seed) if arm == "S" else self._end_to_end(seed)
-        return self._headed(learned)
+        trained = (
+            self._trained_once("S", from_scratch, seed) if arm == "S" else self._end_to_end(seed)
+        )
+        return self._headed(trained)
 
-    def _headed(self, learned: Learned, settings: str = "") -> Iterator[Candidate]:
-        eye = self._eye(learned.network)
-        return with_head(eye, learned.network.head, settings, learned.mean)
+    def _headed(self, trained: TrainedNetwork, settings: str = "") -> Iterator[Candidate]:
+        backbone = self._backbone(trained.network)
+        return with_head(backbone, trained.network.head, settings, trained.mean)
 
     def _interpolated(self, seed: int) -> Iterator[Candidate]:
-        learned = self._end_to_end(seed)
+        trained = self._end_to_end(seed)
         frozen = self._frozen().network
-        for share, network in interpolations(frozen, self._linear(seed), learned.network):
-            yield from self._headed(Learned(network, learned.mean), f"{share:g} of the way, ")
+        for share, network in interpolations(frozen, self._linear(seed), trained.network):
+            yield from self._headed(
+                TrainedNetwork(network, trained.mean), f"interpolation {share:g}, "
+            )
 
-    def _end_to_end(self, seed: int) -> Learned:
+    def _end_to_end(self, seed: int) -> TrainedNetwork:
         if self._settings.trained:
             directory = self._settings.trained[self._number]
             return self._once("E given", lambda: from_checkpoint(directory, self._problem))
-        return self._learned("E", end_to_end, seed)
+        return self._trained_once("E", end_to_end, seed)
 
-    def _frozen(self) -> Eye:
-        def make() -> Eye:
+    def _frozen(self) -> FrozenBackbone:
+        def make() -> FrozenBackbone:
             problem = self._problem
             network = frozen_network(problem.config, problem.text, problem.bank.mean)
-            return self._eye(network)
+            return self._backbone(network)
 
         return self._once("frozen", make)
 
     def _linear(self, seed: int) -> SemanticHead:
         def make() -> SemanticHead:
             head = trained_head(self._problem, self._frozen(), 0, seed)
-            assert isinstance(head, SemanticHead)  # which is what `hidden` 0 means
+            assert isinstance(head, SemanticHead)  # `hidden` 0 gives this kind
             return head
 
         return self._once(f"linear {seed}", make)
 
-    def _learned(self, arm: str, learn: Callable[..., Learned], seed: int) -> Learned:
+    def _trained_once(
+        self, arm: str, train: Callable[..., TrainedNetwork], seed: int
+    ) -> TrainedNetwork:
         settings = self._settings
         out = settings.out / f"{arm}-fold{self._number}-seed{seed}"
-        means = Means(settings.device, settings.workers, settings.say)
+        resources = TrainingResources(settings.device, settings.workers, log=settings.log)
         return self._once(
             out.name,
-            lambda: learn(self._problem, out, seed, means),
+            lambda: train(self._problem, out, seed, resources),
         )
 
-    def _eye(self, network: Network) -> Eye:
+    def _backbone(self, network: Network) -> FrozenBackbone:
         problem = self._problem
         cache = features_of(network, problem.config, problem.text, problem.cache, self._settings)
-        return Eye(network, cache, self._settings.progress)
+        return FrozenBackbone(network, cache, self._settings.progress)
 
     def _once(self, name: str, make: Callable[[], _Made]) -> _Made:
         if name not in self._kept:
@@ -176,10 +183,9 @@ class Fold:
 def frozen_network(
     config: TrainConfig, text: TextEncoder, mean: npt.NDArray[np.float32]
 ) -> Network:
-    """The network that frozen arms look through: the run's initial one.
+    """The network of the frozen arms: the run's initial one, without temporal shift.
 
-    Without temporal shift: frames of a still network are taken one by one, as it never learned to
-    shift in time.
+    The initial weights were not trained with temporal shift, so that frames are encoded one by one.
     """
     torch.manual_seed(config.seed)
     return initial_network(replace(config, shift_fraction=0.0), text, mean)
@@ -187,9 +193,9 @@ def frozen_network(
 
 def features_of(
     network: Network, config: TrainConfig, text: TextEncoder, folder: Path, settings: Settings
-) -> FeatureCache:
-    """The network's features as this comparison takes them, kept below `folder`."""
-    return FeatureCache(
+) -> DiskFeatureCache:
+    """The network's features with this comparison's settings, stored below `folder`."""
+    return DiskFeatureCache(
         folder / "features",
         network,
         config.preprocess,

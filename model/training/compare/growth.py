@@ -1,17 +1,17 @@
-"""How arms grow with data: the paper's Fig. 4 (samples, classes) and Fig. 7 (distance)."""
+"""Accuracy by amount of data (the paper's Fig. 4) and by distance to training (Fig. 7)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model.training.compare.contest import Answers
 from model.training.compare.fold import Fold, Settings
 from model.training.compare.problem import Problem
+from model.training.compare.standings import Answers
 from model.training.data.manifest import Sample
 from model.training.measure.figures import SERVED
 from model.training.measure.metrics import class_means, hits_at
-from model.training.words.texts import embed_labels
+from model.training.words.text_bank import embed_labels
 
 NEAREST = 10  # training classes, as in the paper
 
@@ -20,7 +20,7 @@ NEAREST = 10  # training classes, as in the paper
 class GrowthPoint:
     """An arm after training on `samples` samples of `classes` classes.
 
-    `grows` says which of the two was cut. Accuracies are of the test classes, as served.
+    `grows` names the quantity that was reduced. Accuracies are of the test classes, as served.
     """
 
     arm: str
@@ -40,15 +40,15 @@ def grow(
     class_counts: Sequence[int] = (),
     seed: int = 0,
 ) -> list[GrowthPoint]:
-    """Every arm after training on parts of the data, larger parts holding the smaller ones.
+    """Train every arm on parts of the data; larger parts contain the smaller ones.
 
-    `sample_shares` of the samples of all classes; or all samples of `class_counts` classes,
-    where samples that only have captions are left out. Settings are chosen anew for each part.
-    What was done is kept in `settings.out`; a part that is the whole is the comparison's own.
-    Raises ValueError for a share or a count that leaves nothing, Stopped and VideoError.
+    Parts are `sample_shares` of the samples of all classes, or all samples of `class_counts`
+    classes, without samples that only have captions. Each part chooses its own settings. Answers
+    are stored in `settings.out`; the whole data reuses the comparison's answers. Raises ValueError
+    for a share or a count out of range, Stopped and VideoError.
     """
     if any(not 0 < share <= 1 for share in sample_shares) or any(n < 1 for n in class_counts):
-        raise ValueError("growth takes shares above 0 and up to 1, and at least one class")
+        raise ValueError("growth needs shares above 0 and up to 1, and at least one class")
     points = []
     for grows, name, part in _parts(problem.training, sample_shares, class_counts, seed):
         is_whole = len(part) == len(problem.training)
@@ -62,14 +62,14 @@ def grow(
                 arm, grows, len(part), classes, answer.top1(SERVED), _class_top1(answer)
             )
             points.append(point)
-            settings.say(
+            settings.log(
                 f"{arm} on {len(part)} samples, {classes} classes: {100 * point.top1:.1f} %"
             )
     return points
 
 
 def distances_to_training(problem: Problem) -> dict[str, float]:
-    """Each test label's mean cosine distance to the ten nearest training labels."""
+    """Compute each test label's mean cosine distance to the ten nearest training labels."""
     labels = sorted({sample.label for sample in problem.test})
     seen = sorted({sample.label for sample in problem.training if sample.label})
     if not seen:
@@ -83,15 +83,15 @@ def distances_to_training(problem: Problem) -> dict[str, float]:
 
 
 def accuracy_beyond(
-    per_class: Mapping[str, float], distances: Mapping[str, float], most: int = 20
+    per_class: Mapping[str, float], distances: Mapping[str, float], max_points: int = 20
 ) -> tuple[list[float], list[float]]:
-    """Fig. 7: thresholds, and mean accuracy of the classes at least that far from training."""
+    """Compute Fig. 7: thresholds, and mean accuracy of the classes at least that far away."""
     thresholds = sorted({round(distances[label], 6) for label in per_class})[:-1] or [0.0]
-    step = max(1, len(thresholds) // most)
+    step = max(1, len(thresholds) // max_points)
     chosen = thresholds[::step]
     means = [
-        float(np.mean([share for label, share in per_class.items() if distances[label] >= least]))
-        for least in (threshold - 1e-6 for threshold in chosen)
+        float(np.mean([share for label, share in per_class.items() if distances[label] >= lower]))
+        for lower in (threshold - 1e-6 for threshold in chosen)
     ]
     return chosen, means
 
@@ -99,7 +99,7 @@ def accuracy_beyond(
 def _parts(
     samples: Sequence[Sample], shares: Sequence[float], counts: Sequence[int], seed: int
 ) -> Iterator[tuple[str, str, list[Sample]]]:
-    """What grows, the part's name, and its samples."""
+    """Yield the quantity that is reduced, the part's name, and its samples."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(samples))
     for share in shares:

@@ -1,4 +1,4 @@
-"""Heads on features that stay as they are: ImageNet's names, ridge regression, a trained head."""
+"""Heads on frozen features: ConSE over ImageNet's names, ridge regression, a trained head."""
 
 import copy
 from dataclasses import replace
@@ -22,7 +22,7 @@ CONSE_NAMES = 10  # Norouzi et al., ICLR 2014
 
 
 def conse(features: Vectors, head: WordHead, names: int = CONSE_NAMES) -> Vectors:
-    """(N, F) features to (N, D) unit: the `names` likeliest words, averaged by probability."""
+    """Map (N, F) features to (N, D) unit: the `names` likeliest words, averaged by probability."""
     with torch.inference_mode():
         chances = head.classifier(torch.from_numpy(features)).softmax(dim=-1)
         likeliest = chances.topk(min(names, chances.shape[1]), dim=-1)
@@ -32,7 +32,7 @@ def conse(features: Vectors, head: WordHead, names: int = CONSE_NAMES) -> Vector
 
 
 def mix(direct: Vectors, words: Vectors, share: float) -> Vectors:
-    """Two (N, D) unit embeddings as one, the second weighted by `share`."""
+    """Add two (N, D) unit embeddings, the second weighted by `share`; (N, D) unit."""
     return normalise(direct + np.float32(share) * words)
 
 
@@ -49,7 +49,7 @@ class Ridge:
         self._projected = self._axes.T @ (centred.T @ (share * (targets - self._level)))
 
     def embed(self, features: Vectors, penalty: float) -> Vectors:
-        """(N, F) features to (N, D) unit; `penalty` is a share of the features' mean variance."""
+        """Map (N, F) features to (N, D) unit; `penalty` is relative to the mean eigenvalue."""
         slopes, offset = self.solution(penalty)
         return normalise((features @ slopes + offset).astype(np.float32))
 
@@ -61,7 +61,7 @@ class Ridge:
 
 
 class DeepHead(nn.Module):
-    """A hidden layer in front of the linear layer; the word head stays on the features."""
+    """A head with a hidden layer; the word head still reads the features."""
 
     def __init__(self, head: SemanticHead, hidden: int) -> None:
         super().__init__()
@@ -82,10 +82,10 @@ class DeepHead(nn.Module):
 def train_head(
     problem: Problem, features: Vectors, initial: SemanticHead, *, hidden: int, seed: int
 ) -> SemanticHead | DeepHead:
-    """A head trained on (N, F) features of the training samples as a whole network would be.
+    """Train a head on (N, F) features of the training samples as the trainer trains a network.
 
-    The same steps, words, loss, rates and averaging; what is missing are the backbone's
-    gradients and the random crops. `hidden` 0 is the served kind of head.
+    Steps, words, loss, rates and averaging are the same; the backbone gets no gradients and there
+    are no random crops. `hidden` is the size of the hidden layer, 0 for the served kind of head.
     """
     config = problem.config
     torch.manual_seed(seed)
@@ -94,19 +94,19 @@ def train_head(
     head: SemanticHead | DeepHead = DeepHead(start, hidden) if hidden else start
     averaged = copy.deepcopy(head)
     scale = nn.Parameter(torch.tensor(config.objective.scale).log())
-    moving = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    trainable = [parameter for parameter in head.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in moving if p.ndim > 1]},
-        {"params": [*(p for p in moving if p.ndim == 1), scale], "weight_decay": 0.0},
+        {"params": [p for p in trainable if p.ndim > 1]},
+        {"params": [*(p for p in trainable if p.ndim == 1), scale], "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=0.0, weight_decay=config.optimiser.weight_decay)
     rates = replace(config.optimiser, head_steps=0)
     inputs = torch.from_numpy(features)
-    batches = problem.batches(seed)
+    plans = problem.plans(seed)
     for step in range(config.steps):
         for group in optimiser.param_groups:
             group["lr"] = rates.head_rate * rate_factor(rates, step, config.steps)
-        plan = batches.plan(step)
+        plan = plans.plan(step)
         candidates = problem.bank.vectors[torch.from_numpy(plan.candidates)]
         rows = torch.from_numpy(np.searchsorted(plan.candidates, plan.texts))
         loss = _loss(head, initial, inputs[plan.samples], candidates, rows, scale, config)

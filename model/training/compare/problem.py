@@ -1,4 +1,4 @@
-"""One zero-shot question posed to every arm alike: same samples, words, split and order."""
+"""One zero-shot problem, the same for every arm: samples, words, split and order of batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,22 +11,17 @@ from model.calibration import Calibration, CalibrationConfig
 from model.text.text_encoder import TextEncoder
 from model.training.calibrate import draw_bank
 from model.training.config import TrainConfig
-from model.training.data.batches import StepBatches
 from model.training.data.manifest import EVALUATION_SPLITS, Sample
+from model.training.data.step_plans import StepPlans
 from model.training.measure.figures import Words
+from model.training.words.held_out import HeldOut
 from model.training.words.overlap_review import DROP, review, texts_to_drop, without_texts
 from model.training.words.phrases import with_phrases
-from model.training.words.texts import (
-    HeldOut,
-    TextBank,
-    build_bank,
-    embed_labels,
-    read_descriptions,
-)
+from model.training.words.text_bank import TextBank, build_bank, embed_labels, read_descriptions
 
 
-class RememberingText:
-    """A text encoder that embeds each text once."""
+class CachedText:
+    """A text encoder that caches every embedding in memory."""
 
     def __init__(self, text: TextEncoder) -> None:
         self._text = text
@@ -39,7 +34,7 @@ class RememberingText:
 
     @property
     def model_hash(self) -> str:
-        """That of the encoder behind."""
+        """The wrapped encoder's hash."""
         return self._text.model_hash
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -53,10 +48,10 @@ class RememberingText:
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Problem:
-    """What an arm is given: training samples with their words, and what it is asked.
+    """Training samples with their words, and the samples to classify.
 
-    `text_rows` gives each training sample's rows of `bank`. Arms may look at `validation` to
-    choose, never at `test`.
+    `text_rows` gives each training sample's rows in `bank`. Arms choose their settings on
+    `validation`, never on `test`. `cache` is the folder for features and caption vectors.
     """
 
     config: TrainConfig
@@ -70,7 +65,7 @@ class Problem:
     test: tuple[Sample, ...]
 
     def with_training(self, samples: Sequence[Sample]) -> "Problem":
-        """The same question after training on other samples."""
+        """The same problem with other training samples."""
         bank, rows = _bank_of(self.config, samples, self.text, self.cache)
         return replace(self, training=tuple(samples), bank=bank, text_rows=rows)
 
@@ -80,23 +75,21 @@ class Problem:
         return [self.training[row] for row in rows]
 
     def weights(self) -> npt.NDArray[np.float64]:
-        """Each training sample's chance to be drawn, (N,) summing to one."""
+        """Probability of each training sample to be drawn, (N,) float64 with sum 1."""
         _, source, sizes = np.unique(
             [sample.source for sample in self.training], return_inverse=True, return_counts=True
         )
         weights = sizes[source] ** (self.config.batch.temper - 1.0)
         return np.asarray(weights / weights.sum(), np.float64)
 
-    def batches(self, seed: int) -> StepBatches:
-        """The steps that a network is trained with, for arms that only need their plans."""
-        return StepBatches(
+    def plans(self, seed: int) -> StepPlans:
+        """The samples and texts of each step that a network is trained with."""
+        return StepPlans(
             self.training,
             self.text_rows,
-            len(self.bank.texts),
             self.config.batch,
-            self.config.training_sampling,
+            bank_size=len(self.bank.texts),
             candidates=self.config.objective.candidates,
-            steps=self.config.steps,
             seed=seed,
         )
 
@@ -106,7 +99,7 @@ class Problem:
         background: npt.NDArray[np.float32],
         mean: npt.NDArray[np.float32] | None = None,
     ) -> Words:
-        """Labels as an arm would serve them whose bank embeds as `background` (M, D)."""
+        """Embed labels and standardise them over `background` (M, D), the arm's background bank."""
         centre = self.bank.mean if mean is None else mean
         described = read_descriptions(self.config.descriptions)
         vectors = embed_labels(labels, self.text, self.config.templates, centre, described)
@@ -114,14 +107,14 @@ class Problem:
         return Words(tuple(labels), vectors, calibration.background_of(vectors))
 
 
-def pose(
+def pose_problem(
     config: TrainConfig,
     samples: Sequence[Sample],
     held_out: HeldOut,
     text: TextEncoder,
     cache: Path,
 ) -> Problem:
-    """The question of a split; rows of a `val` or `test` split are asked, never trained on.
+    """Build the problem of a split; rows of a `val` or `test` split are never trained on.
 
     Raises ValueError without test, validation or training samples, and OverlapError when the
     split does not decide about an overlap.
@@ -157,9 +150,9 @@ def _bank_of(
 
 
 def class_folds(classes: Sequence[str], folds: int, seed: int) -> list[HeldOut]:
-    """Splits that test every class once; half of the next fold's classes validate.
+    """Make splits that test every class once; half of the next fold's classes are for validation.
 
-    What overlaps with them is dropped from training. Raises ValueError for too many folds.
+    Overlapping texts are dropped from training. Raises ValueError for too many folds.
     """
     if not 2 <= folds <= len(classes) // 2:
         raise ValueError(f"{len(classes)} classes cannot make {folds} folds")

@@ -1,6 +1,6 @@
 """An image-text model of the CLIP or SigLIP family, made a checkpoint like any other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from string import Template
@@ -21,7 +21,8 @@ from model.errors import CheckpointError
 from model.text.pretrained import without_progress_bars
 from model.text.source import CARRIED, TEXT_FOLDER
 from model.text.tower import TextTower
-from model.training.convert.scores import save_with_scores
+from model.training.convert.fit_scores import save_with_scores
+from model.training.resources import Log
 from model.video.sampling import SamplingConfig
 
 FAMILIES = ("clip", "siglip")
@@ -78,7 +79,7 @@ def import_model(
     templates: Sequence[str] = ("{}",),
     bank: Sequence[Path] = (),
     device: str = "cpu",
-    say: Callable[[str], None] = print,
+    log: Log = print,
 ) -> Path:
     """Write the checkpoint of a model by folder or Hub id into `out`, and return that.
 
@@ -102,7 +103,7 @@ def import_model(
         calibration=_own_scale(found.model),
         provenance={"imported_from": found.source, "command": command},
     )
-    return save_with_scores(out, config, network, _card, bank, device=device, say=say)
+    return save_with_scores(out, config, network, _card, bank, device=device, log=log)
 
 
 def _card(config: CheckpointConfig, scores: str) -> str:

@@ -22,7 +22,8 @@ from model.encoder.networks import ClipNetwork, EncoderConfig, build_network
 from model.encoder.preprocess import PreprocessConfig
 from model.errors import CheckpointError
 from model.text.source import carry_text_model, load_text_encoder
-from model.training.convert.scores import save_with_scores
+from model.training.convert.fit_scores import save_with_scores
+from model.training.resources import Log
 from model.video.sampling import SamplingConfig
 
 # auxiliary/transforms.py of the official code: short side 128, the middle 112, these statistics
@@ -70,7 +71,7 @@ def convert(
     clips: int = 1,
     bank: Sequence[Path] = (),
     device: str = "cpu",
-    say: Callable[[str], None] = print,
+    log: Log = print,
 ) -> Path:
     """Write the checkpoint in `file` with this text model's space into `out`, and return that.
 
@@ -103,7 +104,7 @@ def convert(
         text=TextConfig(model, text.model_hash),
         provenance=provenance,
     )
-    return save_with_scores(out, config, network, _card, bank, device=device, say=say)
+    return save_with_scores(out, config, network, _card, bank, device=device, log=log)
 
 
 def _card(config: CheckpointConfig, scores: str) -> str:

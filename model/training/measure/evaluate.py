@@ -1,14 +1,14 @@
-"""Examine a checkpoint on classes that its training never saw.
+"""Evaluate a checkpoint on classes that its training never saw.
 
     kinolex evaluate CHECKPOINT --data MANIFEST.csv --out report/
 
-Every figure comes twice: by raw cosine, and as served, by similarity standardised over the
+Every figure is measured twice: by raw cosine, and as served, by similarity standardised over the
 checkpoint's background bank.
 """
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from model.tagger import Tagger
 from model.training.data.manifest import Sample, read_manifest
 from model.training.data.readers import read_frames
 from model.training.lineage import first_run
+from model.training.measure.embedding_map import EmbeddingMap, embedding_map
 from model.training.measure.figures import (
     RAW,
     SERVED,
@@ -34,27 +35,43 @@ from model.training.measure.figures import (
     words_of,
 )
 from model.training.measure.intervals import Interval, accuracy_interval
-from model.training.measure.maps import EmbeddingMap, embedding_map
 from model.training.measure.metrics import Confusion, Reliability, confusions, hits_at, reliability
 from model.training.measure.sample_embeddings import Embedded, embed_readable
 from model.training.measure.suites import Suite, plan_suites
 from model.training.progress import Progress, no_progress
-from model.training.words.texts import HeldOut, imagenet_names, read_held_out, without_overlap
+from model.training.resources import Log
+from model.training.words.held_out import HeldOut, read_held_out
+from model.training.words.overlap_review import review
+from model.training.words.text_bank import imagenet_names
 from model.video.sampling import SamplingConfig
 
-_MOST_CONFUSIONS = 15
+_MAX_CONFUSIONS = 15
 _PICTURE_SIDE = 144
-_MAP_CLIPS = 12  # of each label: more make the map slow to draw and hard to read
+_MAP_CLIPS = 12  # of each label: more make the map slow to compute and hard to read
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """What an evaluation measures besides the default figures, and where it logs.
+
+    `clips` are further numbers of clips of each video to measure (the paper: 1 and 25);
+    `with_pictures` includes pictures of clips in the report.
+    """
+
+    clips: tuple[int, ...] = ()
+    with_pictures: bool = False
+    progress: Progress = no_progress
+    log: Log = print
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteReport:
     """All figures of one data set.
 
-    `figures` and `together` are by way of ranking (`raw`, `served`), `together` empty where no
-    seen samples are at hand; `by_clips` repeats top-1 as served with other numbers of clips.
-    `are_stills` says that all unseen samples are still pictures, whose clips are all the same.
-    `pictures` holds the clip nearest to each unseen label as a data URI, where they were asked for.
+    `figures` and `together` are by kind of similarity (`raw`, `served`), `together` is empty
+    without samples of seen classes; `by_clips` repeats top-1 as served with other numbers of clips.
+    `are_stills` tells that all unseen samples are still pictures, whose clips are all the same.
+    `pictures` maps each unseen label to its nearest clip's picture as a data URI, if requested.
     """
 
     name: str
@@ -74,8 +91,8 @@ class SuiteReport:
 class Report:
     """An evaluation of one checkpoint, largest suite first.
 
-    `held_out` names the split that said which classes are unseen, or is empty; `left_out` says
-    which data sets could not be asked.
+    `held_out` names the split of unseen classes, or is empty for the manifest's own split;
+    `left_out` lists data sets that could not be tested, with the reason.
     """
 
     model_id: str
@@ -88,21 +105,16 @@ class Report:
 def evaluate(
     checkpoint: str | Path,
     manifests: Sequence[Path],
+    options: EvaluationOptions,
     *,
     held_out: str | None = None,
-    clips: Sequence[int] = (),
-    with_pictures: bool = False,
     device: str = "cpu",
-    progress: Progress = no_progress,
-    say: Callable[[str], None] = print,
 ) -> Report:
-    """Examine a checkpoint on manifests.
+    """Evaluate a checkpoint on manifests.
 
-    The classes to ask are those of the split `held_out` (a name in `splits/` or a path), by
-    default the one that the checkpoint was trained with; with an empty name the manifest's
-    `split` column decides. `clips` are further numbers of clips to try on videos (the paper: 1
-    and 25); `with_pictures` takes pictures of clips into the report. Raises CheckpointError,
-    ManifestError, and ValueError when there is nothing to ask.
+    The unseen classes are those of the split `held_out` (a name in `splits/` or a path), by default
+    the split that the checkpoint was trained with; with an empty name the manifest's `split` column
+    decides. Raises CheckpointError, ManifestError, and ValueError when there is nothing to test.
     """
     tagger = load_checkpoint(checkpoint, device=device)
     directory = Path(checkpoint)
@@ -112,12 +124,9 @@ def evaluate(
         tagger,
         [sample for manifest in manifests for sample in read_manifest(manifest)],
         read_held_out(held_out),
+        options,
         held_out_name=held_out,
         familiar=imagenet_names() if run.get("init") == "imagenet" else (),
-        clips=clips,
-        with_pictures=with_pictures,
-        progress=progress,
-        say=say,
     )
 
 
@@ -125,30 +134,27 @@ def examine(
     tagger: Tagger,
     samples: Sequence[Sample],
     held_out: HeldOut,
+    options: EvaluationOptions,
     *,
     held_out_name: str = "",
     familiar: Sequence[str] = (),
-    clips: Sequence[int] = (),
-    with_pictures: bool = False,
-    progress: Progress = no_progress,
-    say: Callable[[str], None] = print,
 ) -> Report:
-    """Examine a loaded checkpoint; `familiar` are the class names of its pretraining.
+    """Evaluate a loaded checkpoint; `familiar` are the class names of its pretraining.
 
     Raises ValueError when no data set has two unseen test classes.
     """
-    _, overlaps = without_overlap(samples, held_out, tagger.text)
+    overlaps = review(samples, held_out, tagger.text).overlaps if held_out.names else ()
     suites, left_out = plan_suites(samples, held_out, frozenset(o.text for o in overlaps))
     if not suites:
         reasons = "; ".join(left_out) or "no test rows"
         raise ValueError(f"no data set has two unseen classes to test: {reasons}")
     reports = []
     for suite in suites:
-        say(
+        options.log(
             f"{suite.name}: {len(suite.test)} samples of {len(suite.classes)} unseen classes, "
-            f"{len(suite.known)} of {len(suite.seen)} seen ones"
+            f"{len(suite.known)} of {len(suite.seen)} seen classes"
         )
-        reports.append(_examine_suite(tagger, suite, familiar, clips, with_pictures, progress))
+        reports.append(_examine_suite(tagger, suite, familiar, options))
     return Report(tagger.model_id, tagger.revision, held_out_name, tuple(reports), tuple(left_out))
 
 
@@ -156,12 +162,12 @@ def _examine_suite(
     tagger: Tagger,
     suite: Suite,
     pretraining: Sequence[str],
-    clips: Sequence[int],
-    with_pictures: bool,
-    progress: Progress,
+    options: EvaluationOptions,
 ) -> SuiteReport:
     everything = words_of(tagger, suite.labels)
-    embedded = embed_readable(tagger, (*suite.test, *suite.validation, *suite.known), progress)
+    embedded = embed_readable(
+        tagger, (*suite.test, *suite.validation, *suite.known), options.progress
+    )
     test, validation, known = (
         embedded.select(set(part).__contains__)
         for part in (suite.test, suite.validation, suite.known)
@@ -192,25 +198,25 @@ def _examine_suite(
             for kind in (RAW, SERVED)
             if known.samples
         },
-        by_clips=_by_clips(tagger, suite, words, clips, progress),
+        by_clips=_by_clips(tagger, suite, words, options),
         are_stills=_are_stills(suite),
         reliability=reliability(scores, hits_at(served, targets, 1)),
         classes=class_rows(served, targets, words.labels, familiar),
-        confusions=tuple(confusions(served, targets, words.labels, _MOST_CONFUSIONS)),
+        confusions=tuple(confusions(served, targets, words.labels, _MAX_CONFUSIONS)),
         map=_map(suite, everything, test, known),
-        pictures=_pictures(words, test) if with_pictures else {},
+        pictures=_pictures(words, test) if options.with_pictures else {},
     )
 
 
 def _by_clips(
-    tagger: Tagger, suite: Suite, words: Words, clips: Sequence[int], progress: Progress
+    tagger: Tagger, suite: Suite, words: Words, options: EvaluationOptions
 ) -> dict[int, Interval]:
-    """Top-1 as served with other numbers of clips; nothing for still pictures."""
+    """Measure top-1 as served with other numbers of clips; empty for still pictures."""
     if _are_stills(suite):
         return {}
     intervals = {}
-    for count in clips:
-        embedded = embed_readable(tagger, suite.test, progress, clips=count)
+    for count in options.clips:
+        embedded = embed_readable(tagger, suite.test, options.progress, clips=count)
         targets = words.targets(embedded.samples)
         served = words.similarities(embedded.vectors)[SERVED]
         intervals[count] = accuracy_interval(hits_at(served, targets, 1), targets)
@@ -222,7 +228,7 @@ def _are_stills(suite: Suite) -> bool:
 
 
 def _map(suite: Suite, words: Words, test: Embedded, known: Embedded) -> EmbeddingMap:
-    """A map of the labels that have clips, with a few clips of each and each one's nearest."""
+    """Map the labels that have clips, a few clips of each, and each label's nearest clip."""
     vectors = np.concatenate([test.vectors, known.vectors])
     samples = (*test.samples, *known.samples)
     few: dict[str, list[int]] = {}
@@ -244,7 +250,7 @@ def _map(suite: Suite, words: Words, test: Embedded, known: Embedded) -> Embeddi
 
 
 def _pictures(words: Words, test: Embedded) -> dict[str, str]:
-    """The middle frame of the clip nearest to each label, as a data URI."""
+    """Encode the middle frame of the clip nearest to each label as a data URI."""
     nearest = (words.vectors @ test.vectors.T).argmax(axis=1).tolist()
     pictures = {}
     for label, row in zip(words.labels, nearest, strict=True):

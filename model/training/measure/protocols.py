@@ -1,4 +1,4 @@
-"""The ways in which zero-shot recognition is examined, on similarities (see `metrics`)."""
+"""Evaluation protocols of zero-shot recognition, on similarities (see `metrics`)."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ DRAWS = 10
 
 
 def half_of_classes(classes: int, draw: int) -> Ints:
-    """The columns of one of the paper's half splits, as the official code draws them."""
-    # the legacy generator: a seed must give the classes that it gave for published figures
+    """Draw the columns of one of the paper's half splits, as the official code does."""
+    # the legacy generator, because published figures depend on its sequence
     half: Ints = np.random.RandomState(draw).permutation(classes)[: classes // 2]
     return half
 
@@ -20,7 +20,7 @@ def half_of_classes(classes: int, draw: int) -> Ints:
 class HalfSplits:
     """Evaluation Protocol 1: the accuracies of each draw.
 
-    Their spread is no confidence interval: the draws share one model and most classes.
+    Their spread is not a confidence interval: the draws share one model and most classes.
     """
 
     top1: tuple[float, ...]
@@ -28,7 +28,7 @@ class HalfSplits:
 
 
 def half_splits(similarities: Floats, targets: Ints, draws: int = DRAWS) -> HalfSplits:
-    """EP1: half of the classes at random, samples and candidates alike.
+    """Compute EP1: accuracy within a random half of the classes, for each draw.
 
     Raises ValueError for fewer than two classes or a half without samples.
     """
@@ -41,18 +41,17 @@ def half_splits(similarities: Floats, targets: Ints, draws: int = DRAWS) -> Half
 
 
 def restricted_accuracy(similarities: Floats, targets: Ints, columns: Ints) -> Accuracy:
-    """Accuracy of the samples of some classes among just these classes."""
-    place = np.full(similarities.shape[1], -1)
-    place[columns] = np.arange(len(columns))
-    chosen = place[targets] >= 0
-    return accuracy(similarities[chosen][:, columns], place[targets[chosen]])
+    """Compute the accuracy of the samples of some classes (`columns`) among these classes."""
+    position = np.full(similarities.shape[1], -1)
+    position[columns] = np.arange(len(columns))
+    chosen = position[targets] >= 0
+    return accuracy(similarities[chosen][:, columns], position[targets[chosen]])
 
 
 def rejection(similarities: Floats, targets: Ints, draws: int = DRAWS) -> tuple[float, ...]:
-    """Open-set AUROC of each draw: half of the classes are asked for, the rest is unknown.
+    """Compute the open-set AUROC of each draw: half of the classes are labels, the rest unknown.
 
-    The score is the best similarity: how often is a sample with a label among those asked for
-    more sure of its best than one without?
+    A sample's score is its maximum similarity to the labels; samples with a label are positives.
     """
     _check_halves(similarities)
     areas = []
@@ -66,16 +65,16 @@ def rejection(similarities: Floats, targets: Ints, draws: int = DRAWS) -> tuple[
 
 def _check_halves(similarities: Floats) -> None:
     if similarities.shape[1] < 2:
-        raise ValueError("half of the classes needs at least two of them")
+        raise ValueError("half of the classes needs at least two classes")
 
 
 @dataclass(frozen=True, slots=True)
 class Generalised:
-    """Samples of seen and unseen classes asked among all of them (Chao et al., ECCV 2016).
+    """Seen and unseen classes ranked together, for every handicap (Chao et al., ECCV 2016).
 
-    A handicap is taken off every seen class's similarity. Mean class accuracies `seen[i]` and
-    `unseen[i]` hold for handicaps between `breakpoints[i - 1]` and `breakpoints[i]`, the first
-    from minus and the last to plus infinity: nobody of the other side can win there.
+    A handicap is subtracted from the similarities of all seen classes. Mean class accuracies
+    `seen[i]` and `unseen[i]` hold for handicaps between `breakpoints[i - 1]` and `breakpoints[i]`,
+    the first from minus infinity, the last to plus infinity.
     """
 
     breakpoints: tuple[float, ...]
@@ -89,7 +88,7 @@ class Generalised:
 
     @property
     def best_handicap(self) -> float:
-        """The handicap of the best harmonic mean; to be chosen on validation classes."""
+        """The handicap of the maximum harmonic mean; choose it on validation classes."""
         if not self.breakpoints:
             return 0.0
         best = int(np.argmax([harmonic_mean(*pair) for pair in self._pairs()]))
@@ -98,11 +97,11 @@ class Generalised:
 
     @property
     def best_harmonic(self) -> float:
-        """The best harmonic mean of the curve: the most that a handicap could give."""
+        """The maximum harmonic mean over all handicaps."""
         return max(harmonic_mean(*pair) for pair in self._pairs())
 
     def at(self, handicap: float) -> tuple[float, float]:
-        """Seen and unseen accuracy at a handicap."""
+        """Seen and unseen mean class accuracy at a handicap."""
         return self._pairs()[int(np.searchsorted(self.breakpoints, handicap))]
 
     def _pairs(self) -> list[tuple[float, float]]:
@@ -110,9 +109,9 @@ class Generalised:
 
 
 def generalised(similarities: Floats, targets: Ints, is_seen: Bools) -> Generalised:
-    """Seen against unseen accuracy at every handicap; `is_seen` (C,) marks the seen columns.
+    """Compute seen and unseen accuracy at every handicap; `is_seen` (C,) marks seen columns.
 
-    Raises ValueError without samples of both sides.
+    Raises ValueError without samples of both kinds.
     """
     of_seen = is_seen[targets]
     if of_seen.all() or not of_seen.any():
@@ -121,7 +120,7 @@ def generalised(similarities: Floats, targets: Ints, is_seen: Bools) -> Generali
     same_side = is_seen == of_seen[:, np.newaxis]
     right = ((similarities >= own) & same_side).sum(axis=1) == 1
     margin = similarities[:, is_seen].max(axis=1) - similarities[:, ~is_seen].max(axis=1)
-    # a class counts as much as any other of its side
+    # every class has the same weight among the seen, or among the unseen classes
     counts = np.bincount(targets, minlength=len(is_seen))
     classes_of = {side: int((counts[is_seen == side] > 0).sum()) for side in (True, False)}
     weights = right / counts[targets] / np.where(of_seen, classes_of[True], classes_of[False])
@@ -129,7 +128,7 @@ def generalised(similarities: Floats, targets: Ints, is_seen: Bools) -> Generali
     at = margin[right][order]
     falls = np.cumsum(np.where(of_seen, weights, 0.0)[right][order])
     rises = np.cumsum(np.where(of_seen, 0.0, weights)[right][order])
-    last = np.flatnonzero(np.diff(at, append=np.inf))  # of each run of equal margins
+    last = np.flatnonzero(np.diff(at, append=np.inf))  # of each group of equal margins
     seen_alone = falls[-1] if len(falls) else 0.0
     return Generalised(
         tuple(at[last].tolist()),

@@ -1,4 +1,4 @@
-"""Samples to embeddings through the very path that serves: what is measured is what is served."""
+"""Samples to embeddings through the serving path: what is measured is what is served."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,13 +17,13 @@ from model.training.progress import Progress, no_progress
 from model.video.reader import FrameBatch
 from model.video.sampling import SamplingConfig
 
-# as many as are encoded at once: the fastest on CPUs, where larger batches leave the caches
-_FRAMES_AT_ONCE = 8
+# fastest on CPUs; larger batches do not fit into the caches
+_FRAMES_PER_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A sample whose bytes could not be used, and why."""
+    """A sample that cannot be read, and the reason."""
 
     sample: Sample
     reason: str
@@ -31,14 +31,14 @@ class Broken:
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Embedded:
-    """Samples that could be read with their (N, D) float32 embeddings, and those that could not."""
+    """Samples with their (N, D) float32 embeddings, and samples that cannot be read."""
 
     samples: tuple[Sample, ...]
     vectors: npt.NDArray[np.float32]
     broken: tuple[Broken, ...] = ()
 
     def select(self, kept: Callable[[Sample], bool]) -> "Embedded":
-        """The part of which `kept` holds."""
+        """Select the samples for which `kept` is true."""
         rows = [row for row, sample in enumerate(self.samples) if kept(sample)]
         return Embedded(
             tuple(self.samples[row] for row in rows),
@@ -54,10 +54,10 @@ def embed_samples(
     *,
     clips: int | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Embeddings of videos and pictures, (N, D) float32 unit, in order.
+    """Embed videos and pictures: (N, D) float32 unit vectors, in order.
 
-    A picture is a clip that stands still. `clips` overrides how many clips of each video are
-    averaged. Raises a VideoError naming the first sample that cannot be read.
+    A picture is a clip of equal frames. `clips` replaces the tagger's number of clips per video.
+    Raises a VideoError naming the first sample that cannot be read.
     """
     embedded = embed_readable(tagger, samples, progress, clips=clips)
     if embedded.broken:
@@ -73,7 +73,7 @@ def embed_readable(
     *,
     clips: int | None = None,
 ) -> Embedded:
-    """Like `embed_samples`, but samples that cannot be read are left out and listed."""
+    """Embed as `embed_samples`, but leave out and list samples that cannot be read."""
     sampling = replace(tagger.sampling, clips=clips or tagger.sampling.clips)
     vectors: list[npt.NDArray[np.float32]] = []
     kept: list[Sample] = []
@@ -81,7 +81,7 @@ def embed_readable(
     for pictures in (True, False):
         chosen = [sample for sample in samples if sample.is_picture == pictures]
         taken = SamplingConfig(1, 1) if pictures and _stills_are_pictures(tagger) else sampling
-        together = max(1, _FRAMES_AT_ONCE // (taken.clips * taken.frames_per_clip))
+        together = max(1, _FRAMES_PER_BATCH // (taken.clips * taken.frames_per_clip))
         walker = replace(tagger, sampling=taken)
         for batch in _read(chosen, taken, tagger.preprocess.short_side, together):
             broken += [read for read in batch if isinstance(read, Broken)]
@@ -90,7 +90,7 @@ def embed_readable(
                 vectors.append(walker.embed_frames([frames for _, frames in readable]))
                 kept += [sample for sample, _ in readable]
             progress(len(kept) + len(broken), len(samples))
-    # pictures went first: back to the order asked
+    # pictures were embedded first: restore the order of `samples`
     position = {id(sample): row for row, sample in enumerate(samples)}
     order = sorted(range(len(kept)), key=lambda row: position[id(kept[row])])
     stacked = np.concatenate(vectors) if vectors else np.empty((0, tagger.encoder.dim), np.float32)
@@ -98,7 +98,7 @@ def embed_readable(
 
 
 def _stills_are_pictures(tagger: Tagger) -> bool:
-    """Whether a clip that stands still embeds as its single picture, which is far cheaper."""
+    """Whether a clip of equal frames has the embedding of one frame, which is far cheaper."""
     encoder = tagger.encoder
     return isinstance(encoder, TorchEncoder) and isinstance(encoder.network, FrameNetwork)
 
@@ -109,7 +109,7 @@ _Read = tuple[Sample, FrameBatch] | Broken
 def _read(
     samples: Sequence[Sample], sampling: SamplingConfig, short_side: int, together: int
 ) -> Iterator[list[_Read]]:
-    """Batches of decoded samples; the next one is decoded while the caller uses this one."""
+    """Yield batches of decoded samples; the next one is decoded while the caller uses this one."""
     with ThreadPoolExecutor(max_workers=1) as ahead:
 
         def batch(start: int) -> Future[list[_Read]]:
@@ -130,5 +130,5 @@ def _read_one(sample: Sample, sampling: SamplingConfig, short_side: int) -> _Rea
         return Broken(sample, str(error))
     if len(frames) == 1:
         frames = np.repeat(frames, count, axis=0)
-    # the network sees no times: they are the places in the clip
+    # the network uses no timestamps: frame numbers stand in for them
     return sample, FrameBatch(frames, np.arange(len(frames), dtype=np.float64))

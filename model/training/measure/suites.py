@@ -1,4 +1,4 @@
-"""What an evaluation asks: each data set's held-out classes, beside those that training saw."""
+"""The suites of an evaluation: each data set's unseen classes, beside those that training saw."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.training.data.manifest import Sample
-from model.training.words.texts import HeldOut
+from model.training.words.held_out import HeldOut
 
 _TRAIN, _TEST = "train", "test"
 _VALIDATION = ("validation", "val")
-FEWEST_CLASSES = 2
+MIN_CLASSES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One data set's question.
+    """The samples and labels of one data set that an evaluation ranks.
 
     `labels` are all labels of the data set, `seen` those that training used. `test` and
-    `validation` hold samples of unseen classes, `known` samples of seen ones; where the manifest
-    keeps none of those back, `known_were_trained` says that they are the training samples.
+    `validation` hold samples of unseen classes, `known` samples of seen ones. `known_were_trained`
+    tells that these are training samples, because the manifest has no others.
     """
 
     name: str
@@ -42,14 +42,14 @@ def plan_suites(
     held_out: HeldOut,
     dropped: frozenset[str] = frozenset(),
     *,
-    most_known: int = 20,
+    max_known: int = 20,
 ) -> tuple[list[Suite], list[str]]:
-    """The suites of a manifest, largest first, and why data sets with test samples have none.
+    """Plan the suites of a manifest, largest first; also return why other data sets have none.
 
-    With classes in `held_out` these decide; labels in `dropped` were too near to them to be
-    trained on. Without, the column `split` decides: `test` (or nothing), `validation`, `train`;
-    a test class that also has training rows is a seen one. At most `most_known` samples of each
-    seen class are taken.
+    Classes in `held_out` are unseen, if there are any; labels in `dropped` overlap with them and
+    were not trained on. Without held-out classes the column `split` decides: `test` (or empty),
+    `validation`, `train`; a test class that also has training rows is a seen one. At most
+    `max_known` samples of each seen class are used.
     """
     by_dataset: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -59,10 +59,10 @@ def plan_suites(
     left_out: list[str] = []
     for name, rows in by_dataset.items():
         if held_out.names:
-            suite = _by_class(name, rows, held_out, dropped, most_known)
+            suite = _by_class(name, rows, held_out, dropped, max_known)
         else:
-            suite = _by_split(name, rows, most_known)
-        if len(suite.classes) >= FEWEST_CLASSES:
+            suite = _by_split(name, rows, max_known)
+        if len(suite.classes) >= MIN_CLASSES:
             suites.append(suite)
         elif suite.test:
             left_out.append(f"{name}: only {len(suite.classes)} unseen test class")
@@ -70,7 +70,7 @@ def plan_suites(
 
 
 def _by_class(
-    name: str, rows: list[Sample], held_out: HeldOut, dropped: frozenset[str], most_known: int
+    name: str, rows: list[Sample], held_out: HeldOut, dropped: frozenset[str], max_known: int
 ) -> Suite:
     labels = {sample.label for sample in rows}
     seen = frozenset(labels - set(held_out.names) - dropped)
@@ -82,12 +82,12 @@ def _by_class(
         seen,
         tuple(sample for sample in rows if sample.label in held_out.test),
         tuple(sample for sample in rows if sample.label in held_out.validation),
-        _few_of_each(kept_back or known, most_known),
+        _few_of_each(kept_back or known, max_known),
         known_were_trained=bool(known) and not kept_back,
     )
 
 
-def _by_split(name: str, rows: list[Sample], most_known: int) -> Suite:
+def _by_split(name: str, rows: list[Sample], max_known: int) -> Suite:
     seen = frozenset(sample.label for sample in rows if sample.split == _TRAIN)
     test = [sample for sample in rows if sample.split in (_TEST, "")]
     validation = [sample for sample in rows if sample.split in _VALIDATION]
@@ -98,13 +98,13 @@ def _by_split(name: str, rows: list[Sample], most_known: int) -> Suite:
         seen,
         tuple(unseen),
         tuple(sample for sample in validation if sample.label not in seen),
-        _few_of_each([sample for sample in test if sample.label in seen], most_known),
+        _few_of_each([sample for sample in test if sample.label in seen], max_known),
         known_were_trained=False,
     )
 
 
-def _few_of_each(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
-    """At most `most` samples of each label, drawn evenly, in order."""
+def _few_of_each(samples: Sequence[Sample], max_count: int) -> tuple[Sample, ...]:
+    """At most `max_count` random samples of each label, in the given order."""
     by_label: dict[str, list[int]] = defaultdict(list)
     for row, sample in enumerate(samples):
         by_label[sample.label].append(row)
@@ -112,5 +112,5 @@ def _few_of_each(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
     chosen: list[int] = []
     for label in sorted(by_label):
         rows = by_label[label]
-        chosen += rng.choice(rows, min(most, len(rows)), replace=False).tolist()
+        chosen += rng.choice(rows, min(max_count, len(rows)), replace=False).tolist()
     return tuple(samples[row] for row in sorted(chosen))

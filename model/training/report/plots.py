@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from model.training.measure.maps import EmbeddingMap
+from model.training.measure.embedding_map import EmbeddingMap
 from model.training.measure.metrics import Reliability
 from model.training.measure.protocols import Generalised
 

@@ -17,8 +17,8 @@ from model.text.sentence_encoder import SentenceTextEncoder
 from model.text.text_encoder import TextEncoder
 from model.training.data.manifest import EVALUATION_SPLITS, Sample, read_manifest
 from model.training.data.tables import TableError, column_names, rows_of, write_rows
+from model.training.words.held_out import HeldOut, read_held_out
 from model.training.words.overlap import Overlap, caption_overlaps, label_overlaps
-from model.training.words.texts import HeldOut, read_held_out
 
 DROP, KEEP, REFUSE = "drop", "keep", "refuse"
 COLUMNS = ("text", "class", "rule", "distance", "decision")

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from model.text.text_encoder import TextEncoder
 from model.training.data.manifest import Sample
+from model.training.words.held_out import HeldOut
 from model.training.words.overlap import label_overlaps
-from model.training.words.texts import HeldOut, encode_once
+from model.training.words.text_bank import encode_once
 
 _TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|[^\sa-z]")
 _LONGEST = 6  # words

@@ -83,9 +83,9 @@ def test_compare_writes_its_report(world: Path) -> None:
     ("command", "options", "message"),
     [
         (compare, ("--folds", "2", "--arms", "F9"), "no arm F9; there are F0, F1"),
-        (compare, (), "which classes are unseen? Give --split or --folds"),
-        (compare, ("--split", "nowhere.toml"), "nowhere.toml is no split"),
-        (train, ("--held-out", "nowhere.toml"), "nowhere.toml is no split"),
+        (compare, (), "no class is unseen. Give --split or --folds"),
+        (compare, ("--split", "nowhere.toml"), "nowhere.toml is not a split"),
+        (train, ("--held-out", "nowhere.toml"), "nowhere.toml is not a split"),
         (train, ("--preset", "huge"), "no preset 'huge'; there are"),
         (train, ("--init", "nowhere"), "nowhere is not a directory"),
         (train, ("--text-model", "/nowhere/model"), "/nowhere/model"),

@@ -178,7 +178,7 @@ def test_imagenet_weights_fit_and_see_a_palace(variant: Literal["lite0", "lite2"
     from sklearn.datasets import load_sample_image
 
     from model.training.convert.imagenet import IMAGENET_MEAN, IMAGENET_STD, imagenet_weights
-    from model.training.words.texts import imagenet_names
+    from model.training.words.text_bank import imagenet_names
 
     weights, classifier, bias = imagenet_weights(variant)
     network = EfficientNetLite(variant, shift_fraction=0.125)

@@ -23,7 +23,8 @@ from model.text.word_vectors import WordVectorEncoder
 from model.training.config import OptimiserConfig, TrainConfig, as_document, from_document
 from model.training.convert.image_text import import_model
 from model.training.initial import adopt, initial_network
-from model.training.run import run
+from model.training.resources import TrainingResources
+from model.training.run import RunRequest, run
 from tests.support.networks import lively_network
 from tests.support.tiny_towers import MEAN, save_tiny, tiny_clip, tiny_siglip
 from tests.support.training_tree import DIM, tiny_config, write_pictures
@@ -52,7 +53,9 @@ def video_config(init: str, **changes: Any) -> TrainConfig:
     return tiny_config(network="r2plus1d_18", init=init, **changes)
 
 
-def test_torchvisions_weights_are_taken_by_name_and_as_a_file(downloads, monkeypatch):
+def test_torchvisions_weights_are_taken_by_name_and_as_a_file(
+    downloads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(downloads))
     file = downloads / "hub" / "checkpoints" / WEIGHTS
     expected = torch.load(file, weights_only=True)
@@ -62,7 +65,7 @@ def test_torchvisions_weights_are_taken_by_name_and_as_a_file(downloads, monkeyp
         assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
-def test_weights_in_safetensors_do_as_well(downloads, tmp_path):
+def test_weights_in_safetensors_do_as_well(downloads: Path, tmp_path: Path) -> None:
     state = torch.load(downloads / "hub" / "checkpoints" / WEIGHTS, weights_only=True)
     save_file(state, tmp_path / "weights.safetensors")
     found = start(video_config(str(tmp_path / "weights.safetensors"))).backbone.state_dict()
@@ -81,20 +84,20 @@ class Unexpected:
         (Unexpected(), "cannot be read: Weights only load failed"),
     ],
 )
-def test_a_file_of_something_else_is_refused(tmp_path, content, said):
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: object, said: str) -> None:
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(CheckpointError, match=said):
         start(video_config(str(tmp_path / "weights.pth")))
 
 
 @pytest.mark.parametrize("init", [NAME, "imagenet"])
-def test_weights_of_another_network_are_refused(init):
+def test_weights_of_another_network_are_refused(init: str) -> None:
     network = "r2plus1d_18" if init == "imagenet" else "efficientnet_lite0"
     with pytest.raises(CheckpointError, match=r"r2plus1d_18"):
         start(tiny_config(network=network, init=init))
 
 
-def test_an_unknown_name_of_torchvision_is_refused():
+def test_an_unknown_name_of_torchvision_is_refused() -> None:
     with pytest.raises(CheckpointError, match="KINETICS999"):
         start(video_config("R2Plus1D_18_Weights.KINETICS999"))
 
@@ -117,7 +120,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_a_checkpoint_goes_on_with_its_network_normalisation_and_words(checkpoint, tmp_path):
+def test_a_checkpoint_goes_on_with_its_network_normalisation_and_words(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     config, text_model = adopt(tiny_config(init=str(checkpoint)), tmp_path)
     network = start(config)
 
@@ -139,18 +144,20 @@ def test_a_checkpoint_goes_on_with_its_network_normalisation_and_words(checkpoin
         ({"dim": 5}, "embeds into 16 numbers, this run's text model into 5"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint, changes, said):
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    checkpoint: Path, changes: dict[str, Any], said: str
+) -> None:
     with pytest.raises(CheckpointError, match=said):
         start(tiny_config(init=str(checkpoint), **changes))
 
 
-def test_a_frozen_classifier_may_leave_the_word_head_out(checkpoint):
+def test_a_frozen_classifier_may_leave_the_word_head_out(checkpoint: Path) -> None:
     network = start(tiny_config(init=str(checkpoint)))
     assert network.head.word_head is None
 
 
 @pytest.mark.parametrize("init", ["./nowhere", "/nowhere", "nowhere"])
-def test_a_start_that_is_nowhere_is_said_so(tmp_path, init):
+def test_a_start_that_is_nowhere_is_said_so(tmp_path: Path, init: str) -> None:
     with pytest.raises(CheckpointError, match="is not a directory"):
         adopt(tiny_config(init=init), tmp_path)
 
@@ -163,7 +170,9 @@ def tower(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
     return str(source if request.param == "model" else imported), imported
 
 
-def test_an_image_text_model_is_fine_tuned_in_its_own_space(tower, tmp_path):
+def test_an_image_text_model_is_fine_tuned_in_its_own_space(
+    tower: tuple[str, Path], tmp_path: Path
+) -> None:
     """Without a step the run ships what it started from; with steps, something near it."""
     init, imported = tower
     manifest = write_pictures(tmp_path / "pictures")
@@ -174,8 +183,8 @@ def test_an_image_text_model_is_fine_tuned_in_its_own_space(tower, tmp_path):
     likeness = {}
     for name, optimiser in (("still", still), ("moving", moving)):
         config = tiny_config(init=init, optimiser=optimiser, word_head=True, steps=3)
-        said: list[str] = []
-        shipped = run(config, [manifest], tmp_path / name, command=["kinolex"], say=said.append)
+        request = RunRequest(config, (manifest,), tmp_path / name, ("kinolex",))
+        shipped = run(request, TrainingResources(log=lambda _: None))
         assert shipped is not None
         after = load_checkpoint(shipped)
         assert isinstance(after.text, TextTower)
@@ -192,13 +201,15 @@ def test_an_image_text_model_is_fine_tuned_in_its_own_space(tower, tmp_path):
     assert "EfficientNet" not in card
 
 
-def test_a_run_in_the_space_of_word_vectors_takes_them_along(tmp_path):
+def test_a_run_in_the_space_of_word_vectors_takes_them_along(tmp_path: Path) -> None:
     manifest = write_pictures(tmp_path / "pictures")
     file = tmp_path / "vectors.txt"
     file.write_text("red 1 0 0 0\ngreen 0 1 0 0\nblue 0 0 1 0\nyellow 1 1 0 0\nwall 0 0 0 1\n")
     config = tiny_config(steps=1)
-    command = ["kinolex", "train"]
-    shipped = run(config, [manifest], tmp_path / "run", command=command, text_model=str(file))
+    request = RunRequest(
+        config, (manifest,), tmp_path / "run", ("kinolex", "train"), text_model=str(file)
+    )
+    shipped = run(request, TrainingResources())
     assert shipped is not None
     file.unlink()
 
@@ -209,7 +220,7 @@ def test_a_run_in_the_space_of_word_vectors_takes_them_along(tmp_path):
         tagger.index([Label("red lamp")])
 
 
-def test_a_run_in_the_space_of_a_folder_takes_what_is_not_pickled(tmp_path):
+def test_a_run_in_the_space_of_a_folder_takes_what_is_not_pickled(tmp_path: Path) -> None:
     text = find_text_model(DEFAULT_TEXT_MODEL)
     assert isinstance(text, Path)
     shutil.copytree(text, tmp_path / "minilm")
@@ -222,7 +233,7 @@ def test_a_run_in_the_space_of_a_folder_takes_what_is_not_pickled(tmp_path):
     assert carried.model_hash == encoder.model_hash
 
 
-def test_a_run_that_goes_on_does_not_import_again(tmp_path):
+def test_a_run_that_goes_on_does_not_import_again(tmp_path: Path) -> None:
     source = save_tiny(tiny_clip(), tmp_path / "tiny-clip")
     other = save_tiny(tiny_siglip(), tmp_path / "tiny-siglip")
     first, text_model = adopt(tiny_config(init=str(source)), tmp_path / "run")

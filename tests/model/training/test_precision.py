@@ -7,8 +7,9 @@ import torch
 
 from model.encoder.networks import build_network
 from model.training.data.manifest import read_manifest
-from model.training.distributed import Place
+from model.training.distributed import DistributedRank
 from model.training.precision import settle_precision, step_seconds
+from model.training.resources import TrainingResources
 from model.training.state import saved_precision
 from model.training.train import train
 from tests.support.training_tree import DIM, tiny_config, write_pictures
@@ -21,7 +22,7 @@ def test_the_faster_precision_is_taken_and_said(tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     lines: list[str] = []
 
-    settled = settle_precision(config, network, tmp_path, "cpu", Place(), lines.append)
+    settled = settle_precision(config, network, tmp_path, "cpu", DistributedRank(), lines.append)
 
     assert settled.precision in ("fp32", "bf16")
     (line,) = lines
@@ -41,10 +42,12 @@ def test_both_precisions_are_timed() -> None:
 def test_a_run_goes_on_in_the_precision_that_it_began_with(tmp_path: Path, begun: str) -> None:
     samples = read_manifest(write_pictures(tmp_path / "pictures"))
     text, out = WordVectors(DIM), tmp_path / "out"
-    train(tiny_config(steps=2, precision=begun), samples, text, out, max_minutes=0, say=print)
+    train(
+        tiny_config(steps=2, precision=begun), samples, text, out, TrainingResources(max_minutes=0)
+    )
     assert saved_precision(out) == begun
 
     lines: list[str] = []
     config = tiny_config(steps=2, precision="probe")
-    assert train(config, samples, text, out, say=lines.append).steps == 2
+    assert train(config, samples, text, out, TrainingResources(log=lines.append)).steps == 2
     assert not [line for line in lines if line.startswith("precision")]

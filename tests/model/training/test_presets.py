@@ -15,6 +15,7 @@ from model.encoder.preprocess import PreprocessConfig
 from model.training.config import PRESETS, read_preset
 from model.training.data.batches import StepBatches
 from model.training.data.layouts import import_layout
+from model.training.data.step_plans import StepPlans
 from model.training.schedule import rate_factor
 from model.training.train import term_names
 from model.video.sampling import SamplingConfig
@@ -97,7 +98,14 @@ def test_the_presets_are_those_that_are_promised() -> None:
 def test_further_goes_on_with_what_small_made() -> None:
     small, further = read_preset("small"), read_preset("further")
 
-    same = ("model_id", "network", "shift_fraction", "word_head", "templates", "held_out")
+    same: tuple[str, ...] = (
+        "model_id",
+        "network",
+        "shift_fraction",
+        "word_head",
+        "templates",
+        "held_out",
+    )
     same += ("sampling", "preprocess", "training_sampling", "batch", "centred")
     assert [name for name in same if getattr(small, name) != getattr(further, name)] == []
     # a head that has learned need not learn alone again
@@ -183,15 +191,14 @@ def test_the_paper_runs_on_a_tree_like_kinetics_from_the_command_line(tmp_path: 
 def test_the_papers_batches_are_22_clips_of_16_frames_of_112_pixels(tmp_path: Path) -> None:
     samples = import_layout("kinetics", kinetics_like(tmp_path)).samples
     paper = read_preset("paper")
-    batches = StepBatches(
+    plans = StepPlans(
         samples,
         [[0]] * len(samples),
-        1,
         paper.batch,
-        paper.training_sampling,
+        bank_size=1,
         candidates=paper.objective.candidates,
-        steps=paper.steps,
         seed=paper.seed,
     )
+    batches = StepBatches(plans, paper.training_sampling, paper.steps)
 
     assert batches[0].pixels[0].shape == (22, 1, 16, 3, 112, 112)

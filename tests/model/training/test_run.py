@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from model.training.config import BatchConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 from model.training.data.manifest import Sample, read_manifest
+from model.training.resources import TrainingResources
 from model.training.train import Trained, train
 from tests.model.training.data.test_batches import batches
 from tests.support.training_tree import DIM, NAMES, tiny_config, write_clips, write_pictures
@@ -37,9 +38,11 @@ def samples_of(tree: Path, *parts: str) -> list[Sample]:
     return [s for part in parts for s in read_manifest(tree / part / "manifest.csv")]
 
 
-def run(config: TrainConfig, samples: list[Sample], out: Path, **options: float) -> Trained:
-    lines: list[str] = []
-    return train(config, samples, WordVectors(DIM), out, say=lines.append, **options)
+def run(
+    config: TrainConfig, samples: list[Sample], out: Path, *, max_minutes: float = float("inf")
+) -> Trained:
+    resources = TrainingResources(max_minutes=max_minutes, log=lambda _: None)
+    return train(config, samples, WordVectors(DIM), out, resources)
 
 
 def program(*launcher: str, tree: Path, out: Path, steps: int) -> subprocess.Popen[str]:
@@ -167,7 +170,7 @@ def test_two_processes_reach_the_weights_of_one(tree: Path, tmp_path: Path) -> N
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(tree: Path) -> None:
     with pytest.raises(ValueError, match="3 processes cannot share 8"):
-        batches(samples_of(tree, "pictures"), world=3)
+        batches(samples_of(tree, "pictures"), world_size=3)
 
 
 @pytest.mark.parametrize(
@@ -243,8 +246,7 @@ def test_tensorboard_gets_what_the_log_gets(tree: Path, tmp_path: Path) -> None:
         samples_of(tree, "pictures"),
         WordVectors(DIM),
         tmp_path,
-        tensorboard=True,
-        say=lambda _: None,
+        TrainingResources(tensorboard=True, log=lambda _: None),
     )
 
     (events,) = tmp_path.glob("events.out.tfevents.*")

@@ -1,7 +1,9 @@
 """Arms side by side: who wins where colour is all there is, and what is kept on disk."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +13,25 @@ import pytest
 import torch
 
 from model.checkpoint import CheckpointConfig, TextConfig, save_checkpoint
-from model.training.compare.baselines import ARMS, compare
-from model.training.compare.comparison import Growth, Question, run_comparison
-from model.training.compare.contest import Answers, contest
+from model.training.compare.compare_arms import ARMS, compare_arms
+from model.training.compare.comparison import (
+    ComparisonRequest,
+    GrowthParts,
+    UnseenClasses,
+    run_comparison,
+)
 from model.training.compare.fold import Settings
 from model.training.compare.growth import accuracy_beyond, distances_to_training, grow
-from model.training.compare.problem import class_folds, pose
-from model.training.compare.trained_arms import Stopped
+from model.training.compare.problem import class_folds, pose_problem
+from model.training.compare.standings import Answers, compare_answers
+from model.training.compare.trained_networks import Stopped
 from model.training.data.manifest import write_manifest
+from model.training.words.held_out import HeldOut
 from model.training.words.overlap_review import OverlapError
-from model.training.words.texts import HeldOut
 from tests.support.colour_world import (
     HELD_OUT,
     ColourNames,
-    awake_network,
+    calibrated_network,
     colour_samples,
     tiny_config,
 )
@@ -51,7 +58,7 @@ def test_the_best_frozen_arm_is_chosen_on_validation_classes_not_on_test_classes
     good_at_test = answers("F1", [0, 0, 1, 1], validation=0.3)
     good_at_validation = answers("F2", [0, 1, 1, 0], validation=0.6)
 
-    compared = contest([good_at_test, good_at_validation], ["F1", "F2"])
+    compared = compare_answers([good_at_test, good_at_validation], ["F1", "F2"])
 
     assert compared.best_frozen == "F2"
     assert compared.standing("F2", "raw").minus_frozen is None
@@ -71,7 +78,7 @@ def test_seeds_are_averaged_and_folds_are_pooled() -> None:
         answers("E", [0, 0, 1, 1], fold=1, seed=1),
     ]
 
-    e = contest(said, ["F1"]).standing("E", "served")
+    e = compare_answers(said, ["F1"]).standing("E", "served")
 
     assert e.top1.value == pytest.approx((0.75 + 1.0) / 2)
     assert e.by_fold_and_seed == ((1.0, 0.5), (1.0, 1.0))
@@ -104,7 +111,7 @@ def start(tmp_path: Path) -> Path:
         text=TextConfig("colours"),
     )
     parts = {"text_mean": torch.zeros(plain.dim), "bank": torch.empty(0, plain.dim)}
-    save_checkpoint(tmp_path / "start", config, awake_network(), **parts, card="")
+    save_checkpoint(tmp_path / "start", config, calibrated_network(), **parts, card="")
     return tmp_path / "start"
 
 
@@ -115,16 +122,18 @@ def test_every_arm_answers_and_the_same_command_again_reads_what_is_there(
     samples = colour_samples(tmp_path)
     config = tiny_config(init=str(start))
     lines: list[str] = []
-    settings = Settings(tmp_path / "out", workers=0, say=lines.append, dtype=torch.float32)
+    settings = Settings(tmp_path / "out", workers=0, log=lines.append, dtype=torch.float32)
 
-    compared = compare(config, samples, [HELD_OUT], ColourNames(), settings)
+    compared = compare_arms(config, samples, [HELD_OUT], ColourNames(), settings)
 
     assert [s.arm for s in compared.standings if s.kind == "raw"] == list(ARMS)
     assert compared.best_frozen in ("F0", "F1", "F2-linear", "F2", "F3")
     assert len([line for line in lines if line.startswith("fold 0")]) == len(ARMS)
     again: list[str] = []
     assert (
-        compare(config, samples, [HELD_OUT], ColourNames(), replace(settings, say=again.append))
+        compare_arms(
+            config, samples, [HELD_OUT], ColourNames(), replace(settings, log=again.append)
+        )
         == compared
     )
     assert not [line for line in again if "step" in line]
@@ -133,12 +142,12 @@ def test_every_arm_answers_and_the_same_command_again_reads_what_is_there(
 def test_another_question_needs_another_folder(tmp_path: Path, start: Path) -> None:
     samples = colour_samples(tmp_path)
     config = tiny_config(init=str(start))
-    settings = Settings(tmp_path / "out", say=lambda _: None)
-    compare(config, samples, [HELD_OUT], ColourNames(), settings, arms=["F1"])
+    settings = Settings(tmp_path / "out", log=lambda _: None)
+    compare_arms(config, samples, [HELD_OUT], ColourNames(), settings, arms=["F1"])
 
     other = replace(HELD_OUT, overlap="drop")
     with pytest.raises(ValueError, match="holds another comparison"):
-        compare(config, samples, [other], ColourNames(), settings, arms=["F1"])
+        compare_arms(config, samples, [other], ColourNames(), settings, arms=["F1"])
 
 
 @pytest.mark.parametrize(
@@ -147,10 +156,10 @@ def test_another_question_needs_another_folder(tmp_path: Path, start: Path) -> N
 )
 def test_an_arm_that_cannot_be_is_refused(tmp_path: Path, arms: list[str], message: str) -> None:
     config = tiny_config(word_head=False)
-    settings = Settings(tmp_path / "out", say=lambda _: None)
+    settings = Settings(tmp_path / "out", log=lambda _: None)
 
     with pytest.raises(ValueError, match=message):
-        compare(config, [], [HELD_OUT], ColourNames(), settings, arms=arms)
+        compare_arms(config, [], [HELD_OUT], ColourNames(), settings, arms=arms)
     assert not (tmp_path / "out").exists()
 
 
@@ -158,9 +167,9 @@ def test_a_file_that_cannot_be_read_is_left_out_of_every_arm(tmp_path: Path, sta
     samples = colour_samples(tmp_path)
     samples[0].path.write_bytes(b"no picture")
     lines: list[str] = []
-    settings = Settings(tmp_path / "out", say=lines.append)
+    settings = Settings(tmp_path / "out", log=lines.append)
 
-    compared = compare(
+    compared = compare_arms(
         tiny_config(init=str(start)), samples, [HELD_OUT], ColourNames(), settings, arms=["F1"]
     )
 
@@ -173,14 +182,14 @@ def test_a_split_that_leaves_an_overlap_open_is_refused(tmp_path: Path) -> None:
     undecided = HeldOut(test=("gold", "teal"), validation=("plum", "snow"), tau=0.5)
 
     with pytest.raises(OverlapError, match="training texts overlap"):
-        pose(tiny_config(), colour_samples(tmp_path), undecided, ColourNames(), tmp_path)
+        pose_problem(tiny_config(), colour_samples(tmp_path), undecided, ColourNames(), tmp_path)
 
 
 def test_rows_of_an_evaluation_split_are_asked_and_never_trained_on(tmp_path: Path) -> None:
     samples = colour_samples(tmp_path)
     samples = [replace(s, split="test") if s.label in ("gold", "ruby") else s for s in samples]
 
-    problem = pose(tiny_config(), samples, HELD_OUT, ColourNames(), tmp_path)
+    problem = pose_problem(tiny_config(), samples, HELD_OUT, ColourNames(), tmp_path)
 
     assert {s.label for s in problem.training} == {"moss", "navy"}
     assert {s.label for s in problem.test} == {"gold", "teal"}
@@ -192,21 +201,19 @@ def test_folds_drop_what_overlaps(tmp_path: Path) -> None:
 
 def test_a_terminated_run_is_no_answer(tmp_path: Path) -> None:
     """Half of a budget is no fair comparison: the same command must go on with it."""
-    import os
-    import signal
 
     def stop_after_the_first(line: str) -> None:
         if "step 10/" in line:
             os.kill(os.getpid(), signal.SIGTERM)
 
     config = tiny_config(steps=14, word_head=False)
-    settings = Settings(tmp_path / "out", workers=0, say=stop_after_the_first)
+    settings = Settings(tmp_path / "out", workers=0, log=stop_after_the_first)
     samples = colour_samples(tmp_path)
 
     with pytest.raises(Stopped, match=r"has done 1[0-3] of 14 steps"):
-        compare(config, samples, [HELD_OUT], ColourNames(), settings, arms=["S"])
+        compare_arms(config, samples, [HELD_OUT], ColourNames(), settings, arms=["S"])
     assert not list((tmp_path / "out").glob("S*.npz"))
-    compared = compare(config, samples, [HELD_OUT], ColourNames(), settings, arms=["S"])
+    compared = compare_arms(config, samples, [HELD_OUT], ColourNames(), settings, arms=["S"])
     assert compared.best_frozen == ""
 
 
@@ -214,8 +221,10 @@ def test_growth_trains_on_parts_and_the_whole_is_the_comparisons_own(
     tmp_path: Path, start: Path
 ) -> None:
     config = tiny_config(init=str(start))
-    settings = Settings(tmp_path / "out", say=lambda _: None)
-    problem = pose(config, colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path / "out")
+    settings = Settings(tmp_path / "out", log=lambda _: None)
+    problem = pose_problem(
+        config, colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path / "out"
+    )
 
     points = grow(problem, ["F1"], settings, sample_shares=[0.5, 1.0], class_counts=[2], seed=0)
 
@@ -232,7 +241,7 @@ def test_growth_trains_on_parts_and_the_whole_is_the_comparisons_own(
 
 def test_distance_is_the_mean_to_the_nearest_training_labels(tmp_path: Path) -> None:
     config = replace(tiny_config(), templates=("{}",))
-    problem = pose(config, colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path)
+    problem = pose_problem(config, colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path)
 
     distances = distances_to_training(problem)
 
@@ -257,14 +266,15 @@ def test_accuracy_beyond_a_distance_counts_the_far_classes_only() -> None:
 def test_the_whole_comparison_is_one_page_and_json(tmp_path: Path, start: Path) -> None:
     write_manifest(tmp_path / "manifest.csv", colour_samples(tmp_path))
 
-    page = run_comparison(
+    request = ComparisonRequest(
         tiny_config(init=str(start)),
-        [tmp_path / "manifest.csv"],
-        Settings(tmp_path / "out", say=lambda _: None),
-        Question(folds=3, classes_of=("colours",)),
-        arms=["F0", "F1"],
-        growth=Growth(sample_shares=(0.5, 1.0)),
-        text=ColourNames(),
+        (tmp_path / "manifest.csv",),
+        UnseenClasses(folds=3, classes_of=("colours",)),
+        arms=("F0", "F1"),
+        growth=GrowthParts(sample_shares=(0.5, 1.0)),
+    )
+    page = run_comparison(
+        request, Settings(tmp_path / "out", log=lambda _: None), text=ColourNames()
     )
 
     html = page.read_text()
@@ -282,13 +292,13 @@ def test_the_whole_comparison_is_one_page_and_json(tmp_path: Path, start: Path) 
 
 def test_a_question_must_say_which_classes_are_unseen(tmp_path: Path) -> None:
     write_manifest(tmp_path / "manifest.csv", colour_samples(tmp_path))
-    settings = Settings(tmp_path / "out", say=lambda _: None)
+    settings = Settings(tmp_path / "out", log=lambda _: None)
 
-    def ask(question: Question) -> Path:
-        manifest = tmp_path / "manifest.csv"
-        return run_comparison(tiny_config(), [manifest], settings, question, text=ColourNames())
+    def start(unseen: UnseenClasses) -> Path:
+        request = ComparisonRequest(tiny_config(), (tmp_path / "manifest.csv",), unseen)
+        return run_comparison(request, settings, text=ColourNames())
 
     with pytest.raises(ValueError, match="Give --split or --folds"):
-        ask(Question())
+        start(UnseenClasses())
     with pytest.raises(ValueError, match="no data set sports; there are colours"):
-        ask(Question(folds=2, classes_of=("sports",)))
+        start(UnseenClasses(folds=2, classes_of=("sports",)))

@@ -1,22 +1,25 @@
 """Heads on frozen features: what they compute, and that features are computed once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from sklearn.linear_model import Ridge as ReferenceRidge
 
 from model.encoder.networks import EncoderConfig, SemanticHead
 from model.text.text_encoder import normalise
+from model.training.compare.feature_cache import DiskFeatureCache
 from model.training.compare.heads import Ridge, conse, mix, train_head
-from model.training.compare.problem import RememberingText, class_folds, pose
-from model.training.features import FeatureCache, apply_head
+from model.training.compare.problem import CachedText, class_folds, pose_problem
+from model.training.features import apply_head
 from tests.support.colour_world import (
     HELD_OUT,
     ColourNames,
-    awake_network,
+    calibrated_network,
     colour_samples,
     tiny_config,
 )
@@ -58,7 +61,7 @@ def test_a_trained_head_learns_the_words_and_leaves_the_first_one_alone(
 ) -> None:
     torch.manual_seed(0)
     config = tiny_config(steps=400, optimiser=replace(tiny_config().optimiser, head_rate=0.02))
-    problem = pose(config, colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path)
+    problem = pose_problem(config, colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path)
     rows = np.array([rows[0] for rows in problem.text_rows])
     targets = problem.bank.vectors.numpy()[rows]
     initial = SemanticHead(3, EncoderConfig("efficientnet_lite0", dim=3, vocabulary=4))
@@ -70,19 +73,21 @@ def test_a_trained_head_learns_the_words_and_leaves_the_first_one_alone(
 
 
 def test_a_head_comes_out_the_same_from_the_same_seed(tmp_path: Path) -> None:
-    problem = pose(tiny_config(), colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path)
+    problem = pose_problem(
+        tiny_config(), colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path
+    )
     features = np.ones((len(problem.training), 3), np.float32)
     initial = SemanticHead(3, EncoderConfig("efficientnet_lite0", dim=3))
     heads = [train_head(problem, features, initial, hidden=0, seed=s) for s in (1, 1, 2)]
-    weights = [head.linear.weight for head in heads]  # type: ignore[union-attr]  # a plain head
+    weights = [head.linear.weight for head in heads]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
-def feature_cache(folder: Path, seed: int = 0) -> FeatureCache:
+def feature_cache(folder: Path, seed: int = 0) -> DiskFeatureCache:
     config = tiny_config()
-    network = awake_network(seed)
-    return FeatureCache(folder, network, config.preprocess, config.sampling, ColourNames())
+    network = calibrated_network(seed)
+    return DiskFeatureCache(folder, network, config.preprocess, config.sampling, ColourNames())
 
 
 def test_features_are_computed_once(tmp_path: Path) -> None:
@@ -111,23 +116,25 @@ def test_a_broken_file_has_no_features(tmp_path: Path) -> None:
 
 
 def test_a_text_is_embedded_once() -> None:
-    asked: list[str] = []
+    encoded: list[str] = []
 
     class Counting(ColourNames):
-        def encode(self, texts):  # type: ignore[no-untyped-def]  # as above
-            asked.extend(texts)
+        def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+            encoded.extend(texts)
             return super().encode(texts)
 
-    text = RememberingText(Counting())
+    text = CachedText(Counting())
     np.testing.assert_array_equal(
         text.encode(["ruby", "moss", "ruby"]), ColourNames().encode(["ruby", "moss", "ruby"])
     )
     text.encode(["moss", "navy"])
-    assert sorted(asked) == ["moss", "navy", "ruby"]
+    assert sorted(encoded) == ["moss", "navy", "ruby"]
 
 
 def test_held_out_classes_are_not_trained_on(tmp_path: Path) -> None:
-    problem = pose(tiny_config(), colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path)
+    problem = pose_problem(
+        tiny_config(), colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path
+    )
     assert {sample.label for sample in problem.training} == {"ruby", "moss", "navy"}
     assert {sample.label for sample in problem.test} == set(HELD_OUT.test)
     assert problem.weights().sum() == pytest.approx(1.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -19,7 +20,7 @@ from model.errors import CheckpointError
 from model.tagger import Tagger
 from model.text.pretrained import without_progress_bars
 from model.training.convert.image_text import import_model
-from model.training.measure.evaluate import evaluate
+from model.training.measure.evaluate import EvaluationOptions, evaluate
 from tests.support.clips import write_clip
 from tests.support.tiny_towers import (
     MEAN,
@@ -58,7 +59,7 @@ def tagger(imported: Path) -> Tagger:
     return load_checkpoint(imported)
 
 
-def unit(vectors: torch.Tensor) -> np.ndarray:
+def unit(vectors: torch.Tensor) -> npt.NDArray[np.float32]:
     return torch.nn.functional.normalize(vectors, dim=-1).detach().numpy()
 
 
@@ -78,7 +79,9 @@ def text_features(model: Any, texts: list[str]) -> torch.Tensor:
     return found if isinstance(found, torch.Tensor) else found.pooler_output
 
 
-def test_a_still_clip_embeds_as_transformers_embeds_its_picture(original, tagger):
+def test_a_still_clip_embeds_as_transformers_embeds_its_picture(
+    original: Any, tagger: Tagger
+) -> None:
     pixels = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     clips = pixels[:, None, None].expand(-1, 1, 4, -1, -1, -1)
     np.testing.assert_allclose(
@@ -86,26 +89,28 @@ def test_a_still_clip_embeds_as_transformers_embeds_its_picture(original, tagger
     )
 
 
-def test_a_videos_frames_are_embedded_one_by_one_and_averaged(original, tagger):
+def test_a_videos_frames_are_embedded_one_by_one_and_averaged(
+    original: Any, tagger: Tagger
+) -> None:
     pixels = torch.randn(2, 3, 4, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     features = picture_features(original, pixels.flatten(0, 2)).reshape(2, 12, -1)
     np.testing.assert_allclose(tagger.encoder.encode(pixels), unit(features.mean(dim=1)), atol=1e-5)
 
 
-def test_pictures_of_another_size_are_seen_too(original, tagger):
+def test_pictures_of_another_size_are_seen_too(original: Any, tagger: Tagger) -> None:
     pixels = torch.randn(1, 1, 1, 3, 48, 40, generator=torch.Generator().manual_seed(2))
     found = original.get_image_features(pixel_values=pixels[0, 0], interpolate_pos_encoding=True)
     np.testing.assert_allclose(tagger.encoder.encode(pixels), unit(found.pooler_output), atol=1e-5)
 
 
-def test_texts_embed_as_transformers_embeds_them(original, tagger):
+def test_texts_embed_as_transformers_embeds_them(original: Any, tagger: Tagger) -> None:
     np.testing.assert_allclose(
         tagger.text.encode(TEXTS), unit(text_features(original, TEXTS)), atol=1e-5
     )
     assert tagger.text.encode([]).shape == (0, tagger.text.dim)
 
 
-def test_the_models_own_pictures_and_nothing_else_decide_preprocessing(tagger):
+def test_the_models_own_pictures_and_nothing_else_decide_preprocessing(tagger: Tagger) -> None:
     pixels = tagger.preprocess
     assert (pixels.short_side, pixels.crop_side, pixels.max_aspect_ratio) == (SIDE, SIDE, 1.0)
     assert (pixels.mean, pixels.std) == (MEAN, STD)
@@ -113,18 +118,20 @@ def test_the_models_own_pictures_and_nothing_else_decide_preprocessing(tagger):
     assert len(tagger.calibration.bank) == 0
 
 
-def test_its_card_says_what_its_pretraining_is_not(imported):
+def test_its_card_says_what_its_pretraining_is_not(imported: Path) -> None:
     card = (imported / "README.md").read_text()
     assert "Not zero-shot in the sense of Brattoli et al. (CVPR 2020, equation 3)" in card
     assert "kinolex checkpoint import tiny" in card
 
 
-def test_nothing_in_it_is_pickled(imported):
+def test_nothing_in_it_is_pickled(imported: Path) -> None:
     kinds = {file.suffix for file in imported.rglob("*") if file.is_file()}
     assert kinds == {".json", ".safetensors", ".md"}
 
 
-def test_a_text_tower_that_is_another_than_the_imported_one_is_refused(imported, tmp_path):
+def test_a_text_tower_that_is_another_than_the_imported_one_is_refused(
+    imported: Path, tmp_path: Path
+) -> None:
     copied = tmp_path / "copy"
     shutil.copytree(imported, copied)
     weights = copied / "text" / "model.safetensors"
@@ -138,7 +145,9 @@ def test_a_text_tower_that_is_another_than_the_imported_one_is_refused(imported,
         load_checkpoint(copied)
 
 
-def test_it_is_served_with_labels_of_its_own(imported, tmp_path, make_settings):
+def test_it_is_served_with_labels_of_its_own(
+    imported: Path, tmp_path: Path, make_settings: Callable[..., Any]
+) -> None:
     from tests.support.servers import open_client
 
     tagger = load_checkpoint(imported)
@@ -162,12 +171,12 @@ def test_it_is_served_with_labels_of_its_own(imported, tmp_path, make_settings):
         assert tag["similarity"] == pytest.approx(expected[tag["label"]], abs=1e-4)
 
 
-def test_it_is_evaluated_like_any_other(imported, tmp_path):
+def test_it_is_evaluated_like_any_other(imported: Path, tmp_path: Path) -> None:
     manifest = write_pictures(tmp_path / "pictures")
     rows = manifest.read_text().splitlines()
     manifest.write_text("\n".join([rows[0] + ",split", *(row + ",test" for row in rows[1:])]))
 
-    report = evaluate(imported, [manifest], say=lambda _: None)
+    report = evaluate(imported, [manifest], EvaluationOptions(log=lambda _: None))
     assert report.model_id == "tiny"
     [suite] = report.suites
     assert {row.label for row in suite.classes} == {f"{colour} wall" for colour in NAMES}
@@ -203,7 +212,9 @@ def pickled(folder: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_imported_is_said_so(tmp_path, spoil: Callable[[Path], Any], said):
+def test_what_cannot_be_imported_is_said_so(
+    tmp_path: Path, spoil: Callable[[Path], Any], said: str
+) -> None:
     source = save_tiny(tiny_clip(), tmp_path / "tiny")
     spoil(source)
     with pytest.raises(CheckpointError, match=said):
@@ -211,15 +222,18 @@ def test_what_cannot_be_imported_is_said_so(tmp_path, spoil: Callable[[Path], An
 
 
 @pytest.mark.parametrize("missing", ["./nowhere", "/nowhere"])
-def test_a_folder_that_is_not_there_is_said_so(tmp_path, missing):
+def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path, missing: str) -> None:
     with pytest.raises(CheckpointError, match="is not a directory"):
         import_model(missing, tmp_path, command="")
 
 
-def test_a_model_that_sentence_transformers_saved_embeds_as_there(tmp_path):
+def test_a_model_that_sentence_transformers_saved_embeds_as_there(tmp_path: Path) -> None:
     source = save_tiny(tiny_clip(), tmp_path / "tiny")
-    pictures = AutoImageProcessor.from_pretrained(source)
-    CLIPProcessor(pictures, tiny_tokenizer()).save_pretrained(source)
+    # transformers leaves these two without types
+    image_processor: Any = AutoImageProcessor
+    processor: Any = CLIPProcessor
+    pictures = image_processor.from_pretrained(source)
+    processor(pictures, tiny_tokenizer()).save_pretrained(source)
     with without_progress_bars():
         theirs = SentenceTransformer(str(source), device="cpu", local_files_only=True)
         theirs.save(str(tmp_path / "saved"))
@@ -245,7 +259,9 @@ def test_a_model_that_sentence_transformers_saved_embeds_as_there(tmp_path):
         ({"auto_map": "evil.Code"}, "auto_map"),
     ],
 )
-def test_a_tower_of_impossible_sizes_is_refused(imported, tmp_path, changes, said):
+def test_a_tower_of_impossible_sizes_is_refused(
+    imported: Path, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
     copied = shutil.copytree(imported, tmp_path / "copy")
     document = json.loads((copied / "config.json").read_text())
     document["encoder"]["tower"] |= changes
@@ -254,7 +270,7 @@ def test_a_tower_of_impossible_sizes_is_refused(imported, tmp_path, changes, sai
         load_checkpoint(copied)
 
 
-def test_the_layout_of_sentence_transformers_is_found(tmp_path):
+def test_the_layout_of_sentence_transformers_is_found(tmp_path: Path) -> None:
     save_tiny(tiny_clip(), tmp_path / "tiny" / "0_CLIPModel")
     (tmp_path / "tiny" / "modules.json").write_text(
         '[{"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"},'

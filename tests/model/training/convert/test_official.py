@@ -46,6 +46,10 @@ def official() -> OfficialNetwork:
         network = OfficialNetwork()
         for module in network.modules():
             if isinstance(module, nn.BatchNorm3d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                assert module.running_mean is not None
+                assert module.running_var is not None
                 module.running_mean.normal_(0.0, 0.1)
                 module.running_var.uniform_(0.5, 2.0)
         return network.half().float().eval()
@@ -89,7 +93,7 @@ def clips(batch: int = 2, count: int = 3) -> Tensor:
     return torch.randn(batch, count, 8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_same_weights_give_the_same_output(official, file):
+def test_the_same_weights_give_the_same_output(official: OfficialNetwork, file: Path) -> None:
     ours = network_from_official(read_official(file)["state_dict"])
     pixels = clips()
     with torch.no_grad():
@@ -97,7 +101,7 @@ def test_the_same_weights_give_the_same_output(official, file):
         torch.testing.assert_close(ours(pixels), theirs, atol=1e-6, rtol=0)
 
 
-def test_a_file_as_torch_and_numpy_wrote_it_in_2020_is_read(tmp_path):
+def test_a_file_as_torch_and_numpy_wrote_it_in_2020_is_read(tmp_path: Path) -> None:
     """No archive but pickles in a row, and NumPy's functions where they were before NumPy 2."""
     content = content_of(nn.Linear(2, 3))  # type: ignore[arg-type]  # any weights will do
     path = tmp_path / "checkpoint.pth.tar"
@@ -112,8 +116,8 @@ def test_a_file_as_torch_and_numpy_wrote_it_in_2020_is_read(tmp_path):
 
 
 def test_the_converted_checkpoint_gives_the_same_output_in_the_space_of_the_words(
-    official, file, vectors, tmp_path
-):
+    official: OfficialNetwork, file: Path, vectors: Path, tmp_path: Path
+) -> None:
     out = convert(file, str(vectors), tmp_path / "out", command="kinolex checkpoint convert")
     tagger = load_checkpoint(out)
     with torch.no_grad():
@@ -174,7 +178,13 @@ def without_weight(name: str) -> Callable[[dict[str, Any]], Any]:
         ),
     ],
 )
-def test_a_file_with_anything_else_in_it_is_refused(official, vectors, tmp_path, spoil, said):
+def test_a_file_with_anything_else_in_it_is_refused(
+    official: OfficialNetwork,
+    vectors: Path,
+    tmp_path: Path,
+    spoil: Callable[[dict[str, Any]], Any],
+    said: str,
+) -> None:
     content = content_of(official)
     spoil(content)
     torch.save(content, tmp_path / "checkpoint.pth.tar")
@@ -184,7 +194,7 @@ def test_a_file_with_anything_else_in_it_is_refused(official, vectors, tmp_path,
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 99, b"PK\x03\x04" + b"\0" * 40, None])
-def test_a_file_that_torch_did_not_write_is_refused(tmp_path, content):
+def test_a_file_that_torch_did_not_write_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "checkpoint.pth.tar"
     if content is not None:
         path.write_bytes(content)
@@ -192,7 +202,7 @@ def test_a_file_that_torch_did_not_write_is_refused(tmp_path, content):
         read_official(path)
 
 
-def test_word_vectors_of_another_length_are_refused(file, tmp_path):
+def test_word_vectors_of_another_length_are_refused(file: Path, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("horse 1 2 3\n")
     with pytest.raises(CheckpointError, match=r"length 3, the network in .* of 300"):
         convert(file, str(tmp_path / "short.txt"), tmp_path / "out", command="")

@@ -14,6 +14,8 @@ from model.training.config import BatchConfig
 from model.training.data.batches import StepBatches
 from model.training.data.manifest import Sample, read_manifest
 from model.training.data.readers import read_clips
+from model.training.data.step_plans import StepPlans
+from model.training.distributed import DistributedRank
 from model.video.sampling import SamplingConfig
 from tests.support.clips import read_number, write_clip
 from tests.support.training_tree import picture_bytes, write_clips, write_pictures
@@ -37,22 +39,12 @@ def batches(
     steps: int = 12,
     seed: int = 7,
     rank: int = 0,
-    world: int = 1,
+    world_size: int = 1,
 ) -> StepBatches:
     names = sorted({sample.label for sample in samples})
     rows = [[names.index(sample.label)] for sample in samples]
-    return StepBatches(
-        samples,
-        rows,
-        len(names),
-        batch,
-        sampling,
-        candidates=3,
-        steps=steps,
-        seed=seed,
-        rank=rank,
-        world=world,
-    )
+    plans = StepPlans(samples, rows, batch, bank_size=len(names), candidates=3, seed=seed)
+    return StepBatches(plans, sampling, steps, DistributedRank(rank, world_size))
 
 
 def test_a_step_gives_the_same_batch_whatever_was_asked_before(samples: list[Sample]) -> None:
@@ -77,7 +69,7 @@ def test_another_seed_gives_other_batches(samples: list[Sample]) -> None:
 
 def test_two_processes_together_see_what_one_alone_would(samples: list[Sample]) -> None:
     whole = batches(samples)[0]
-    shares = [batches(samples, rank=rank, world=2)[0] for rank in (0, 1)]
+    shares = [batches(samples, rank=rank, world_size=2)[0] for rank in (0, 1)]
 
     for kind, pixels in enumerate(whole.pixels):
         interleaved = torch.stack([share.pixels[kind] for share in shares], dim=1).flatten(0, 1)

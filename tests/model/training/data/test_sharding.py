@@ -13,6 +13,7 @@ from model.training.data.batches import StepBatches
 from model.training.data.manifest import Sample, read_manifest
 from model.training.data.readers import read_clips, read_pair, read_picture
 from model.training.data.sharding import ShardConfig, write_shards
+from model.training.data.step_plans import StepPlans
 from model.video.sampling import SamplingConfig
 from tests.support.clips import COLOURS, read_number, write_clip
 from tests.support.training_tree import picture_bytes, write_clips
@@ -71,7 +72,7 @@ def test_a_shards_video_has_its_short_side_and_keyframes_as_asked(tmp_path: Path
 
     with tarfile.open(row.path) as tar:
         payload = io.BytesIO(member_bytes(tar, row.member))
-    with av.open(payload) as container:
+    with av.open(payload, "r") as container:
         assert [stream.type for stream in container.streams] == ["video"]
         video = container.streams.video[0]
         assert (video.width, video.height, video.codec_context.name) == (64, 48, "h264")
@@ -180,9 +181,8 @@ def test_batches_come_from_shards(tmp_path: Path) -> None:
     rows = read_manifest(write_shards(samples, tmp_path / "out", SMALL).manifest)
     batch = BatchConfig(short_side=32, side=32, videos=4)
 
-    batches = StepBatches(
-        rows, [[0]] * len(rows), 1, batch, SamplingConfig(1, 2), candidates=0, steps=3, seed=0
-    )
+    plans = StepPlans(rows, [[0]] * len(rows), batch, bank_size=1, candidates=0, seed=0)
+    batches = StepBatches(plans, SamplingConfig(1, 2), steps=3)
 
     assert [batches[step].skipped for step in range(3)] == [0, 0, 0]
     assert batches[0].pixels[0].shape == (4, 1, 2, 3, 32, 32)

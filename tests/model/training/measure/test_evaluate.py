@@ -3,19 +3,21 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from model.training.data.manifest import Sample
-from model.training.measure.evaluate import Report, examine
+from model.training.measure.evaluate import EvaluationOptions, Report, examine
 from model.training.measure.figures import RAW, SERVED
 from model.training.report.evaluation_report import as_document, as_html, write_report
-from model.training.words.texts import HeldOut
+from model.training.words.held_out import HeldOut
 from tests.support.clips import write_clip
 from tests.support.fakes import colour_tagger
 
+QUIET = EvaluationOptions(log=lambda _: None)
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 220)}
 # what shows green is labelled blue: a class that is always called something else
 WRONG = {"blue": "green"}
@@ -40,7 +42,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
 
 @pytest.fixture(scope="module")
 def report(samples: list[Sample]) -> Report:
-    return examine(colour_tagger(), samples, HeldOut(), with_pictures=True, say=lambda _: None)
+    return examine(colour_tagger(), samples, HeldOut(), replace(QUIET, with_pictures=True))
 
 
 def test_figures_are_those_of_the_clips(report: Report) -> None:
@@ -80,7 +82,7 @@ def test_seen_and_unseen_labels_are_asked_together(samples: list[Sample], tmp_pa
         for split in ("train", "train", "test")
     ]
     unseen = [sample for sample in samples if sample.label != "green"]
-    report = examine(colour_tagger(), [*unseen, *seen], HeldOut(), say=lambda _: None)
+    report = examine(colour_tagger(), [*unseen, *seen], HeldOut(), QUIET)
     both = report.suites[0].together[RAW]
     assert (both.labels, both.seen_labels) == (3, 1)
     # "blue" shows green: it is lost to the seen label, and no handicap mends it before green goes
@@ -95,9 +97,7 @@ def test_the_handicap_of_seen_labels_is_chosen_on_validation_classes(
 ) -> None:
     rows = [Sample(s.path, s.member, s.label, (), "colours", "train") for s in samples[:9]]
     red = Sample(rows[0].path, "", "crimson", (), "colours", "train")
-    report = examine(
-        colour_tagger(), [*rows, red], HeldOut(("red", "blue"), ("crimson",)), say=lambda _: None
-    )
+    report = examine(colour_tagger(), [*rows, red], HeldOut(("red", "blue"), ("crimson",)), QUIET)
     both = report.suites[0].together[SERVED]
     assert both.handicap is not None
     assert both.after is not None
@@ -105,7 +105,7 @@ def test_the_handicap_of_seen_labels_is_chosen_on_validation_classes(
 
 
 def test_pretraining_that_knew_a_class_is_told(samples: list[Sample]) -> None:
-    report = examine(colour_tagger(), samples, HeldOut(), familiar=["blue cat"], say=lambda _: None)
+    report = examine(colour_tagger(), samples, HeldOut(), QUIET, familiar=["blue cat"])
     (suite,) = report.suites
     assert [row.label for row in suite.classes if row.is_familiar] == ["blue"]
     unfamiliar = suite.figures[SERVED].unfamiliar
@@ -119,7 +119,7 @@ def test_other_numbers_of_clips_are_tried_on_videos(tmp_path: Path) -> None:
         path = tmp_path / f"{colour}.mp4"
         write_clip(path, seconds_colours=[colour])
         videos.append(Sample(path, "", colour, (), "videos", "test"))
-    report = examine(colour_tagger(), videos, HeldOut(), clips=(1, 25), say=lambda _: None)
+    report = examine(colour_tagger(), videos, HeldOut(), replace(QUIET, clips=(1, 25)))
     by_clips = report.suites[0].by_clips
     assert {count: top1.value for count, top1 in by_clips.items()} == {1: 1.0, 25: 1.0}
     assert "still picture" not in as_html(report)
@@ -132,7 +132,7 @@ def test_a_report_of_still_pictures_says_what_more_clips_would_change(report: Re
 
 def test_nothing_to_ask_is_said(samples: list[Sample]) -> None:
     with pytest.raises(ValueError, match="only 1 unseen test class"):
-        examine(colour_tagger(), samples, HeldOut(test=("red",)), say=lambda _: None)
+        examine(colour_tagger(), samples, HeldOut(test=("red",)), QUIET)
 
 
 def test_the_map_ties_each_label_to_a_clip_of_its_own(report: Report) -> None:
@@ -157,7 +157,7 @@ def test_the_page_needs_nothing_from_outside(report: Report) -> None:
 
 
 def test_pictures_of_clips_are_only_shown_when_asked(samples: list[Sample]) -> None:
-    without = examine(colour_tagger(), samples, HeldOut(), say=lambda _: None)
+    without = examine(colour_tagger(), samples, HeldOut(), QUIET)
     assert "image/jpeg" not in as_html(without)
 
 
@@ -168,7 +168,7 @@ def test_pictures_of_clips_never_enter_the_json(report: Report) -> None:
 
 def test_names_are_shown_as_text(samples: list[Sample], tmp_path: Path) -> None:
     odd = [picture(tmp_path, label, 0) for label in ("<b> red", "<i> green")]
-    page = as_html(examine(colour_tagger(), odd, HeldOut(), say=lambda _: None))
+    page = as_html(examine(colour_tagger(), odd, HeldOut(), QUIET))
     assert "<b> red" not in page
     assert "&lt;b&gt; red" in page
 

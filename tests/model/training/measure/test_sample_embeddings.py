@@ -5,16 +5,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
 
-from model import EncoderConfig, PreprocessConfig, SamplingConfig, Tagger, TorchEncoder, VideoError
+from model import (
+    EncoderConfig,
+    PreprocessConfig,
+    Runtime,
+    SamplingConfig,
+    TorchEncoder,
+    VideoError,
+)
 from model.encoder.networks import build_network
 from model.training.data.manifest import Sample
 from model.training.measure.sample_embeddings import embed_readable, embed_samples
 from tests.support.clips import COLOURS, write_clip
-from tests.support.fakes import colour_tagger
+from tests.support.fakes import ColourEncoder, colour_tagger
 
 
 def picture_sample(folder: Path, colour: str) -> Sample:
@@ -29,7 +37,7 @@ def video_sample(folder: Path, *colours: str) -> Sample:
     return Sample(path, "", colours[0], (), "videos", "test")
 
 
-def test_videos_and_pictures_keep_the_order_asked(tmp_path: Path) -> None:
+def test_videos_and_pictures_keep_their_order(tmp_path: Path) -> None:
     samples = [
         video_sample(tmp_path, "green"),
         picture_sample(tmp_path, "red"),
@@ -47,26 +55,22 @@ def test_a_video_embeds_as_the_tagger_embeds_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(embed_samples(tagger, [sample])[0], expected)
 
 
-def test_only_the_labelled_span_is_looked_at(tmp_path: Path) -> None:
+def test_only_the_labelled_span_is_decoded(tmp_path: Path) -> None:
     sample = video_sample(tmp_path, "red", "green", "blue")
     spanned = replace(sample, start_seconds=1.2, end_seconds=1.8)
     assert embed_samples(colour_tagger(), [spanned])[0].argmax() == 1
 
 
-def test_more_clips_look_at_more_frames(tmp_path: Path) -> None:
-    looked: list[tuple[int, ...]] = []
+def test_more_clips_encode_more_frames(tmp_path: Path) -> None:
+    shapes: list[tuple[int, ...]] = []
 
-    class Watching:
-        dim = 3
+    class ShapeRecorder(ColourEncoder):
+        def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+            shapes.append(tuple(pixels.shape[1:3]))
+            return super().encode(pixels)
 
-        def encode(self, pixels: torch.Tensor) -> np.ndarray:
-            looked.append(tuple(pixels.shape[1:3]))
-            return np.eye(3, dtype=np.float32)[: len(pixels)]
-
-    embed_samples(
-        replace(colour_tagger(), encoder=Watching()), [video_sample(tmp_path, "red")], clips=25
-    )
-    assert looked == [(25, 4)]
+    embed_samples(colour_tagger(encoder=ShapeRecorder()), [video_sample(tmp_path, "red")], clips=25)
+    assert shapes == [(25, 4)]
 
 
 def test_a_still_clip_embeds_as_its_picture(tmp_path: Path) -> None:
@@ -74,27 +78,26 @@ def test_a_still_clip_embeds_as_its_picture(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build_network(EncoderConfig("efficientnet_lite0", dim=3)).eval()
 
-    class Plain:
-        """The same network where the shortcut does not know it."""
+    class Wrapped:
+        """The same network as an encoder for which there is no shortcut."""
 
         dim = 3
+        runtime = Runtime("eager", "float32")
 
-        def encode(self, pixels: torch.Tensor) -> np.ndarray:
+        def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
             assert pixels.shape[2] == 4
             return TorchEncoder(network, 3).encode(pixels)
 
-    tagger = Tagger(
-        **{
-            **{name: getattr(colour_tagger(), name) for name in Tagger.__dataclass_fields__},
-            "encoder": TorchEncoder(network, 3),
-            "preprocess": PreprocessConfig(32, 32, 1.0, (0.5,) * 3, (0.5,) * 3),
-            "sampling": SamplingConfig(clips=1, frames_per_clip=4),
-        }
+    tagger = replace(
+        colour_tagger(),
+        encoder=TorchEncoder(network, 3),
+        preprocess=PreprocessConfig(32, 32, 1.0, (0.5,) * 3, (0.5,) * 3),
+        sampling=SamplingConfig(clips=1, frames_per_clip=4),
     )
     samples = [picture_sample(tmp_path, colour) for colour in ("red", "green")]
     np.testing.assert_allclose(
         embed_samples(tagger, samples),
-        embed_samples(replace(tagger, encoder=Plain()), samples),
+        embed_samples(replace(tagger, encoder=Wrapped()), samples),
         atol=1e-5,
     )
 
@@ -112,10 +115,10 @@ def test_broken_files_are_listed_and_left_out(tmp_path: Path) -> None:
 
 
 def test_progress_ends_at_the_total(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     samples = [picture_sample(tmp_path, colour) for colour in COLOURS]
-    embed_samples(colour_tagger(), samples, lambda *state: told.append(state))
-    assert told[-1] == (len(samples), len(samples))
+    embed_samples(colour_tagger(), samples, lambda *state: reported.append(state))
+    assert reported[-1] == (len(samples), len(samples))
 
 
 def test_no_samples_give_no_rows() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from model.training.data.manifest import Sample
 from model.training.measure.suites import plan_suites
-from model.training.words.texts import HeldOut
+from model.training.words.held_out import HeldOut
 
 
 def rows(dataset: str, split: str, *labels: str, each: int = 3) -> list[Sample]:
@@ -69,7 +69,7 @@ def test_one_class_is_no_question() -> None:
 def test_a_few_samples_of_each_seen_class_are_enough() -> None:
     samples = rows("sports", "train", "judo", "luge") + rows("sports", "train", "golf", each=50)
     suites = [
-        plan_suites(samples, HeldOut(test=("judo", "luge")), most_known=5)[0][0] for _ in range(2)
+        plan_suites(samples, HeldOut(test=("judo", "luge")), max_known=5)[0][0] for _ in range(2)
     ]
     assert len(suites[0].known) == 5
     assert suites[0].known == suites[1].known

@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from model.training.data.manifest import Sample, read_manifest
-from model.training.report.histogram import draw_histogram, removed_labels
-from model.training.run import run
+from model.training.report.overlap_histogram import draw_histogram, removed_labels
+from model.training.resources import TrainingResources
+from model.training.run import RunRequest, run
+from model.training.words.held_out import HeldOut, read_held_out
 from model.training.words.overlap_review import (
     OverlapError,
     read_review,
@@ -18,7 +20,6 @@ from model.training.words.overlap_review import (
     without_texts,
     write_review,
 )
-from model.training.words.texts import HeldOut, read_held_out
 from tests.support.training_tree import DIM, tiny_config, write_pictures
 from tests.support.word_vectors import WordVectors
 
@@ -172,7 +173,7 @@ def test_a_split_says_what_becomes_of_overlaps(tmp_path: Path) -> None:
 def test_a_damaged_split_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "split.toml").write_text(content)
 
-    with pytest.raises(ValueError, match="is no split"):
+    with pytest.raises(ValueError, match="is not a split"):
         read_held_out(str(tmp_path / "split.toml"))
 
 
@@ -185,15 +186,9 @@ def test_a_run_refuses_to_start_with_an_overlap_unless_told(tmp_path: Path) -> N
     lines: list[str] = []
 
     def start(overlap: str | None) -> Path | None:
-        return run(
-            config,
-            [manifest],
-            tmp_path / "out",
-            command=["kinolex", "train"],
-            overlap=overlap,
-            text=TEXT,
-            say=lines.append,
-        )
+        command = ("kinolex", "train")
+        request = RunRequest(config, (manifest,), tmp_path / "out", command, overlap=overlap)
+        return run(request, TrainingResources(log=lines.append), text=TEXT)
 
     with pytest.raises(OverlapError, match="4 training texts overlap"):
         start(None)
@@ -201,4 +196,4 @@ def test_a_run_refuses_to_start_with_an_overlap_unless_told(tmp_path: Path) -> N
         start("drop")
     assert not (tmp_path / "out").exists()
     assert start("keep") == tmp_path / "out" / "checkpoint"
-    assert any("4 overlapping texts stay, as told" in line for line in lines)
+    assert any("4 overlapping texts are kept, as requested" in line for line in lines)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from model.training.data.manifest import Sample
+from model.training.words.held_out import HeldOut
 from model.training.words.phrases import phrases_of, with_phrases
-from model.training.words.texts import HeldOut
 from tests.support.training_tree import DIM
 from tests.support.word_vectors import WordVectors
 
@@ -34,7 +34,9 @@ def phrases(caption: str) -> tuple[str, ...]:
         ("A man is looking at the", ("looking",)),
     ],
 )
-def test_a_verb_takes_its_object_or_its_first_prepositions_along(caption, said):
+def test_a_verb_takes_its_object_or_its_first_prepositions_along(
+    caption: str, said: tuple[str, ...]
+) -> None:
     assert phrases(caption) == said
 
 
@@ -48,11 +50,11 @@ def test_a_verb_takes_its_object_or_its_first_prepositions_along(caption, said):
         "Three pairs of jeans",
     ],
 )
-def test_what_animals_and_things_do_is_no_phrase(caption):
+def test_what_animals_and_things_do_is_no_phrase(caption: str) -> None:
     assert phrases(caption) == ()
 
 
-def test_a_word_in_ing_is_no_verb_until_captions_often_say_that_somebody_is_it():
+def test_a_word_in_ing_is_no_verb_until_captions_often_say_that_somebody_is_it() -> None:
     assert phrases_of([["a boy is juggling three balls"]] * 2) == [(), ()]
     assert phrases_of([["a boy is juggling three balls"]] * 3) == [("juggling three balls",)] * 3
 
@@ -61,7 +63,7 @@ def sample(name: str, label: str = "", captions: tuple[str, ...] = ()) -> Sample
     return Sample(Path(name), "", label, captions, "made", "")
 
 
-def test_phrases_are_added_to_captions_but_not_to_labels(tmp_path: Path):
+def test_phrases_are_added_to_captions_but_not_to_labels(tmp_path: Path) -> None:
     samples = [
         sample("a.png", captions=(VERBS, VERBS, VERBS, "a man is riding a horse")),
         sample("b.png", label="reading", captions=("a man is reading",)),
@@ -73,7 +75,7 @@ def test_phrases_are_added_to_captions_but_not_to_labels(tmp_path: Path):
     assert labelled == samples[1]
 
 
-def test_a_phrase_that_overlaps_with_a_held_out_class_is_not_taken(tmp_path: Path):
+def test_a_phrase_that_overlaps_with_a_held_out_class_is_not_taken(tmp_path: Path) -> None:
     held_out = HeldOut(test=("horse riding",), validation=("reading a book",))
     captions = (VERBS, VERBS, VERBS, "a man is riding a horse", "a man is reading a large book")
     (added,) = with_phrases(

@@ -15,6 +15,7 @@ from model.text.labels import Label
 from model.training.calibrate import draw_bank, fit
 from model.training.data.manifest import read_manifest
 from model.training.measure.sample_embeddings import embed_readable
+from model.training.resources import Log
 
 # sources are drawn by the square root of their size, so that a large one is not the whole bank
 _TEMPER = 0.5
@@ -42,7 +43,7 @@ def save_with_scores(
     manifests: Sequence[Path] = (),
     *,
     device: str = "cpu",
-    say: Callable[[str], None] = print,
+    log: Log = print,
 ) -> Path:
     """Write a checkpoint that is not centred, its scores fitted on `manifests` where there are any.
 
@@ -54,7 +55,7 @@ def save_with_scores(
     # as it is, because scores are fitted on a checkpoint
     save_checkpoint(out, config, network, text_mean=zero, bank=none, card=card(config, RAW_SCORES))
     if manifests:
-        scores = fit_scores(out, manifests, device=device, say=say)
+        scores = fit_scores(out, manifests, device=device, log=log)
         fitted = replace(config, calibration=scores.calibration)
         text = card(fitted, scores.sentence)
         save_checkpoint(out, fitted, network, text_mean=zero, bank=scores.bank, card=text)
@@ -67,7 +68,7 @@ def fit_scores(
     *,
     device: str = "cpu",
     seed: int = 0,
-    say: Callable[[str], None] = print,
+    log: Log = print,
 ) -> Scores:
     """Bank and scores of the checkpoint in `directory` from samples of these manifests.
 
@@ -77,7 +78,7 @@ def fit_scores(
     samples = [sample for manifest in manifests for sample in read_manifest(manifest)]
     tagger = load_checkpoint(directory, device=device)
     chosen = [samples[row] for row in draw_bank(samples, _TEMPER, seed)] if samples else []
-    say(f"embedding {len(chosen)} samples for the background bank")
+    log(f"embedding {len(chosen)} samples for the background bank")
     embedded = embed_readable(tagger, chosen)
     labelled = embedded.select(lambda sample: bool(sample.label))
     names = sorted({sample.label for sample in labelled.samples})

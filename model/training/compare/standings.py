@@ -1,4 +1,4 @@
-"""Arms' answers side by side: accuracy of each, and how much better than the best frozen one."""
+"""The arms' answers and their standings: accuracy, and difference to the best frozen arm."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ KINDS = (RAW, SERVED)
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Answers:
-    """What an arm said about the test samples of one fold with one seed.
+    """An arm's similarities of the test samples of one fold with one seed.
 
-    `similarities` (N, C) are to the fold's test classes `labels`, raw and as served; `validation`
-    is the accuracy that its settings were chosen by.
+    `similarities` (N, C) are to the fold's test classes `labels`, raw and as served, `targets` (N,)
+    the correct columns; `validation` is the accuracy that `settings` were chosen by.
     """
 
     arm: str
@@ -38,11 +38,11 @@ class Answers:
     similarities: Mapping[str, Floats]
 
     def top1(self, kind: str) -> float:
-        """Share of samples whose class comes first."""
+        """Top-1 accuracy over samples."""
         return float(hits_at(self.similarities[kind], self.targets, 1).mean())
 
     def write(self, path: Path) -> None:
-        """Keep in a .npz file, whole or not at all."""
+        """Write a .npz file; it is replaced atomically."""
         facts = {
             name: getattr(self, name)
             for name in ("arm", "fold", "seed", "settings", "validation", "labels")
@@ -55,7 +55,7 @@ class Answers:
 
     @classmethod
     def read(cls, path: Path) -> "Answers":
-        """Read what `write` kept."""
+        """Read a file that `write` wrote."""
         with np.load(path) as kept:
             facts = json.loads(str(kept["facts"]))
             return cls(
@@ -67,11 +67,11 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One arm over all folds and seeds, by one way of ranking.
+    """One arm over all folds and seeds, with one kind of similarity.
 
-    Shares of samples with intervals over classes; `class_top1` is the mean over classes.
-    `by_fold_and_seed` has a row for each fold. `minus_frozen` is the paired difference of mean
-    class accuracy to the frozen arm that did best on the validation classes, None for that arm.
+    `top1` and `top5` are over samples, with intervals over classes; `class_top1` is the mean over
+    classes. `by_fold_and_seed` has a row for each fold. `minus_frozen` is the paired difference of
+    mean class accuracy to the best frozen arm by validation, None for that arm itself.
     """
 
     arm: str
@@ -87,7 +87,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All arms in the order asked, and the best frozen arm, chosen on the validation classes.
+    """All arms in the order given, and the best frozen arm, chosen on the validation classes.
 
     `per_class` gives each arm's mean accuracy as served for each test class.
     """
@@ -97,11 +97,11 @@ class Comparison:
     per_class: Mapping[str, Mapping[str, float]]
 
     def standing(self, arm: str, kind: str) -> Standing:
-        """One arm's row."""
+        """The standing of one arm with one kind of similarity."""
         return next(s for s in self.standings if (s.arm, s.kind) == (arm, kind))
 
 
-def contest(answers: Sequence[Answers], frozen: Sequence[str]) -> Comparison:
+def compare_answers(answers: Sequence[Answers], frozen: Sequence[str]) -> Comparison:
     """Compare arms that answered the same folds; raises ValueError without answers."""
     if not answers:
         raise ValueError("no arm has answered")
@@ -120,7 +120,7 @@ def contest(answers: Sequence[Answers], frozen: Sequence[str]) -> Comparison:
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class _Pooled:
-    """An arm's hits (N,) over all folds, averaged over seeds, with targets told apart by fold."""
+    """An arm's hits (N,) over all folds, averaged over seeds; targets differ between folds."""
 
     first: Floats
     five: Floats

@@ -1,4 +1,4 @@
-"""The space of clips and words, drawn flat: where labels lie and which clip comes nearest."""
+"""A two-dimensional map of the embeddings of clips and labels (t-SNE)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _PERPLEXITY = 30.0
 
 @dataclass(frozen=True, slots=True)
 class LabelPoint:
-    """A label on the map; `nearest` is the place among the clips of the one most similar to it."""
+    """A label on the map; `nearest` is the index of the clip most similar to it."""
 
     label: str
     is_seen: bool
@@ -23,7 +23,7 @@ class LabelPoint:
 
 @dataclass(frozen=True, slots=True)
 class ClipPoint:
-    """A clip on the map; `name` is its file's."""
+    """A clip on the map; `name` is its file name."""
 
     name: str
     label: str
@@ -33,7 +33,7 @@ class ClipPoint:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingMap:
-    """A picture of neighbourhoods (t-SNE): distances between far points mean nothing."""
+    """A map of neighbourhoods (t-SNE): distances between far points mean nothing."""
 
     labels: tuple[LabelPoint, ...]
     clips: tuple[ClipPoint, ...]
@@ -47,27 +47,27 @@ def embedding_map(
     labels: Sequence[str],
     seen: frozenset[str],
 ) -> EmbeddingMap:
-    """Clips (N, D) and labels' prototypes (C, D), unit vectors, on one plane."""
+    """Map clips (N, D) and labels' prototypes (C, D), unit vectors, to one plane."""
     nearest = (prototypes @ clips.T).argmax(axis=1)
-    places = _flat(np.concatenate([clips, prototypes]))
+    points = _flat(np.concatenate([clips, prototypes]))
     return EmbeddingMap(
         tuple(
             LabelPoint(label, label in seen, x, y, int(row))
             for label, (x, y), row in zip(
-                labels, places[len(clips) :].tolist(), nearest, strict=True
+                labels, points[len(clips) :].tolist(), nearest, strict=True
             )
         ),
         tuple(
             ClipPoint(name, label, x, y)
             for name, label, (x, y) in zip(
-                clip_names, clip_labels, places[: len(clips)].tolist(), strict=True
+                clip_names, clip_labels, points[: len(clips)].tolist(), strict=True
             )
         ),
     )
 
 
 def _flat(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """(M, D) unit vectors to (M, 2), rounded; the same every time."""
+    """Map (M, D) unit vectors to (M, 2), rounded and deterministic."""
     principal = vectors - vectors.mean(axis=0)
     _, _, axes = np.linalg.svd(principal, full_matrices=False)
     start = np.zeros((len(vectors), 2))
@@ -82,5 +82,5 @@ def _flat(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         random_state=0,
         n_jobs=1,
     )
-    placed: npt.NDArray[np.float64] = flat.fit_transform(vectors).astype(np.float64).round(2)
-    return placed
+    points: npt.NDArray[np.float64] = flat.fit_transform(vectors).astype(np.float64).round(2)
+    return points

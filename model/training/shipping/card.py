@@ -7,7 +7,7 @@ from model.checkpoint import CheckpointConfig
 from model.text.source import CARRIED
 from model.training.initial import names_torchvision
 from model.training.lineage import commands_of, first_run, steps_of
-from model.training.words.texts import HeldOut
+from model.training.words.held_out import HeldOut
 
 _CARD = Template("""\
 ---

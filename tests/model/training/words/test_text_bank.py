@@ -8,7 +8,7 @@ import pytest
 from model.text.text_encoder import normalise
 from model.training.data.manifest import Sample
 from model.training.data.tables import TableError
-from model.training.words.texts import build_bank, embed_labels, read_descriptions
+from model.training.words.text_bank import build_bank, embed_labels, read_descriptions
 from tests.support.word_vectors import WordVectors
 
 TEXT = WordVectors(16)
