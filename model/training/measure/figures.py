@@ -18,6 +18,7 @@ from model.training.measure.metrics import (
     accuracy,
     class_means,
     hits_at,
+    prediction_counts,
 )
 from model.training.measure.protocols import (
     Generalised,
@@ -36,36 +37,36 @@ RAW, SERVED = "raw", "served"
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Words:
-    """Labels with their prototypes: vectors (C, D) unit, background (C, 2) level and spread."""
+    """Labels with prototypes: `vectors` (C, D) float32 unit, `background` (C, 2) level, spread."""
 
     labels: tuple[str, ...]
     vectors: npt.NDArray[np.float32]
     background: npt.NDArray[np.float32]
 
     def similarities(self, embeddings: npt.NDArray[np.float32]) -> dict[str, Floats]:
-        """(N, C) of (N, D) embeddings: raw cosines, and as served, standardised."""
+        """Compare (N, D) unit embeddings: (N, C) raw cosines, and as served, standardised."""
         raw = embeddings @ self.vectors.T
         return {RAW: raw, SERVED: (raw - self.background[:, 0]) / self.background[:, 1]}
 
     def targets(self, samples: Sequence[Sample]) -> Ints:
-        """The (N,) places of the samples' own labels."""
-        place = {label: row for row, label in enumerate(self.labels)}
-        return np.array([place[sample.label] for sample in samples], np.int64)
+        """The (N,) int64 positions of the samples' labels."""
+        position = {label: row for row, label in enumerate(self.labels)}
+        return np.array([position[sample.label] for sample in samples], np.int64)
 
     def only(self, labels: Sequence[str]) -> "Words":
-        """Some of the labels, in the order given."""
+        """Select labels, in the order given."""
         rows = [self.labels.index(label) for label in labels]
         return Words(tuple(labels), self.vectors[rows], self.background[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Seen and unseen labels asked together; triples are seen, unseen and their harmonic mean.
+    """Seen and unseen labels ranked together; triples are seen, unseen and their harmonic mean.
 
-    `before` holds as it stands. `handicap` is what is taken off seen labels: the best for the
-    validation classes, None without any, and then `after` is None too. `best_harmonic` is the
-    most that any handicap could give, `area` lies under the `curve` (AUSUC). `unseen` is the
-    plain accuracy of the unseen samples among all labels.
+    `before` is without a handicap, `after` with `handicap` subtracted from the similarities of seen
+    labels: the best one for the validation classes, both None without these. `best_harmonic` is
+    the maximum over all handicaps, `area` the area under the `curve` (AUSUC). `unseen` is the
+    accuracy of the unseen samples among all labels.
     """
 
     labels: int
@@ -82,10 +83,10 @@ class Together:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one way of ranking reaches on the unseen classes.
+    """Figures of one kind of similarity on the unseen classes.
 
-    `unfamiliar` is the accuracy among the classes that do not overlap with what the backbone was
-    pretrained on (the paper's Eq. 3 counts that as seen), None where fewer than two are left.
+    `unfamiliar` is the accuracy among the classes that do not overlap with those of the backbone's
+    pretraining (the paper's Eq. 3 counts these as seen), None with fewer than two such classes.
     """
 
     accuracy: Accuracy
@@ -98,7 +99,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One unseen class: shares of its samples found, what the others were most often called."""
+    """One unseen class: its accuracy, and its most frequent wrong prediction."""
 
     label: str
     samples: int
@@ -109,7 +110,7 @@ class ClassRow:
 
 
 def words_of(tagger: Tagger, labels: Sequence[str]) -> Words:
-    """The prototypes of plain label names, as served."""
+    """Embed plain label names as the service does."""
     prototypes = tagger.prototypes([Label(name) for name in labels])
     return Words(
         tuple(labels),
@@ -121,7 +122,7 @@ def words_of(tagger: Tagger, labels: Sequence[str]) -> Words:
 def familiar_labels(
     labels: Sequence[str], pretraining: Sequence[str], text: TextEncoder
 ) -> frozenset[str]:
-    """Those of the labels that overlap with a name of the pretraining."""
+    """Select the labels that overlap with a class name of the pretraining."""
     if not pretraining:
         return frozenset()
     distances = 1.0 - text.encode(pretraining) @ text.encode(labels).T
@@ -131,7 +132,7 @@ def familiar_labels(
 def figures_of(
     similarities: Floats, targets: Ints, labels: Sequence[str], familiar: frozenset[str]
 ) -> Figures:
-    """Figures of (N, C) similarities to the unseen classes alone."""
+    """Compute figures of (N, C) similarities to the unseen classes alone."""
     unfamiliar = np.array([row for row, label in enumerate(labels) if label not in familiar])
     return Figures(
         accuracy=accuracy(similarities, targets),
@@ -155,7 +156,7 @@ def together(
     *,
     known_were_trained: bool,
 ) -> Together:
-    """Samples of unseen (`test`) and seen classes (`known`) among all labels of `words`."""
+    """Rank samples of unseen (`test`) and seen classes (`known`) among all labels of `words`."""
     is_seen = np.array([label in seen for label in words.labels])
 
     def curve_of(unseen: Embedded) -> Generalised:
@@ -182,20 +183,19 @@ def together(
 def class_rows(
     similarities: Floats, targets: Ints, labels: Sequence[str], familiar: frozenset[str]
 ) -> tuple[ClassRow, ...]:
-    """One row for each class, best first."""
+    """Compute one row for each class, best first."""
     classes = len(labels)
     top1, top5 = (class_means(hits_at(similarities, targets, k), targets, classes) for k in (1, 5))
     counts = np.bincount(targets, minlength=classes)
-    called = np.zeros((classes, classes), np.int64)
-    np.add.at(called, (targets, similarities.argmax(axis=1)), 1)
-    np.fill_diagonal(called, 0)
+    mistakes = prediction_counts(similarities, targets)
+    np.fill_diagonal(mistakes, 0)
     rows = [
         ClassRow(
             label,
             int(counts[row]),
             float(top1[row]),
             float(top5[row]),
-            labels[int(called[row].argmax())] if called[row].any() else "",
+            labels[int(mistakes[row].argmax())] if mistakes[row].any() else "",
             label in familiar,
         )
         for row, label in enumerate(labels)

@@ -1,7 +1,8 @@
-"""Figures from similarities: every function takes arrays and gives numbers.
+"""Metrics of similarities, from arrays to numbers.
 
 `similarities` is (N, C) float, a row for each sample and a column for each class; `targets` is (N,)
-int, the column that is right. Ties count against: a constant answer is never a hit.
+int, the correct column. A tie with the correct class counts as a miss, so that a constant answer
+is never a hit.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
@@ -16,7 +18,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def hits_at(similarities: Floats, targets: Ints, k: int) -> Bools:
-    """Whether the right class is among the `k` most similar, (N,)."""
+    """Whether the correct class is among the `k` most similar, (N,)."""
     own = np.take_along_axis(similarities, targets[:, np.newaxis], axis=1)
     ranks: Ints = (similarities >= own).sum(axis=1)
     inside: Bools = ranks <= k
@@ -24,7 +26,7 @@ def hits_at(similarities: Floats, targets: Ints, k: int) -> Bools:
 
 
 def class_means(values: npt.NDArray[np.generic], targets: Ints, classes: int) -> Floats:
-    """Mean of (N,) `values` over each class's samples, (classes,); NaN for a class without any."""
+    """Mean of (N,) `values` over each class's samples, (classes,); NaN for an empty class."""
     counts = np.bincount(targets, minlength=classes)
     sums = np.bincount(targets, weights=values.astype(np.float64), minlength=classes)
     means: Floats = np.divide(sums, counts, out=np.full(classes, np.nan), where=counts > 0)
@@ -33,7 +35,7 @@ def class_means(values: npt.NDArray[np.generic], targets: Ints, classes: int) ->
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Shares 0..1: over all samples, and the mean over classes of each class's share."""
+    """Accuracies 0..1: over all samples, and the mean of the accuracies of all classes."""
 
     top1: float
     top5: float
@@ -44,9 +46,12 @@ class Accuracy:
 
 
 def accuracy(similarities: Floats, targets: Ints) -> Accuracy:
-    """Top-1 and top-5 accuracy; classes without samples only add wrong answers."""
+    """Compute top-1 and top-5 accuracy; classes without samples are only wrong answers.
+
+    Raises ValueError without samples.
+    """
     if not len(targets):
-        raise ValueError("accuracy of no samples")
+        raise ValueError("accuracy needs at least one sample")
     classes = similarities.shape[1]
     first, five = (hits_at(similarities, targets, k) for k in (1, 5))
     return Accuracy(
@@ -60,21 +65,22 @@ def accuracy(similarities: Floats, targets: Ints) -> Accuracy:
 
 
 def auroc(positives: Floats, negatives: Floats) -> float:
-    """Chance that a positive scores above a negative, ties counting half (Mann-Whitney)."""
+    """Area under the ROC curve: probability that a positive scores above a negative.
+
+    Ties count one half. Raises ValueError without positives or without negatives.
+    """
     if not len(positives) or not len(negatives):
         raise ValueError("AUROC needs positives and negatives")
-    ordered = np.sort(negatives)
-    below = np.searchsorted(ordered, positives, side="left")
-    up_to = np.searchsorted(ordered, positives, side="right")
-    return float((below + up_to).mean() / 2 / len(ordered))
+    is_positive = np.repeat([True, False], [len(positives), len(negatives)])
+    return float(roc_auc_score(is_positive, np.concatenate([positives, negatives])))
 
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """A reliability diagram: of each bin of confidence its mean, the share right, how many.
+    """A reliability diagram: mean confidence, share of hits and number of samples of each bin.
 
     Empty bins hold NaN. `error` is the expected calibration error, the mean over samples of
-    |confidence - share right| of their bins (Guo et al., ICML 2017).
+    |confidence - share of hits| of their bins (Guo et al., ICML 2017).
     """
 
     confidence: tuple[float, ...]
@@ -84,13 +90,16 @@ class Reliability:
 
 
 def reliability(confidences: Floats, right: Bools, bins: int = 10) -> Reliability:
-    """The reliability of (N,) confidences 0..1 in `bins` equal steps."""
+    """Compute the reliability diagram of (N,) confidences 0..1 with `bins` equal bins.
+
+    Raises ValueError without samples.
+    """
     if not len(right):
-        raise ValueError("reliability of no samples")
-    places = np.minimum((confidences * bins).astype(np.int64), bins - 1)
-    counts = np.bincount(places, minlength=bins)
-    confidence = class_means(confidences, places, bins)
-    share = class_means(right, places, bins)
+        raise ValueError("reliability needs at least one sample")
+    rows = np.minimum((confidences * bins).astype(np.int64), bins - 1)
+    counts = np.bincount(rows, minlength=bins)
+    confidence = class_means(confidences, rows, bins)
+    share = class_means(right, rows, bins)
     gaps = np.where(counts > 0, np.abs(confidence - share), 0.0)
     return Reliability(
         tuple(confidence.tolist()),
@@ -100,9 +109,16 @@ def reliability(confidences: Floats, right: Bools, bins: int = 10) -> Reliabilit
     )
 
 
+def prediction_counts(similarities: Floats, targets: Ints) -> Ints:
+    """Count predictions, (C, C) int: rows are correct classes, columns the most similar ones."""
+    labels = np.arange(similarities.shape[1])
+    counts: Ints = confusion_matrix(targets, similarities.argmax(axis=1), labels=labels)
+    return counts
+
+
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """`count` samples of `true` were called `predicted`: `share` of all of its samples."""
+    """`count` samples of class `true` were predicted as `predicted`, a `share` of its samples."""
 
     true: str
     predicted: str
@@ -111,17 +127,14 @@ class Confusion:
 
 
 def confusions(
-    similarities: Floats, targets: Ints, names: Sequence[str], most: int
+    similarities: Floats, targets: Ints, names: Sequence[str], max_pairs: int
 ) -> list[Confusion]:
-    """The `most` frequent pairs of a right and a wrongly predicted class, most frequent first."""
-    classes = len(names)
-    predicted = similarities.argmax(axis=1)
-    matrix = np.bincount(targets * classes + predicted, minlength=classes**2)
-    matrix = matrix.reshape(classes, classes)
+    """List the most frequent pairs of a class and a wrong prediction, most frequent first."""
+    matrix = prediction_counts(similarities, targets)
     totals = matrix.sum(axis=1)
     np.fill_diagonal(matrix, 0)
-    order = np.argsort(-matrix, axis=None, kind="stable")[:most]
-    pairs = [divmod(int(place), classes) for place in order]
+    order = np.argsort(-matrix, axis=None, kind="stable")[:max_pairs]
+    pairs = [divmod(int(position), len(names)) for position in order]
     return [
         Confusion(
             names[row], names[column], int(matrix[row, column]), matrix[row, column] / totals[row]

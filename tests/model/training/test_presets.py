@@ -139,7 +139,7 @@ def test_a_preset_that_leaves_out_what_it_must_say_is_refused(tmp_path: Path) ->
     path = tmp_path / "mine.toml"
     path.write_text('model_id = "mine"')
 
-    with pytest.raises(ValueError, match=r"mine\.toml is no whole configuration"):
+    with pytest.raises(ValueError, match=r"mine\.toml is not a complete configuration"):
         read_preset(str(path))
 
 
