@@ -45,8 +45,6 @@ from model import (
     use_cores,
 )
 
-# One that is decoded, one that is encoded and one between: with fewer, cores stand still at times.
-_VIDEOS_PER_DECODER = 3
 # A GPU runs so many videos in hardly more time than one; frames of so many are in its memory.
 _MOST_ON_GPU = 16
 _LINGER_ON_GPU_SECONDS = 0.003
@@ -125,7 +123,7 @@ async def open_service(
         if isinstance(tagger.encoder, TorchEncoder):
             tagger = replace(tagger, encoder=RuntimeEncoder(tagger.encoder))
         admission = Admission(
-            slots=_VIDEOS_PER_DECODER * settings.decode_workers,
+            slots=DecodePool.VIDEOS_PER_WORKER * settings.decode_workers,
             queue_size=settings.queue_size,
             max_uploads=settings.max_uploads,
             max_wait_seconds=settings.request_timeout_seconds,

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from anyio import to_thread
 
-from app.decode.decode_pool import DecodePool
-from app.decode.worker_pool import DecodeTimeout
+from app.decode.decode_pool import DecodePool, DecodeTimeout
 from app.encode.batcher import Batcher
 from app.errors import DeadlineExceeded
 from app.labels.ad_hoc import AdHocLabels

@@ -1,42 +1,59 @@
-"""Processes that decode hostile videos, and what they are asked to do.
+"""The entrance to decoding: videos as descriptors in, facts and frames out."""
 
-A worker (`app.decode.worker`) is handed the descriptor of a video and of a memory file made here,
-writes the frames there and answers on its socket.
-"""
-
-from collections.abc import Mapping
-from dataclasses import asdict
-from functools import lru_cache, partial
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.decode.frame_memory import FrameMemory, FrameOutput, FrameSlots
+from app.decode.frame_memory import FrameFile, FrameSlots, JobMemory
 from app.decode.gpu_pool import GpuDecodePool
-from app.decode.protocol import Answer
-from app.decode.worker_pool import WorkerPool
+from app.decode.protocol import (
+    Answer,
+    Decode,
+    Failure,
+    FrameOptions,
+    FramesLocated,
+    FramesWritten,
+    Probe,
+    Sample,
+    StartDecoding,
+    VideoFacts,
+)
+from app.decode.wire import ProtocolError
+from app.decode.worker_pool import CpuTimeExceeded, DeadlinePassed, WorkerDied, WorkerPool
+from app.decode.worker_process import Job
+from model import CorruptVideo, KinolexError
 from model.video.reader import FrameBatch, VideoInfo, VideoLimits
 from model.video.sampling import SamplingConfig
 
 
-@lru_cache(maxsize=16)
-def _fields(sampling: SamplingConfig) -> Mapping[str, Any]:
-    return asdict(sampling)
+class DecodeTimeout(KinolexError):
+    """The deadline or the processor time was over before the video was decoded."""
+
+    code = "deadline_exceeded"
 
 
-class DecodePool(WorkerPool):
-    """Decodes in worker processes; an async context manager. Jobs wait in order of arrival.
+class DecodePool:
+    """Decodes videos in worker processes; an async context manager. Jobs wait in order of arrival.
 
-    Every method takes a descriptor, which is left as it is. The deadline is that of the anyio scope
-    around the call. Raises a VideoError (CorruptVideo also where the worker died on the video) or
-    DecodeTimeout. Cancelling a call kills the worker that is busy with it.
+    Every method takes a descriptor, whose offset it leaves as it is. The deadline is that of the
+    anyio scope around the call. Raises a VideoError, which is CorruptVideo where the worker died on
+    the video; or DecodeTimeout where the deadline was over before the job began, or the video needs
+    more than `cpu_seconds`. Cancelling a call kills the worker that is busy with it.
 
-    `usual_frames` is how many frames of which short side most jobs ask for.
+    `usual_frames` is the number of frames of a usual job, and their short side in pixels: each
+    worker keeps memory for the frames of `VIDEOS_PER_WORKER` such jobs.
 
-    With a `gpu` the workers still open every video, judge it and choose the frames, but where they
-    find it plain and the GPU is idle, that draws them.
+    With a `gpu`, the workers still open every video, check it and choose the frames; where they
+    find it plain and the GPU is idle, the frames are rendered there.
     """
+
+    # One that is decoded, one that is encoded and one between: with fewer, cores are idle at times.
+    VIDEOS_PER_WORKER: ClassVar[int] = 3
 
     def __init__(
         self,
@@ -48,24 +65,43 @@ class DecodePool(WorkerPool):
         gpu: GpuDecodePool | None = None,
         usual_frames: tuple[int, int] = (8, 160),
     ) -> None:
-        super().__init__(
+        self._workers = WorkerPool(
             "app.decode.worker",
-            {
-                "limits": asdict(limits),
-                "max_memory_bytes": max_memory_bytes,
-                "cpu_seconds": cpu_seconds,
-            },
+            StartDecoding(limits, max_memory_bytes, cpu_seconds),
             workers=workers,
-            cpu_seconds=cpu_seconds,
             jobs_per_worker=jobs_per_worker,
-            make_slots=partial(FrameSlots, *usual_frames),
+            make_memory=partial(FrameSlots, self.VIDEOS_PER_WORKER, *usual_frames),
         )
+        self._cpu_seconds = cpu_seconds
         self._gpu = gpu
+
+    async def __aenter__(self) -> Self:
+        await self._workers.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._workers.__aexit__(kind, error, traceback)
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The process ids of the running workers."""
+        return self._workers.pids
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether a worker could begin a job at once."""
+        return self._workers.has_idle
 
     async def probe(self, fd: int) -> VideoInfo:
         """Facts about the video."""
-        answer = await self.do({"job": "probe"}, [fd])
-        return answer.facts
+        answer = await self._do(lambda _: Job(Probe(), (fd,)))
+        assert isinstance(answer, VideoFacts)
+        return answer.info
 
     async def decode(
         self,
@@ -76,18 +112,12 @@ class DecodePool(WorkerPool):
         keyframes_only: bool = False,
         threads: int = 1,
     ) -> FrameBatch:
-        """The frames shown at these times, as `model.video.reader.decode` gives them."""
+        """The frames shown at these times, as `model.video.reader.decode` returns them."""
         times = np.ascontiguousarray(timestamps_seconds, np.float64)
         if times.size == 0:
-            raise ValueError("at least one time is needed")
-        request = {
-            "job": "decode",
-            "count": times.size,
-            "short_side": short_side,
-            "keyframes_only": keyframes_only,
-            "threads": threads,
-        }
-        _, batch = await self._frames(request, fd, times)
+            raise ValueError("timestamps_seconds is empty: at least one time is needed")
+        options = FrameOptions(short_side, keyframes_only, threads)
+        _, batch = await self._frames(Decode(times.size, options), fd, times)
         return batch
 
     async def sample(
@@ -99,32 +129,67 @@ class DecodePool(WorkerPool):
         keyframes_only: bool = False,
         threads: int = 1,
     ) -> tuple[VideoInfo, FrameBatch]:
-        """Probe and decode the frames of all clips of the whole video, opening it once."""
-        request = {
-            "job": "sample",
-            "sampling": _fields(sampling),
-            "short_side": short_side,
-            "keyframes_only": keyframes_only,
-            "threads": threads,
-        }
+        """Facts, and the frames of all clips of the whole video, which is opened once."""
+        options = FrameOptions(short_side, keyframes_only, threads)
         # the worker chooses the times
         times = np.zeros(sampling.clips * sampling.frames_per_clip)
-        answer, batch = await self._frames(request, fd, times)
-        return answer.facts, batch
+        return await self._frames(Sample(sampling, options), fd, times)
 
     async def _frames(
-        self, request: Mapping[str, Any], fd: int, times: NDArray[np.float64]
-    ) -> tuple[Answer, FrameBatch]:
-        gpu = self._gpu
-        if gpu is not None and gpu.has_idle and not request["keyframes_only"]:
-            with FrameMemory(times.size, request["short_side"]) as memory:
-                memory.set_times(times)
-                found = await self.do({**request, "locate": True}, [fd, memory.fd])
-                if found.stream is None:
-                    return found, memory.batch(found)
-                drawn = await gpu.draw(found, fd, memory)
-                if drawn is not None:
-                    return found, drawn
-        with FrameOutput(times, request["short_side"]) as frames:
-            answer = await self.do({**request, "locate": False}, [fd], frames=frames)
-            return answer, frames.batch(answer)
+        self, request: Decode | Sample, fd: int, times: NDArray[np.float64]
+    ) -> tuple[VideoInfo, FrameBatch]:
+        if self._gpu is not None and self._gpu.has_idle and not request.options.keyframes_only:
+            rendered = await self._frames_by_gpu(self._gpu, request, fd, times)
+            if rendered is not None:
+                return rendered
+        with JobMemory(times, request.options.short_side) as memory:
+
+            def make_job(slots: FrameSlots | None) -> Job:
+                where = memory.allocate(slots)
+                return Job(replace(request, slot_offset=where.slot_offset), (fd, *where.fds))
+
+            answer = await self._do(make_job)
+            assert isinstance(answer, FramesWritten)
+            return answer.info, _written(answer, memory)
+
+    async def _frames_by_gpu(
+        self, gpu: GpuDecodePool, request: Decode | Sample, fd: int, times: NDArray[np.float64]
+    ) -> tuple[VideoInfo, FrameBatch] | None:
+        """Frames from the GPU, or from the worker where the video is not plain.
+
+        None where the GPU could not render them.
+        """
+        with FrameFile(times, request.options.short_side) as memory:
+            job = Job(replace(request, locate=True), (fd, memory.fd))
+            answer = await self._do(lambda _: job)
+            if isinstance(answer, FramesWritten):
+                return answer.info, _written(answer, memory)
+            assert isinstance(answer, FramesLocated)
+            batch = await gpu.render(answer, times.size, fd, memory)
+            return None if batch is None else (answer.info, batch)
+
+    async def _do(self, make_job: Callable[[FrameSlots | None], Job]) -> Answer:
+        try:
+            answer = await self._workers.do(make_job)
+        except WorkerDied as error:
+            raise _decoder_died() from error
+        except CpuTimeExceeded as error:
+            raise DecodeTimeout(
+                f"the video needs more than {self._cpu_seconds} s of processor time"
+            ) from error
+        except DeadlinePassed as error:
+            raise DecodeTimeout("the deadline was over before decoding could begin") from error
+        if isinstance(answer, Failure):
+            raise answer.to_error()
+        return answer
+
+
+def _written(answer: FramesWritten, memory: FrameFile | JobMemory) -> FrameBatch:
+    try:
+        return memory.batch(answer.height, answer.width, answer.warnings)
+    except ProtocolError as error:
+        raise _decoder_died() from error
+
+
+def _decoder_died() -> CorruptVideo:
+    return CorruptVideo("the decoder died on this video")

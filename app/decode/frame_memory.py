@@ -1,40 +1,34 @@
-"""Memory files through which workers hand over frames.
+"""Shared memory into which workers write frames.
 
-Usual jobs have a slot in memory that belongs to one worker for good: its pages are there already.
-Whatever is larger, or comes while all slots are taken, gets a file of its own. No memory is ever
-shown to two workers, one of which may be in the hands of a video's author.
+Each worker keeps memory with slots for a few usual jobs, whose pages exist already. A job that is
+larger, or comes while all slots are taken, gets a memory file of its own. No memory is ever shared
+with two decode workers, one of which may have been taken over by a hostile video.
 """
 
 import fcntl
 import mmap
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.decode.protocol import Answer
-from app.decode.worker import frames_start, views
-from model import CorruptVideo
+from app.decode.frame_layout import frames_offset, times_and_frames, whole_pages
+from app.decode.wire import ProtocolError
+from model.video.frame_scaler import max_frame_bytes
 from model.video.reader import FrameBatch
 
-# `model.video.reader` makes no picture longer than four times its short side.
-_MAX_PIXEL_BYTES = 4 * 3
-# One is written to while the frames of two are encoded or wait for it.
-_SLOTS = 3
-_PAGE = mmap.ALLOCATIONGRANULARITY
 
-
-def _bytes_for(count: int, short_side: int) -> int:
-    """Room for so many frames of any shape and their times, in whole pages."""
-    return frames_start(count) + -(-count * short_side**2 * _MAX_PIXEL_BYTES // _PAGE) * _PAGE
+def _max_job_bytes(count: int, short_side: int) -> int:
+    """Memory in bytes for the times and frames of a job, whatever the video's aspect ratio."""
+    return frames_offset(count) + whole_pages(count * max_frame_bytes(short_side))
 
 
 def _memory_file(size: int) -> int:
-    """A memory file of a size that nobody can change."""
+    """Descriptor of a new memory file whose size nobody can change."""
     fd = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     # Only pages that are written to take memory.
     os.ftruncate(fd, size)
@@ -42,27 +36,38 @@ def _memory_file(size: int) -> int:
     return fd
 
 
-def _frame_bytes(count: int, answer: Answer, room: int) -> int:
-    """Length of the memory that the answer claims. Raises CorruptVideo where it has no room."""
-    height, width = answer.size
-    length = frames_start(count) + count * height * width * 3
-    if min(height, width) < 1 or length > room:
-        raise CorruptVideo("the decoder died on this video")
-    return length
+@dataclass(frozen=True, slots=True)
+class FrameShape:
+    """Number, height and width of the frames that a worker says it has written."""
+
+    count: int
+    height: int
+    width: int
+
+    def length(self, available: int) -> int:
+        """Bytes of memory that times and frames take. Raises ProtocolError where it has fewer."""
+        length = frames_offset(self.count) + self.count * self.height * self.width * 3
+        if min(self.height, self.width) < 1 or length > available:
+            raise ProtocolError(f"{self} does not fit into {available} bytes of memory")
+        return length
+
+    def batch(self, memory: mmap.mmap | NDArray[np.uint8], warnings: tuple[str, ...]) -> FrameBatch:
+        """The frames in this memory, without a copy."""
+        times, frames = times_and_frames(memory, (self.count, self.height, self.width, 3))
+        return FrameBatch(frames, times, warnings)
 
 
-def _batch(memory: mmap.mmap | NDArray[np.uint8], count: int, answer: Answer) -> FrameBatch:
-    times, frames = views(memory, (count, *answer.size, 3))
-    return FrameBatch(frames, times, answer.warnings)
+class FrameFile:
+    """A memory file for the times and frames of one job; a context manager.
 
+    Frames that were taken with `batch` stay valid after it is closed.
+    """
 
-class FrameMemory:
-    """A memory file for one job's times and frames."""
-
-    def __init__(self, count: int, short_side: int) -> None:
-        self.count = count
-        self._size = _bytes_for(count, short_side)
+    def __init__(self, times: NDArray[np.float64], short_side: int) -> None:
+        self._count = times.size
+        self._size = _max_job_bytes(times.size, short_side)
         self.fd = _memory_file(self._size)
+        os.pwrite(self.fd, times.tobytes(), 0)
 
     def __enter__(self) -> Self:
         return self
@@ -71,114 +76,115 @@ class FrameMemory:
         self.close()
 
     def close(self) -> None:
-        """Frames that were taken stay."""
         os.close(self.fd)
 
-    def set_times(self, times: NDArray[np.float64]) -> None:
-        os.pwrite(self.fd, times.tobytes(), 0)
-
-    def batch(self, answer: Answer) -> FrameBatch:
-        """The frames that the worker left here, without a copy."""
-        length = _frame_bytes(self.count, answer, self._size)
-        # Private: what a worker writes after its answer cannot change what was written to.
-        return _batch(mmap.mmap(self.fd, length, flags=mmap.MAP_PRIVATE), self.count, answer)
+    def batch(self, height: int, width: int, warnings: tuple[str, ...] = ()) -> FrameBatch:
+        """The frames that the worker wrote, without a copy. Raises ProtocolError."""
+        shape = FrameShape(self._count, height, width)
+        # Private: what a worker writes after its answer cannot change pages that were written to.
+        mapped = mmap.mmap(self.fd, shape.length(self._size), flags=mmap.MAP_PRIVATE)
+        return shape.batch(mapped, warnings)
 
 
 class FrameSlots:
-    """A memory file that one worker has for good, for a few jobs of at most `count` frames."""
+    """Memory that one worker keeps: slots for jobs of at most `count` frames each."""
 
-    def __init__(self, count: int, short_side: int) -> None:
-        self.slot_bytes = _bytes_for(count, short_side)
-        self.fd = _memory_file(_SLOTS * self.slot_bytes)
-        self._memory = mmap.mmap(self.fd, _SLOTS * self.slot_bytes)
-        self._free = list(range(_SLOTS))
+    def __init__(self, slots: int, count: int, short_side: int) -> None:
+        self.slot_bytes = _max_job_bytes(count, short_side)
+        self.fd = _memory_file(slots * self.slot_bytes)
+        self._memory = mmap.mmap(self.fd, slots * self.slot_bytes)
+        self._free = list(range(slots))
 
     def close_file(self) -> None:
-        """Once the worker has it: who has mapped the memory keeps it."""
+        """Close the descriptor, once the worker has it: the mapping stays."""
         os.close(self.fd)
 
-    def take(self, count: int, short_side: int) -> "_Slot | None":
-        """A free slot, None where there is none of this size."""
-        if not self._free or _bytes_for(count, short_side) > self.slot_bytes:
+    def take(self, times: NDArray[np.float64], short_side: int) -> "_Slot | None":
+        """A free slot with these times in it. None where none is free, or the job is larger."""
+        if not self._free or _max_job_bytes(times.size, short_side) > self.slot_bytes:
             return None
-        # The one that was free last: its pages are more likely to be in a cache.
-        return _Slot(self, count, self._free.pop())
+        # The one that was freed last: its pages are more likely to be in a cache.
+        return _Slot(self, self._free.pop(), times)
 
-    def give_back(self, number: int) -> None:
-        self._free.append(number)
+    def free(self, index: int) -> None:
+        """Make a slot free again."""
+        self._free.append(index)
 
-    def part(self, number: int, length: int) -> memoryview:
-        start = number * self.slot_bytes
+    def bytes_of(self, index: int, length: int) -> memoryview:
+        """The first `length` bytes of a slot."""
+        start = index * self.slot_bytes
         return memoryview(self._memory)[start : start + length]
 
 
 class _Slot:
-    """One job's part of a worker's memory. Free again when its frames are gone, or never taken."""
+    """One job's slot. It is free again when its frames are no longer used, or on `close`."""
 
-    def __init__(self, slots: FrameSlots, count: int, number: int) -> None:
+    def __init__(self, slots: FrameSlots, index: int, times: NDArray[np.float64]) -> None:
         self._slots = slots
-        self._count = count
-        self._number: int | None = number
-        self.place = number * slots.slot_bytes
+        self._count = times.size
+        self._index: int | None = index
+        self.offset = index * slots.slot_bytes
+        slots.bytes_of(index, times.nbytes)[:] = times.tobytes()
 
     def close(self) -> None:
-        if self._number is not None:
-            self._slots.give_back(self._number)
+        """Free the slot, unless `batch` has passed it on to the frames."""
+        if self._index is not None:
+            self._slots.free(self._index)
 
-    def set_times(self, times: NDArray[np.float64]) -> None:
-        assert self._number is not None
-        self._slots.part(self._number, times.nbytes)[:] = times.tobytes()
-
-    def batch(self, answer: Answer) -> FrameBatch:
-        """The frames that the worker left here, without a copy: the slot is theirs."""
-        assert self._number is not None
-        length = _frame_bytes(self._count, answer, self._slots.slot_bytes)
-        # an array, which both arrays hold and whatever is made of them without a copy; of a
-        # memoryview they would hold what lies under it
-        part = np.frombuffer(self._slots.part(self._number, length), np.uint8)
-        weakref.finalize(part, self._slots.give_back, self._number).atexit = False
-        self._number = None
-        return _batch(part, self._count, answer)
+    def batch(self, height: int, width: int, warnings: tuple[str, ...] = ()) -> FrameBatch:
+        """The frames that the worker wrote, without a copy. Raises ProtocolError."""
+        assert self._index is not None
+        shape = FrameShape(self._count, height, width)
+        length = shape.length(self._slots.slot_bytes)
+        # An array, because both arrays and all views of them keep it alive; of a memoryview they
+        # would keep only the memory below it.
+        mapped = np.frombuffer(self._slots.bytes_of(self._index, length), np.uint8)
+        weakref.finalize(mapped, self._slots.free, self._index).atexit = False
+        self._index = None
+        return shape.batch(mapped, warnings)
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """What a worker is told of a job's memory, and is handed."""
+class Allocation:
+    """Where a job's memory is: at an offset of the worker's slots, or in a file to send."""
 
-    told: Mapping[str, Any]
+    slot_offset: int | None
     fds: Sequence[int]
 
 
-class FrameOutput:
-    """Memory for one job's frames, chosen when the worker is; a context manager."""
+class JobMemory:
+    """Memory for one job's times and frames, allocated once a worker is chosen.
+
+    A context manager. Frames that were taken with `batch` stay valid after it.
+    """
 
     def __init__(self, times: NDArray[np.float64], short_side: int) -> None:
         self._times = times
         self._short_side = short_side
-        self._memory: FrameMemory | _Slot | None = None
+        self._memory: FrameFile | _Slot | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._let_go()
+        self._release()
 
-    def place(self, slots: FrameSlots | None) -> Where:
-        """Memory that a worker with these slots can write to; the times are in it."""
-        self._let_go()  # of what a worker that was gone would have had
-        slot = slots.take(self._times.size, self._short_side) if slots is not None else None
-        self._memory = slot or FrameMemory(self._times.size, self._short_side)
-        self._memory.set_times(self._times)
-        if isinstance(self._memory, _Slot):
-            return Where({"place": self._memory.place}, ())
-        return Where({}, (self._memory.fd,))
+    def allocate(self, slots: FrameSlots | None) -> Allocation:
+        """Memory that the worker with these slots can write to, with the times in it."""
+        self._release()  # it may be a slot of a worker that has ended
+        slot = slots.take(self._times, self._short_side) if slots is not None else None
+        if slot is not None:
+            self._memory = slot
+            return Allocation(slot.offset, ())
+        self._memory = file = FrameFile(self._times, self._short_side)
+        return Allocation(None, (file.fd,))
 
-    def _let_go(self) -> None:
+    def batch(self, height: int, width: int, warnings: tuple[str, ...] = ()) -> FrameBatch:
+        """The frames that the worker wrote, without a copy. Raises ProtocolError."""
+        assert self._memory is not None
+        return self._memory.batch(height, width, warnings)
+
+    def _release(self) -> None:
         memory, self._memory = self._memory, None
         if memory is not None:
             memory.close()
-
-    def batch(self, answer: Answer) -> FrameBatch:
-        """The frames that the worker left, without a copy."""
-        assert self._memory is not None
-        return self._memory.batch(answer)

@@ -1,21 +1,32 @@
-"""A process beside a GPU that draws the frames of plain videos."""
+"""A process beside a GPU that renders the frames of plain videos."""
 
 from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Self
 
 import anyio
 
-from app.decode.frame_memory import FrameMemory
-from app.decode.protocol import Answer
-from app.decode.worker_pool import DecodeTimeout, WorkerPool
-from model import FrameBatch, VideoError
+from app.decode.frame_memory import FrameFile, FrameSlots
+from app.decode.protocol import Failure, FramesLocated, Render, StartRendering
+from app.decode.wire import ProtocolError
+from app.decode.worker_pool import (
+    CpuTimeExceeded,
+    DeadlinePassed,
+    NoIdleWorker,
+    WorkerDied,
+    WorkerPool,
+)
+from app.decode.worker_process import Job
+from model import FrameBatch
+
+_NOT_RENDERED = (WorkerDied, CpuTimeExceeded, DeadlinePassed, NoIdleWorker, ProtocolError)
 
 
-class GpuDecodePool(WorkerPool):
-    """One worker that draws with torchcodec on a device; an async context manager.
+class GpuDecodePool:
+    """One worker that decodes with torchcodec on a device; an async context manager.
 
-    It starts beside the block; where torchcodec does not run it never comes, and `has_idle` stays
-    false. `on_failure` is told why a video was not drawn.
+    It starts in the background; where torchcodec does not run it never gets ready, and `has_idle`
+    stays false. `on_failure` is called with the reason where a video could not be rendered.
     """
 
     def __init__(
@@ -27,43 +38,60 @@ class GpuDecodePool(WorkerPool):
         cpu_seconds: int = 60,
         jobs_per_worker: int = 1000,
     ) -> None:
-        super().__init__(
+        self._workers = WorkerPool[FrameSlots](
             "app.decode.gpu_worker",
-            {"device": device, "cpu_seconds": cpu_seconds},
+            StartRendering(device, cpu_seconds),
             environment=environment,
             workers=1,
-            cpu_seconds=cpu_seconds,
             jobs_per_worker=jobs_per_worker,
+            in_background=True,
         )
         self._on_failure = on_failure
 
     async def __aenter__(self) -> Self:
-        # nobody waits while it loads torch, or for one that never comes
-        self._start_aside()
+        await self._workers.__aenter__()
         return self
 
-    async def draw(self, found: Answer, fd: int, memory: FrameMemory) -> FrameBatch | None:
-        """The frames that a limited worker found, whose times it left in the memory.
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._workers.__aexit__(kind, error, traceback)
 
-        None where another decoder must draw them: the GPU is busy, failed, or has taken half of the
-        time until the deadline of the anyio scope around the call.
+    @property
+    def pids(self) -> frozenset[int]:
+        """The process id of the worker, if it runs."""
+        return self._workers.pids
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether the worker could begin a job at once."""
+        return self._workers.has_idle
+
+    async def render(
+        self, located: FramesLocated, count: int, fd: int, memory: FrameFile
+    ) -> FrameBatch | None:
+        """The `count` frames that a decode worker located, and whose times it left in the memory.
+
+        None where another decoder must render them: the worker is busy, failed, or has taken half
+        of the time until the deadline of the anyio scope around the call.
         """
         if not self.has_idle:
             return None
-        height, width = found.size
-        request = {
-            "count": memory.count,
-            "stream": found.stream,
-            "start_seconds": found.start_seconds,
-            "height": height,
-            "width": width,
-        }
-        half = (anyio.current_time() + anyio.current_effective_deadline()) / 2
+        height, width = located.height, located.width
+        request = Render(count, located.stream, located.start_seconds, height, width)
+        half = (anyio.current_effective_deadline() - anyio.current_time()) / 2
         try:
-            with anyio.fail_after(half - anyio.current_time()):
-                return memory.batch(await self.do(request, [fd, memory.fd], waits=False))
+            with anyio.fail_after(half):
+                job = Job(request, (fd, memory.fd))
+                answer = await self._workers.do(lambda _: job, waits=False)
+            if not isinstance(answer, Failure):
+                return memory.batch(height, width)
+            self._on_failure(answer.message)
         except TimeoutError:
             self._on_failure("half of the time until the deadline was over")
-        except (VideoError, DecodeTimeout) as error:
+        except _NOT_RENDERED as error:
             self._on_failure(str(error))
         return None

@@ -1,18 +1,15 @@
-"""One process that draws frames of plain videos with torchcodec, on a GPU. Run by a pool.
+"""The GPU worker: decodes the frames of plain videos with torchcodec. `GpuDecodePool` runs it.
 
-It loads torch and a GPU's driver, whose address space cannot be limited. Only files that
-`app.decode.worker` has opened, measured and found plain come here. The pool kills it at a deadline,
-and nothing that it says of a video is believed but that it could not draw it.
+It loads torch and a GPU's driver, whose address space cannot be limited. It gets only files that
+`app.decode.worker` has opened, measured and found plain. The pool kills it at a deadline, and
+trusts only its failures: facts about a video come from the decode worker.
 """
 
-import ctypes
-import json
 import mmap
 import os
-import resource
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,13 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from app.decode.worker import (
-    PR_SET_NO_NEW_PRIVS,
-    READY,
-    SharedFile,
-    jobs,
-    views,
+from app.decode.frame_layout import times_and_frames
+from app.decode.protocol import (
+    Answer,
+    Failure,
+    FramesRendered,
+    Ready,
+    Render,
+    StartRendering,
+    cut_text,
+    encode,
 )
+from app.decode.sandbox import limit_gpu_process
+from app.decode.worker_loop import SharedFile, read_arguments, receive_jobs
 from model import CorruptVideo
 
 # 8 bits in 4:2:0, as decoders on a CPU and on a GPU call it.
@@ -42,17 +45,15 @@ class _UnfitError(Exception):
     """torchcodec gave other frames than those asked for."""
 
 
-def _draw(request: Mapping[str, Any], fds: list[int], device: str) -> dict[str, Any]:
-    """Write the frames into the memory file, and over the wanted times those that are shown."""
-    height, width = size = (request["height"], request["width"])
-    shape = (request["count"], *size, 3)
-    shown_at, frames = views(mmap.mmap(fds[1], 0), shape)
-    wanted, places = np.unique(shown_at, return_inverse=True)
-    for place, frame in enumerate(_shown(fds[0], request["stream"], wanted, device)):
-        here = places == place
-        frames[here] = _picture(frame, size).cpu().numpy()
-        shown_at[here] = frame.pts_seconds - request["start_seconds"]
-    return {"height": height, "width": width, "warnings": [], "worn_out": False}
+def _render(request: Render, fds: list[int], device: str) -> None:
+    """Write the frames into the memory file, and over the wanted times those of the frames."""
+    size = (request.height, request.width)
+    times, frames = times_and_frames(mmap.mmap(fds[1], 0), (request.count, *size, 3))
+    wanted, positions = np.unique(times, return_inverse=True)
+    for position, frame in enumerate(_shown(fds[0], request.stream, wanted, device)):
+        rows = positions == position
+        frames[rows] = _picture(frame, size).cpu().numpy()
+        times[rows] = frame.pts_seconds - request.start_seconds
 
 
 def _shown(fd: int, stream: int, wanted: NDArray[np.float64], device: str) -> Iterator[Any]:
@@ -126,29 +127,35 @@ def _make_ready(device: str) -> None:
         raise ImportError("torchcodec finds no FFmpeg")
     torch.zeros(1, device=device)
     torch.set_num_threads(1)
-    for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
-        resource.setrlimit(kind, (0, 0))
-    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    limit_gpu_process()
 
 
-def _serve(connection: socket.socket, arguments: Mapping[str, Any]) -> None:
+def _answer(request: Render, fds: list[int], device: str) -> Answer:
     try:
-        _make_ready(arguments["device"])
+        _render(request, fds, device)
+    except Exception as error:  # noqa: BLE001  # the caller uses another decoder
+        text = cut_text(f"{type(error).__name__}: {error}")
+        # after an error of CUDA a process can do nothing more with it
+        return Failure(CorruptVideo.code, text, worn_out="CUDA error" in text)
+    return FramesRendered()
+
+
+def _serve(connection: socket.socket, start: StartRendering) -> None:
+    try:
+        _make_ready(start.device)
     except Exception as error:  # noqa: BLE001  # videos are decoded without this process
         print(f"no decoding on the GPU: {error}", file=sys.stderr)  # noqa: T201  # for the log
         sys.exit(os.EX_UNAVAILABLE)
-    connection.send(READY)
-    for request, fds in jobs(connection, arguments["cpu_seconds"]):
-        try:
-            answer = _draw(request, fds, arguments["device"])
-        except Exception as error:  # noqa: BLE001  # the caller uses another decoder
-            said = f"{type(error).__name__}: {error}"[:300]
-            # after an error of CUDA a process can do nothing more with it
-            worn_out = "CUDA error" in said
-            answer = {"code": CorruptVideo.code, "message": said, "worn_out": worn_out}
-        connection.send(json.dumps(answer).encode())
+    connection.send(encode(Ready()))
+    for request, fds in receive_jobs(connection, start.cpu_seconds, (Render,)):
+        connection.send(encode(_answer(request, fds, start.device)))
+
+
+def _main() -> None:
+    start, (connection_fd,) = read_arguments(StartRendering)
+    with socket.socket(fileno=connection_fd) as connection:
+        _serve(connection, start)
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[2])) as parent:
-        _serve(parent, json.loads(sys.argv[1]))
+    _main()

@@ -1,65 +1,330 @@
-"""What a decode process says of a video, checked."""
+"""The messages between decode pools and their workers. Both sides import this module.
 
-import json
-from collections.abc import Mapping
+A worker is started with a start message as its argument, answers with `Ready`, and from then on
+gets one request at a time, with descriptors attached, and sends one answer to each. Both sides
+check every message on arrival, because a hostile video may have taken over a worker: the types of
+all fields (`app.decode.wire`), and their ranges here.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import cache
+from typing import ClassVar, TypeAlias, TypeVar
 
-from model import CorruptVideo, VideoError
-from model.video.reader import VideoInfo
+from app.decode import wire
+from app.decode.wire import ProtocolError
+from model import VideoError
+from model.video.reader import VideoInfo, VideoLimits
+from model.video.sampling import SamplingConfig
+
+# Raise it with every change of a message: a service that still runs while its files are replaced
+# must not take workers of the new version.
+PROTOCOL_VERSION = 1
+MAX_MESSAGE_BYTES = 1 << 16
+
+# Longer texts are cut, and further warnings dropped, so that every answer fits into a message.
+_MAX_TEXT_LENGTH = 300
+_MAX_WARNINGS = 16
+_MAX_SECONDS = 1e9
+_MAX_SIDE = (1 << 31) - 1
+_MAX_FRAMES = 1 << 20
+_MAX_THREADS = 256
+_MAX_STREAMS = 1 << 16
+
+
+def _require(is_right: bool, what: str) -> None:
+    if not is_right:
+        raise ValueError(f"out of range: {what}")
+
+
+def _require_size(height: int, width: int) -> None:
+    _require(1 <= height <= _MAX_SIDE and 1 <= width <= _MAX_SIDE, "height or width")
+
+
+def _require_texts(*texts: str) -> None:
+    _require(all(len(text) <= _MAX_TEXT_LENGTH for text in texts), "length of a text")
+
+
+def _require_warnings(warnings: Sequence[str]) -> None:
+    _require(len(warnings) <= _MAX_WARNINGS, "number of warnings")
+    _require_texts(*warnings)
+
+
+def _require_info(info: VideoInfo) -> None:
+    _require(0 < info.duration_seconds < _MAX_SECONDS, "duration_seconds")
+    _require(0 < info.frames_per_second < _MAX_SECONDS, "frames_per_second")
+    _require_size(info.height, info.width)
+    _require(info.rotation in (0, 90, 180, 270), "rotation")
+    _require_texts(info.codec)
+    _require_warnings(info.warnings)
+
+
+def cut_text(text: str) -> str:
+    """The text as a message may hold it: no longer than allowed, and valid Unicode."""
+    return text[:_MAX_TEXT_LENGTH].encode(errors="replace").decode()
+
+
+def cut_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
+    """As many warnings as a message may hold, none longer than allowed."""
+    return tuple(map(cut_text, warnings[:_MAX_WARNINGS]))
+
+
+# --- start ---
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a worker said, checked: it may be in the hands of the video's author."""
+class StartDecoding:
+    """Starts `app.decode.worker`: the limits on a video, and on the process itself."""
 
-    worn_out: bool
-    error: VideoError | None = None
-    info: VideoInfo | None = None
-    size: tuple[int, int] = (0, 0)
-    warnings: tuple[str, ...] = ()
-    stream: int | None = None
-    start_seconds: float = 0.0
+    kind: ClassVar[str] = "start_decoding"
+    limits: VideoLimits
+    max_memory_bytes: int
+    cpu_seconds: int
+    version: int = PROTOCOL_VERSION
 
-    @classmethod
-    def parse(cls, message: bytes) -> Self:
-        """Raises CorruptVideo where the message makes no sense."""
-        try:
-            fields = json.loads(message)
-            # half of a surrogate pair is no text that could be sent on
-            json.dumps(fields, ensure_ascii=False).encode()
-            if "code" in fields:
-                known = {kind.code: kind for kind in VideoError.__subclasses__()}
-                error = known[fields["code"]](str(fields["message"]))
-                return cls(bool(fields["worn_out"]), error)
-            return cls(
-                worn_out=bool(fields["worn_out"]),
-                info=_facts(fields["info"]) if "info" in fields else None,
-                size=(int(fields["height"]), int(fields["width"])),
-                warnings=tuple(map(str, fields["warnings"])),
-                stream=int(fields["stream"]) if "stream" in fields else None,
-                start_seconds=float(fields.get("start_seconds", 0.0)),
-            )
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            raise CorruptVideo("the decoder died on this video") from error
+
+@dataclass(frozen=True, slots=True)
+class StartRendering:
+    """Starts `app.decode.gpu_worker` on a device, as torch names it."""
+
+    kind: ClassVar[str] = "start_rendering"
+    device: str
+    cpu_seconds: int
+    version: int = PROTOCOL_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker has loaded its modules, limited itself, and waits for requests."""
+
+    kind: ClassVar[str] = "ready"
+    version: int = PROTOCOL_VERSION
+
+
+# --- answers ---
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """Answers `Probe`. `worn_out` asks for a new process, here and in every answer."""
+
+    kind: ClassVar[str] = "video_facts"
+    info: VideoInfo
+    worn_out: bool = False
+
+    def __post_init__(self) -> None:
+        _require_info(self.info)
+
+
+@dataclass(frozen=True, slots=True)
+class FramesWritten:
+    """Answers `Decode` and `Sample`: the frames and their times are in the memory."""
+
+    kind: ClassVar[str] = "frames_written"
+    info: VideoInfo
+    height: int
+    width: int
+    warnings: tuple[str, ...]
+    worn_out: bool = False
+
+    def __post_init__(self) -> None:
+        _require_info(self.info)
+        _require_size(self.height, self.width)
+        _require_warnings(self.warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class FramesLocated:
+    """Answers `Decode` and `Sample` with `locate`: what the process beside the GPU must know.
+
+    `stream` is the index of the video's stream, `start_seconds` the time of its first frame on the
+    stream's own clock, `height` and `width` the size of the scaled frames. The times to look at,
+    on that clock, are in the memory.
+    """
+
+    kind: ClassVar[str] = "frames_located"
+    info: VideoInfo
+    stream: int
+    start_seconds: float
+    height: int
+    width: int
+    worn_out: bool = False
+
+    def __post_init__(self) -> None:
+        _require_info(self.info)
+        _require(0 <= self.stream < _MAX_STREAMS, "stream")
+        _require(abs(self.start_seconds) < _MAX_SECONDS, "start_seconds")
+        _require_size(self.height, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class FramesRendered:
+    """Answers `Render`: the frames and their times are in the memory."""
+
+    kind: ClassVar[str] = "frames_rendered"
+    worn_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Answers any request: the `code` of a VideoError, and its text."""
+
+    kind: ClassVar[str] = "failure"
+    code: str
+    message: str
+    worn_out: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.code in _error_types(), "code")
+        _require_texts(self.message)
+
+    def to_error(self) -> VideoError:
+        """The exception that the worker raised."""
+        return _error_types()[self.code](self.message)
+
+
+@cache
+def _error_types() -> Mapping[str, type[VideoError]]:
+    return {kind.code: kind for kind in VideoError.__subclasses__()}
+
+
+# --- requests ---
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOptions:
+    """How frames are decoded; see `model.video.reader.decode`."""
+
+    short_side: int
+    keyframes_only: bool = False
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.short_side <= _MAX_SIDE, "short_side")
+        _require(1 <= self.threads <= _MAX_THREADS, "threads")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Asks for facts about the video. Descriptors: the video."""
+
+    kind: ClassVar[str] = "probe"
 
     @property
-    def facts(self) -> VideoInfo:
-        if self.info is None:
-            raise CorruptVideo("the decoder died on this video")
-        return self.info
+    def answers(self) -> tuple[type["Answer"], ...]:
+        return (VideoFacts,)
 
 
-def _facts(told: Mapping[str, Any]) -> VideoInfo:
-    info = VideoInfo(
-        duration_seconds=float(told["duration_seconds"]),
-        frames_per_second=float(told["frames_per_second"]),
-        width=int(told["width"]),
-        height=int(told["height"]),
-        rotation=int(told["rotation"]),
-        codec=str(told["codec"]),
-        warnings=tuple(map(str, told["warnings"])),
-    )
-    if not (0 < info.duration_seconds < 1e9 and 0 < info.frames_per_second < 1e9):
-        raise ValueError("these are not the facts of a video")
-    return info
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """Asks for the frames at `count` times, which are in the memory.
+
+    Descriptors: the video, and where `slot_offset` is None, a memory file for this job. Otherwise
+    the job's memory begins at that offset in bytes of the memory that the worker keeps. With
+    `locate` the worker may answer `FramesLocated` instead of decoding.
+    """
+
+    kind: ClassVar[str] = "decode"
+    count: int
+    options: FrameOptions
+    slot_offset: int | None = None
+    locate: bool = False
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.count <= _MAX_FRAMES, "count")
+        _require(self.slot_offset is None or self.slot_offset >= 0, "slot_offset")
+
+    @property
+    def answers(self) -> tuple[type["Answer"], ...]:
+        return (FramesWritten, FramesLocated) if self.locate else (FramesWritten,)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Asks for the frames of all clips of the whole video; otherwise as `Decode`."""
+
+    kind: ClassVar[str] = "sample"
+    sampling: SamplingConfig
+    options: FrameOptions
+    slot_offset: int | None = None
+    locate: bool = False
+
+    def __post_init__(self) -> None:
+        frames = self.sampling.clips * self.sampling.frames_per_clip
+        _require(1 <= frames <= _MAX_FRAMES, "frames of all clips")
+        _require(self.slot_offset is None or self.slot_offset >= 0, "slot_offset")
+
+    @property
+    def answers(self) -> tuple[type["Answer"], ...]:
+        return (FramesWritten, FramesLocated) if self.locate else (FramesWritten,)
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """Asks for the frames that a decode worker located. Descriptors: the video, the memory file.
+
+    The fields are those of `FramesLocated`; the memory holds `count` times.
+    """
+
+    kind: ClassVar[str] = "render"
+    count: int
+    stream: int
+    start_seconds: float
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.count <= _MAX_FRAMES, "count")
+        _require(0 <= self.stream < _MAX_STREAMS, "stream")
+        _require_size(self.height, self.width)
+
+    @property
+    def answers(self) -> tuple[type["Answer"], ...]:
+        return (FramesRendered,)
+
+
+Start: TypeAlias = StartDecoding | StartRendering
+Answer: TypeAlias = VideoFacts | FramesWritten | FramesLocated | FramesRendered | Failure
+Request: TypeAlias = Probe | Decode | Sample | Render
+_Start = TypeVar("_Start", StartDecoding, StartRendering)
+_Request = TypeVar("_Request", bound=Request)
+
+
+def encode(message: Start | Ready | Request | Answer) -> bytes:
+    """The message as it is sent. Raises ValueError where it is too long to be received."""
+    data = wire.encode(message)
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {len(data)} bytes; {MAX_MESSAGE_BYTES} are the maximum")
+    return data
+
+
+def parse_start(data: bytes, kind: type[_Start]) -> _Start:
+    """Read what the worker was started with. Raises ProtocolError, also for another version."""
+    return _same_version(wire.decode(data, [kind]))
+
+
+def parse_ready(data: bytes) -> Ready:
+    """Read a worker's first message. Raises ProtocolError, also for another version."""
+    return _same_version(wire.decode(data, [Ready]))
+
+
+def parse_request(data: bytes, kinds: Sequence[type[_Request]]) -> _Request:
+    """Read a request of one of these kinds. Raises ProtocolError."""
+    return wire.decode(data, kinds)
+
+
+def parse_answer(data: bytes, request: Request) -> Answer:
+    """Read the answer to this request. Raises ProtocolError."""
+    return wire.decode(data, [*request.answers, Failure])
+
+
+_Versioned = TypeVar("_Versioned", StartDecoding, StartRendering, Ready)
+
+
+def _same_version(message: _Versioned) -> _Versioned:
+    if message.version != PROTOCOL_VERSION:
+        raise ProtocolError(
+            f"the other side uses version {message.version} of the decode protocol, this side "
+            f"{PROTOCOL_VERSION}: restart the service"
+        )
+    return message

@@ -1,149 +1,95 @@
-"""Limited processes that do one job at a time: recycled, killed at the deadline, replaced.
+"""A pool of limited processes that do one job at a time, and are replaced when they end.
 
-A worker is a fresh Python process. It is handed descriptors and answers on its socket. Whatever
-goes wrong inside costs that one video: the worker is killed and another takes its place.
+A worker is a new Python process. It gets descriptors and answers on its socket. A worker that
+ends, breaks the protocol or is no longer wanted costs that one job: it is killed, and the pool
+starts another one.
 """
 
 import asyncio
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Generic, Self, TypeVar
 
 import anyio
 
-from app.decode.frame_memory import FrameOutput, FrameSlots
-from app.decode.protocol import Answer
-from app.decode.worker import MESSAGE_BYTES
-from model import CorruptVideo, KinolexError
+from app.decode.protocol import Answer, Request, Start, parse_answer, parse_ready
+from app.decode.wire import ProtocolError
+from app.decode.worker_process import Job, WorkerExited, WorkerMemory, WorkerProcess
 
-_START_SECONDS = 30.0
-
-
-class DecodeTimeout(KinolexError):
-    """The deadline or the processor time was over before the video was decoded."""
-
-    code = "deadline_exceeded"
-
-
-class _WorkerGone(Exception):
-    """The worker process ended by itself; `exit_code` is negative for a signal."""
-
-    def __init__(self, exit_code: int) -> None:
-        self.exit_code = exit_code
+_Memory = TypeVar("_Memory", bound=WorkerMemory)
+_START_TIMEOUT_SECONDS = 30.0
+# Out of memory or of processes: pauses between two attempts to start a worker.
+_FIRST_PAUSE_SECONDS = 0.1
+_MAX_PAUSE_SECONDS = 5.0
+# A worker that ends like this would end like this again.
+_USELESS_TO_RESTART = {os.EX_UNAVAILABLE, os.EX_PROTOCOL}
 
 
-class _Worker:
-    """One process and the socket to it. Does one job at a time."""
-
-    def __init__(
-        self,
-        module: str,
-        arguments: str,
-        environment: Mapping[str, str],
-        slots: FrameSlots | None,
-    ) -> None:
-        self.jobs = 0
-        self.slots = slots
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.setblocking(False)
-        with theirs:
-            fds = [theirs.fileno(), *([] if slots is None else [slots.fd])]
-            numbers = map(str, fds)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-B", "-m", module, arguments, *numbers],
-                cwd="/",
-                env={
-                    **environment,
-                    "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-                    "OPENBLAS_NUM_THREADS": "1",
-                    "MALLOC_MMAP_THRESHOLD_": "1048576",  # or a long video's index stays
-                    # what a video leaves serves the next; the worker gives back what is much
-                    "MALLOC_TRIM_THRESHOLD_": "8388608",
-                    "MALLOC_TOP_PAD_": "1048576",
-                },
-                stdin=subprocess.DEVNULL,
-                pass_fds=fds,
-                # Ctrl-C on a terminal is for the service, which then ends its workers.
-                start_new_session=True,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    async def answer(self) -> bytes:
-        """The worker's next message; raises _WorkerGone."""
-        try:
-            message = await asyncio.get_running_loop().sock_recv(self._socket, MESSAGE_BYTES)
-        except ConnectionError:
-            message = b""
-        if not message:
-            raise _WorkerGone(await self.reap())
-        return message
-
-    def ask(self, request: Mapping[str, Any], fds: list[int]) -> None:
-        """Start a job; raises ConnectionError when the process is gone."""
-        self.jobs += 1
-        socket.send_fds(self._socket, [json.dumps(request).encode()], fds)
-
-    def kill(self) -> None:
-        """End the process whatever it is doing; `reap` must follow."""
-        self._process.kill()
-        self._socket.close()
-        self.slots = None
-
-    async def reap(self) -> int:
-        """Wait for the end of the process; its exit code."""
-        return await asyncio.to_thread(self._process.wait)
+class WorkerDied(Exception):
+    """The worker ended during the job, or sent anything that the protocol does not allow."""
 
 
-class WorkerPool:
+class CpuTimeExceeded(Exception):
+    """The job used up the processor time that a worker has for one."""
+
+
+class DeadlinePassed(Exception):
+    """The deadline was over before the job began."""
+
+
+class NoIdleWorker(Exception):
+    """All workers are busy, and the job is not to wait."""
+
+
+class WorkerPool(Generic[_Memory]):
     """Workers of one kind; an async context manager. Jobs wait in order of arrival.
 
-    `module` is what a worker runs, `arguments` what it is started with, `make_slots` makes the
-    memory that it has for good. It inherits nothing from this process's environment; `environment`
-    is what it is given. One that ends with the exit code EX_UNAVAILABLE before it is ready is not
-    started again.
+    `module` is the program of a worker, and `start` the message that it is started with. It
+    inherits no environment variable; `environment` holds those that it gets. It is replaced after
+    `jobs_per_worker` jobs. `make_memory` makes the memory that each worker keeps. With
+    `in_background` nobody waits for the start, nor for a worker that never gets ready: one that
+    ends with EX_UNAVAILABLE is not started again.
     """
 
     def __init__(
         self,
         module: str,
-        arguments: Mapping[str, Any],
+        start: Start,
         *,
-        environment: Mapping[str, str] = MappingProxyType({}),
         workers: int,
-        cpu_seconds: int,
         jobs_per_worker: int,
-        make_slots: Callable[[], FrameSlots | None] = lambda: None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        make_memory: Callable[[], _Memory | None] = lambda: None,
+        in_background: bool = False,
     ) -> None:
-        self._size = workers
         self._module = module
-        self._arguments = json.dumps(arguments)
-        self._environment = environment
-        self._cpu_seconds = cpu_seconds
+        self._start = start
+        self._size = workers
         self._jobs_per_worker = jobs_per_worker
-        self._make_slots = make_slots
-        self._idle: list[_Worker] = []
-        # An asyncio.Queue would let newcomers overtake.
-        self._waiting: deque[asyncio.Future[_Worker]] = deque()
-        self._workers: set[_Worker] = set()
+        self._environment = environment
+        self._make_memory = make_memory
+        self._in_background = in_background
+        self._idle: list[WorkerProcess[_Memory]] = []
+        # An asyncio.Queue would let a new job overtake those that wait.
+        self._waiting: deque[asyncio.Future[WorkerProcess[_Memory]]] = deque()
+        self._workers: set[WorkerProcess[_Memory]] = set()
         self._starting: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
+        if self._in_background:
+            for _ in range(self._size):
+                self._start_in_background()
+            return self
         try:
-            async with asyncio.timeout(_START_SECONDS), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(_START_TIMEOUT_SECONDS), asyncio.TaskGroup() as group:
                 for _ in range(self._size):
                     group.create_task(self._start_worker())
-        except BaseException:  # whatever stops the start, the processes must go
+            if not self._workers:
+                raise RuntimeError(f"no worker of {self._module} can be started; see its output")
+        except BaseException:  # whatever stops the start, the processes must end
             await self._close()
             raise
         return self
@@ -158,140 +104,122 @@ class WorkerPool:
 
     @property
     def pids(self) -> frozenset[int]:
-        """The process ids of the workers alive."""
+        """The process ids of the running workers."""
         return frozenset(worker.pid for worker in self._workers)
 
     @property
     def has_idle(self) -> bool:
-        """Whether a worker could begin at once."""
+        """Whether a worker could begin a job at once."""
         return bool(self._idle)
 
-    async def do(
-        self,
-        request: Mapping[str, Any],
-        fds: list[int],
-        *,
-        frames: FrameOutput | None = None,
-        waits: bool = True,
-    ) -> Answer:
-        """Have a worker do the job, and look at its answer; `frames` is where it leaves pictures.
+    async def do(self, make_job: Callable[[_Memory | None], Job], *, waits: bool = True) -> Answer:
+        """Have a worker do the job that is made for its memory, and return its checked answer.
 
-        Raises a VideoError (CorruptVideo also where the worker died), or DecodeTimeout where the
-        worker used up its processor time, where the deadline of the anyio scope around the call
-        was over before the job could begin, and at once where no worker is free and it does not
-        wait. While a job waits or runs, that scope ends it at the deadline by cancelling; a worker
-        that is busy with a cancelled job is killed.
+        The deadline is that of the anyio scope around the call: the scope cancels a job that waits
+        or runs, and the pool kills a worker whose job is cancelled. Raises DeadlinePassed where
+        the deadline was over before; WorkerDied; CpuTimeExceeded; NoIdleWorker where the job does
+        not wait.
         """
         while True:
             if not waits and not self._idle:
-                raise DecodeTimeout("no decode process is free")
+                raise NoIdleWorker("no worker is idle")
             worker = await self._next_idle()
             try:
-                if frames is None:
-                    worker.ask(request, fds)
-                else:
-                    where = frames.place(worker.slots)
-                    worker.ask({**request, **where.told}, [*fds, *where.fds])
+                job = make_job(worker.memory)
+                worker.send(job)
             except ConnectionError:
-                # It died while it was idle: nobody's fault, another one does the job.
+                # It ended while it was idle, through no fault of this job: another one does it.
                 self._replace(worker)
-            except BaseException:  # whatever it was, the worker did not start the job
-                self._free(worker)
+            except BaseException:  # whatever it was, the worker did not begin the job
+                self._release(worker)
                 raise
             else:
-                return await self._wait_for(worker)
+                return await self._answer(worker, job.request)
 
-    async def _next_idle(self) -> _Worker:
+    async def _next_idle(self) -> WorkerProcess[_Memory]:
         loop = asyncio.get_running_loop()
-        # the scope cancels nothing before the job waits, which may be after it has begun
+        # A scope cancels at the next wait, and by then the job would have begun.
         if loop.time() >= anyio.current_effective_deadline():
-            raise DecodeTimeout("the deadline was over before decoding could begin")
+            raise DeadlinePassed("the deadline was over before the job began")
         if self._idle:
             # The one that worked last: a long video's index then is in one process, not in each.
             return self._idle.pop()
-        turn: asyncio.Future[_Worker] = loop.create_future()
-        self._waiting.append(turn)
+        waiter: asyncio.Future[WorkerProcess[_Memory]] = loop.create_future()
+        self._waiting.append(waiter)
         try:
-            return await turn
-        except BaseException:  # cancelling above all, or the worker would be lost
-            if turn.done() and not turn.cancelled():
-                # The worker came in the same moment as the end.
-                self._free(turn.result())
+            return await waiter
+        except BaseException:  # cancelled in the moment in which a worker came
+            if waiter.done() and not waiter.cancelled():
+                self._release(waiter.result())
             raise
 
-    def _free(self, worker: _Worker) -> None:
-        """Hand the worker to the job that has waited longest."""
+    def _release(self, worker: WorkerProcess[_Memory]) -> None:
+        """Pass the worker to the job that has waited longest."""
         while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(worker)
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(worker)
                 return
         self._idle.append(worker)
 
-    async def _wait_for(self, worker: _Worker) -> Answer:
+    async def _answer(self, worker: WorkerProcess[_Memory], request: Request) -> Answer:
         try:
-            answer = Answer.parse(await worker.answer())
-        except _WorkerGone as error:
+            answer = parse_answer(await worker.receive(), request)
+        except BaseException as error:  # cancelled too: the worker is busy with an unwanted job
             self._replace(worker)
-            if error.exit_code == -signal.SIGXCPU:
-                raise DecodeTimeout(
-                    f"the video needs more than {self._cpu_seconds} s of processor time"
-                ) from error
-            raise CorruptVideo("the decoder died on this video") from error
-        except (
-            BaseException
-        ):  # cancelling included: the worker is busy with a job that nobody wants
-            self._replace(worker)
+            if isinstance(error, WorkerExited) and error.exit_code == -signal.SIGXCPU:
+                raise CpuTimeExceeded("the job needs too much processor time") from error
+            if isinstance(error, WorkerExited | ProtocolError):
+                raise WorkerDied(f"the worker died: {error}") from error
             raise
         if worker.jobs >= self._jobs_per_worker or answer.worn_out:
             self._replace(worker)
         else:
-            self._free(worker)
-        if answer.error is not None:
-            raise answer.error
+            self._release(worker)
         return answer
 
-    def _replace(self, worker: _Worker) -> None:
+    def _replace(self, worker: WorkerProcess[_Memory]) -> None:
         worker.kill()
-        self._start_aside(instead_of=worker)
+        self._start_in_background(after=worker)
 
-    def _start_aside(self, instead_of: _Worker | None = None) -> None:
-        task = asyncio.get_running_loop().create_task(self._start_worker(instead_of))
+    def _start_in_background(self, after: WorkerProcess[_Memory] | None = None) -> None:
+        task = asyncio.get_running_loop().create_task(self._start_worker(after))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
-    async def _start_worker(self, instead_of: _Worker | None = None) -> None:
-        if instead_of is not None:
-            await instead_of.reap()
-            self._workers.discard(instead_of)
-        pause = 0.1
-        while not await self._spawn():
-            # Out of memory or processes: the queue waits, its deadlines run, this goes on.
+    async def _start_worker(self, after: WorkerProcess[_Memory] | None = None) -> None:
+        if after is not None:
+            await after.wait()
+            self._workers.discard(after)
+        pause = _FIRST_PAUSE_SECONDS
+        while not await self._try_to_start():
             await asyncio.sleep(pause)
-            pause = min(2 * pause, 5.0)
+            pause = min(2 * pause, _MAX_PAUSE_SECONDS)
 
-    async def _spawn(self) -> bool:
+    async def _try_to_start(self) -> bool:
+        """Whether a worker got ready, or another attempt is useless."""
         try:
             worker = self._make_worker()
         except OSError:
             return False
         self._workers.add(worker)
         try:
-            await worker.answer()
-        except _WorkerGone as error:
+            parse_ready(await worker.receive())
+        except (WorkerExited, ProtocolError) as error:
             worker.kill()
+            exit_code = await worker.wait()
             self._workers.discard(worker)
-            return error.exit_code == os.EX_UNAVAILABLE
-        self._free(worker)
+            return isinstance(error, ProtocolError) or exit_code in _USELESS_TO_RESTART
+        self._release(worker)
         return True
 
-    def _make_worker(self) -> _Worker:
-        slots = self._make_slots()
+    def _make_worker(self) -> WorkerProcess[_Memory]:
+        memory = self._make_memory()
         try:
-            return _Worker(self._module, self._arguments, self._environment, slots)
+            return WorkerProcess(self._module, self._start, self._environment, memory)
         finally:
-            if slots is not None:
-                slots.close_file()
+            if memory is not None:
+                memory.close_file()
 
     async def _close(self) -> None:
         starting = tuple(self._starting)
@@ -300,5 +228,5 @@ class WorkerPool:
         await asyncio.gather(*starting, return_exceptions=True)
         for worker in self._workers:
             worker.kill()
-        await asyncio.gather(*(worker.reap() for worker in self._workers))
+        await asyncio.gather(*(worker.wait() for worker in self._workers))
         self._workers.clear()

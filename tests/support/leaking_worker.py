@@ -1,23 +1,24 @@
-"""A worker that keeps 8 MB of each job, and says of itself what a decode process says."""
+"""A worker that keeps 8 MB of each job, and answers as a decode worker does."""
 
-import json
 import socket
-import sys
 
-from app.decode.worker import READY, is_worn_out, jobs
+from app.decode.protocol import Probe, Ready, StartDecoding, VideoFacts, encode
+from app.decode.worker_loop import is_worn_out, read_arguments, receive_jobs
+from model.video.reader import VideoInfo
 
-_LEAK_BYTES = 8 << 20
+LEAKED_BYTES = 8 << 20
+_INFO = VideoInfo(1.0, 25.0, 64, 48, 0, "h264")
 
 
 def main() -> None:
-    kept = []
-    with socket.socket(fileno=int(sys.argv[2])) as parent:
-        parent.send(READY)
-        for _ in jobs(parent, cpu_seconds=60):
-            kept.append(bytearray(_LEAK_BYTES))
-            worn_out = is_worn_out(json.loads(sys.argv[1])["max_memory_bytes"])
-            answer = {"worn_out": worn_out, "height": 1, "width": 1, "warnings": []}
-            parent.send(json.dumps(answer).encode())
+    start, (connection_fd,) = read_arguments(StartDecoding)
+    kept: list[bytearray] = []
+    with socket.socket(fileno=connection_fd) as connection:
+        connection.send(encode(Ready()))
+        for _ in receive_jobs(connection, start.cpu_seconds, [Probe]):
+            kept.append(bytearray(LEAKED_BYTES))
+            answer = VideoFacts(_INFO, worn_out=is_worn_out(start.max_memory_bytes))
+            connection.send(encode(answer))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.decode.worker_pool import DecodeTimeout
+from app.decode.decode_pool import DecodeTimeout
 from model.errors import VideoError, VideoTooLong
 from model.video.reader import VideoLimits
 from tests.support.clips import clip_bytes
@@ -20,23 +20,23 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend():
+def anyio_backend() -> str:
     return "asyncio"
 
 
 @pytest.fixture(scope="module")
-def clip():
+def clip() -> bytes:
     return clip_bytes()
 
 
-async def test_limits_reach_the_worker(clip):
+async def test_limits_reach_the_worker(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(1, VideoLimits(max_duration_seconds=1)) as pool:
             with pytest.raises(VideoTooLong):
                 await pool.probe(fd)
 
 
-async def test_processor_time_is_limited():
+async def test_processor_time_is_limited() -> None:
     # Recordings joined end to end cannot be seeked: all of it must be decoded.
     piece = clip_bytes(
         seconds_colours=["red"] * 8,
@@ -54,7 +54,7 @@ async def test_processor_time_is_limited():
                 assert (await pool.probe(small)).codec == "h264"
 
 
-async def test_memory_is_limited(clip):
+async def test_memory_is_limited(clip: bytes) -> None:
     large = clip_bytes(
         seconds_colours=["red"],
         fps=4,
@@ -74,7 +74,7 @@ async def test_memory_is_limited(clip):
             assert (await pool.probe(small)).codec == "h264"
 
 
-async def test_a_worker_is_shut_in():
+async def test_a_worker_is_shut_in() -> None:
     async with pool_of(1, max_memory_bytes=1 << 30) as pool:
         (pid,) = pool.pids
         limits = {
@@ -103,7 +103,7 @@ async def test_a_worker_is_shut_in():
     }
 
 
-def test_workers_end_when_the_service_is_killed(tmp_path):
+def test_workers_end_when_the_service_is_killed() -> None:
     code = (
         "import asyncio, sys\n"
         "from app.decode.decode_pool import DecodePool\n"

@@ -1,18 +1,17 @@
 """Decode processes: right frames, kept limits, and no trace of a video that went wrong."""
 
 import asyncio
-import contextlib
-import json
+import gc
 import os
 import signal
 import threading
+from typing import Any
 
 import anyio
 import numpy as np
 import pytest
 
-from app.decode.protocol import Answer
-from app.decode.worker_pool import DecodeTimeout, WorkerPool
+from app.decode.decode_pool import DecodePool, DecodeTimeout
 from model.errors import (
     CorruptVideo,
     NotAVideo,
@@ -20,7 +19,7 @@ from model.errors import (
     StillPicture,
     VideoError,
 )
-from model.video.reader import VideoLimits, decode, probe
+from model.video.reader import VideoInfo, VideoLimits, decode, probe
 from model.video.sampling import SamplingConfig, clip_timestamps
 from tests.model.video.test_odd_files import EXPECTED, ODD_FILES
 from tests.support.clips import clip_bytes, read_number, sound_bytes, still_bytes
@@ -40,31 +39,34 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request):
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     # The server runs on uvloop, commands and tests on the standard loop.
     return "asyncio", {"use_uvloop": request.param}
 
 
 @pytest.fixture(scope="module")
-def clip():
+def clip() -> bytes:
     return clip_bytes(seconds_colours=["red", "green", "blue"], numbered=True, b_frames=2)
 
 
-async def frozen_job(pool, fd, scope=None):
+async def frozen_job(
+    pool: DecodePool, fd: int, scope: anyio.CancelScope | None = None
+) -> tuple[asyncio.Task[VideoInfo | None], int]:
     """A job in a worker that is stopped, so that it never ends by itself; and the worker's pid."""
     (pid,) = pool.pids
     os.kill(pid, signal.SIGSTOP)
 
-    async def job():
-        with scope or contextlib.nullcontext():
+    async def job() -> VideoInfo | None:
+        with scope or anyio.CancelScope():
             return await pool.probe(fd)
+        return None  # the scope was cancelled
 
     task = asyncio.create_task(job())
     await until(lambda: not pool.has_idle)
     return task, pid
 
 
-async def test_the_pool_gives_what_the_library_gives(clip):
+async def test_the_pool_gives_what_the_library_gives(clip: bytes) -> None:
     with descriptor(clip) as fd, os.fdopen(os.dup(fd), "rb") as file:
         expected = probe(file)
         times = clip_timestamps(0, expected.duration_seconds, 10, SPREAD).ravel()
@@ -80,7 +82,7 @@ async def test_the_pool_gives_what_the_library_gives(clip):
         batch.frames[0] = 0  # and it is the caller's to change
 
 
-async def test_wide_pictures_fit_into_the_memory_file():
+async def test_wide_pictures_fit_into_the_memory_file() -> None:
     wide = clip_bytes(seconds_colours=["red"], width=320, height=32)
     with descriptor(wide) as fd:
         async with pool_of(1) as pool:
@@ -89,7 +91,7 @@ async def test_wide_pictures_fit_into_the_memory_file():
     assert batch.frames.shape == (6, SIDE, 4 * SIDE, 3)
 
 
-async def test_one_descriptor_serves_many_jobs_at_once_and_keeps_its_place(clip):
+async def test_one_descriptor_serves_many_jobs_at_once_and_keeps_its_place(clip: bytes) -> None:
     with descriptor(clip) as fd:
         os.lseek(fd, 7, os.SEEK_SET)
         async with pool_of(2) as pool:
@@ -111,7 +113,9 @@ async def test_one_descriptor_serves_many_jobs_at_once_and_keeps_its_place(clip)
     ],
     ids=["empty", "text", "picture", "sound", "truncated"],
 )
-async def test_the_librarys_errors_come_through_and_cost_no_worker(data, error):
+async def test_the_librarys_errors_come_through_and_cost_no_worker(
+    data: bytes, error: type[VideoError]
+) -> None:
     with descriptor(data) as fd:
         async with pool_of(1) as pool:
             before = pool.pids
@@ -121,8 +125,8 @@ async def test_the_librarys_errors_come_through_and_cost_no_worker(data, error):
 
 
 @pytest.mark.shared
-async def test_no_odd_file_costs_a_worker():
-    answers = {}
+async def test_no_odd_file_costs_a_worker() -> None:
+    answers: dict[str, str] = {}
     async with pool_of(1) as pool:
         before = pool.pids
         for name in EXPECTED:
@@ -136,7 +140,7 @@ async def test_no_odd_file_costs_a_worker():
     assert answers == EXPECTED
 
 
-async def test_a_worker_killed_on_a_video_costs_that_video_only(clip):
+async def test_a_worker_killed_on_a_video_costs_that_video_only(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(1) as pool:
             job, pid = await frozen_job(pool, fd)
@@ -147,7 +151,7 @@ async def test_a_worker_killed_on_a_video_costs_that_video_only(clip):
             assert pid not in pool.pids
 
 
-async def test_a_worker_that_died_idle_costs_nobody(clip):
+async def test_a_worker_that_died_idle_costs_nobody(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(1) as pool:
             (pid,) = pool.pids
@@ -157,19 +161,19 @@ async def test_a_worker_that_died_idle_costs_nobody(clip):
             assert pid not in pool.pids
 
 
-async def test_the_deadline_kills_the_worker(clip):
+async def test_the_deadline_kills_the_worker(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(1) as pool:
             scope = anyio.CancelScope()
             job, pid = await frozen_job(pool, fd, scope)
-            scope.deadline = anyio.current_time() + 0.05
+            scope.deadline = anyio.current_time()
             await job
             assert scope.cancelled_caught
             await until(lambda: not is_alive(pid))
             assert (await pool.probe(fd)).codec == "h264"
 
 
-async def test_a_deadline_that_is_over_starts_nothing(clip):
+async def test_a_deadline_that_is_over_starts_nothing(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(1) as pool:
             before = pool.pids
@@ -179,24 +183,24 @@ async def test_a_deadline_that_is_over_starts_nothing(clip):
             assert pool.pids == before
 
 
-async def test_waiting_for_a_worker_ends_at_the_deadline(clip):
+async def test_waiting_for_a_worker_ends_at_the_deadline(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(1) as pool:
             job, pid = await frozen_job(pool, fd)
             with pytest.raises(TimeoutError), anyio.fail_after(0.1):
                 await pool.probe(fd)
             os.kill(pid, signal.SIGCONT)
-            assert (await job).codec == "h264"
+            assert await job == await pool.probe(fd)
             assert pool.pids == {pid}
 
 
-async def test_cancelling_a_job_frees_its_place(clip):
+async def test_a_cancelled_job_makes_room_for_the_next(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(1) as pool:
             job, pid = await frozen_job(pool, fd)
             waiting = asyncio.create_task(pool.probe(fd))
             given_up = asyncio.create_task(pool.probe(fd))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # both wait now: a task runs until it waits
             given_up.cancel()
             job.cancel()
             for cancelled in (job, given_up):
@@ -206,10 +210,10 @@ async def test_cancelling_a_job_frees_its_place(clip):
             await until(lambda: not is_alive(pid))
 
 
-async def test_jobs_take_turns_in_order_of_arrival(clip):
-    finished = []
+async def test_jobs_are_done_in_order_of_arrival(clip: bytes) -> None:
+    finished: list[int] = []
 
-    async def job(number):
+    async def job(number: int) -> None:
         await pool.probe(fd)
         finished.append(number)
 
@@ -226,10 +230,10 @@ async def test_jobs_take_turns_in_order_of_arrival(clip):
     assert finished == [0, 1, 2, 3, 4, 5]
 
 
-async def test_workers_are_replaced_after_their_jobs(clip):
+async def test_workers_are_replaced_after_their_jobs(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(1, jobs_per_worker=2) as pool:
-            seen = []
+            seen: list[int] = []
             for _ in range(6):
                 await until(lambda: len(pool.pids) == 1)
                 seen.extend(pool.pids)
@@ -237,27 +241,7 @@ async def test_workers_are_replaced_after_their_jobs(clip):
     assert len(set(seen)) == 3
 
 
-async def test_a_worker_that_has_grown_to_a_quarter_of_its_memory_is_replaced():
-    leaking = WorkerPool(
-        "tests.support.leaking_worker",
-        {"max_memory_bytes": 4 * 128 << 20},
-        workers=1,
-        cpu_seconds=60,
-        jobs_per_worker=1000,
-    )
-    async with leaking as pool:
-        first = pool.pids
-        served = 0
-        while pool.pids == first:
-            await pool.do({"job": "any"}, [])
-            served += 1
-        # the process itself has 30 to 60 MB
-        assert 128 - 70 < 8 * served < 128
-        await until(lambda: len(pool.pids) == 1)
-        assert pool.pids != first
-
-
-async def test_a_job_goes_to_the_worker_that_was_busy_last(clip):
+async def test_a_job_goes_to_the_worker_that_was_busy_last(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(2, jobs_per_worker=2) as pool:
             before = pool.pids
@@ -267,19 +251,21 @@ async def test_a_job_goes_to_the_worker_that_was_busy_last(clip):
             assert len(pool.pids & before) == 1
 
 
-async def test_nothing_is_left_behind(clip):
+async def test_nothing_is_left_behind(clip: bytes) -> None:
     with descriptor(clip) as fd, descriptor(b"no video") as bad:
         # The first use opens what the interpreter keeps: threads, the loop's own pipes.
         async with pool_of(2) as pool:
             await pool.probe(fd)
+        gc.collect()  # memory of earlier tests that is still mapped has descriptors
         before = count_open_files()
-        seen = set()
+        seen: set[int] = set()
         async with pool_of(2, jobs_per_worker=5) as pool:
             for number in range(12):
                 seen |= pool.pids
-                jobs = [pool.sample(fd, SPREAD, SIDE), pool.probe(bad)]
+                jobs = pool.sample(fd, SPREAD, SIDE), pool.probe(bad)
                 await asyncio.gather(*jobs, return_exceptions=True)
                 doomed = asyncio.create_task(pool.probe(fd))
+                # cancelled before it begins, before its answer, or not at all
                 await asyncio.sleep(0.002 * number)
                 doomed.cancel()
                 await asyncio.gather(doomed, return_exceptions=True)
@@ -289,7 +275,7 @@ async def test_nothing_is_left_behind(clip):
         assert not pool.pids
 
 
-async def test_closing_kills_workers_that_are_busy_or_starting(clip):
+async def test_closing_kills_workers_that_are_busy_or_starting(clip: bytes) -> None:
     with descriptor(clip) as fd:
         async with pool_of(1, jobs_per_worker=1) as pool:
             job, busy = await frozen_job(pool, fd)
@@ -300,14 +286,15 @@ async def test_closing_kills_workers_that_are_busy_or_starting(clip):
         assert not pool.pids
 
 
-def test_two_services_live_in_one_process(clip):
-    async def serve(limit, results):
+def test_two_services_live_in_one_process(clip: bytes) -> None:
+    async def serve(limit: float, results: list[str]) -> None:
         async with pool_of(1, VideoLimits(max_duration_seconds=limit)) as pool:
             with descriptor(clip) as fd:
                 outcome = await asyncio.gather(pool.probe(fd), return_exceptions=True)
             results.append(type(outcome[0]).__name__)
 
-    short, long = [], []
+    short: list[str] = []
+    long: list[str] = []
     threads = [
         threading.Thread(target=asyncio.run, args=(serve(limit, results),))
         for limit, results in ((1, short), (100, long))
@@ -319,11 +306,11 @@ def test_two_services_live_in_one_process(clip):
     assert (short, long) == (["VideoTooLong"], ["VideoInfo"])
 
 
-async def test_a_worker_keeps_nothing_of_the_videos_that_it_decoded():
+async def test_a_worker_keeps_nothing_of_the_videos_that_it_decoded() -> None:
     film = clip_bytes(seconds_colours=["red"], width=1920, height=1080, fps=2)
     with descriptor(film) as fd:
         async with pool_of(1) as pool:
-            held = []
+            held: list[float] = []
             for _ in range(16):
                 await pool.decode(fd, [0.0], SIDE)
                 await pool.probe(fd)
@@ -332,26 +319,3 @@ async def test_a_worker_keeps_nothing_of_the_videos_that_it_decoded():
                 held.append(int(anonymous.split()[1]) / 1024)
     # a frame is 3 MB
     assert max(held[4:]) < held[3] + 9
-
-
-SAID = {"worn_out": False, "height": 48, "width": 64, "warnings": []}
-
-
-@pytest.mark.parametrize(
-    "nonsense",
-    [{"height": float("inf")}, {"width": "wide"}, {"warnings": ["\ud800"]}, {"warnings": 1}],
-)
-def test_what_a_worker_in_strange_hands_says_is_a_corrupt_video(nonsense):
-    assert Answer.parse(json.dumps(SAID).encode()).size == (48, 64)
-    with pytest.raises(CorruptVideo):
-        Answer.parse(json.dumps({**SAID, **nonsense}).encode())
-
-
-async def test_a_job_that_does_not_wait_is_told_at_once_that_nobody_is_free(clip):
-    with descriptor(clip) as fd:
-        async with pool_of(1) as pool:
-            task, pid = await frozen_job(pool, fd)
-            with pytest.raises(DecodeTimeout, match="free"):
-                await pool.do({"job": "probe"}, [fd], waits=False)
-            os.kill(pid, signal.SIGCONT)
-            assert (await task).duration_seconds == pytest.approx(3)

@@ -1,6 +1,6 @@
-"""Decoding beside a GPU: the same frames, and a way back for every video that goes wrong.
+"""Decoding on a GPU: the same frames, and the CPU for every video that the GPU fails on.
 
-The process is the one that decodes on a GPU, told to use the CPU.
+The process is the one that decodes on a GPU, with the CPU as its device.
 """
 
 import asyncio
@@ -9,10 +9,12 @@ import math
 import os
 import re
 import signal
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import anyio
 import av
@@ -21,10 +23,10 @@ import pytest
 
 from app.decode.decode_pool import DecodePool
 from app.decode.gpu_pool import GpuDecodePool
-from app.settings import gpu_environment
+from app.settings import Settings, gpu_environment
 from model import SamplingConfig, TorchEncoder, load_checkpoint
 from model.errors import VideoError
-from model.video.reader import VideoLimits, open_video
+from model.video.reader import FrameBatch, VideoInfo, VideoLimits, open_video
 from tests.support.clips import clip_bytes, read_number
 from tests.support.fakes import colour_tagger
 from tests.support.networks import LITE, lively_network
@@ -53,7 +55,7 @@ SPARING = replace(SPREAD, leeway=0.25)
 SIDE = 48
 # of the frames that SPREAD takes from three seconds at ten a second
 NUMBERS = [2, 7, 12, 17, 22, 27]
-PLAIN = {
+PLAIN: dict[str, dict[str, Any]] = {
     "h264 with B-frames": {"b_frames": 2},
     "short groups": {"gop": 3, "fps": 30},
     "hevc": {"codec": "libx265"},
@@ -66,8 +68,8 @@ PLAIN = {
     "stretched": {"sample_aspect": Fraction(4, 3)},
     "of odd size": {"width": 193, "height": 145, "codec": "libvpx-vp9"},
 }
-ODD = {
-    "turned": {"rotation": 90},
+ODD: dict[str, dict[str, Any]] = {
+    "rotated": {"rotation": 90},
     "small": {"width": 64, "height": 48},
     "10 bits": {"codec": "libx265", "pixel_format": "yuv420p10le"},
     "full range": {"codec_options": {"color_range": "pc"}},
@@ -77,36 +79,39 @@ ODD = {
     "transport stream": {"container": "mpegts"},
 }
 
+# Reasons for which videos were not rendered, the GPU pool, and the decode pool in front of it.
+Pools: TypeAlias = tuple[list[str], GpuDecodePool, DecodePool]
+
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
+def anyio_backend() -> str:
     return "asyncio"
 
 
 @pytest.fixture(scope="module")
-def plain_clip():
+def plain_clip() -> bytes:
     return clip(b_frames=2)
 
 
 @pytest.fixture(scope="module")
-async def running():
-    """A process started once for all, because it loads torch, and what it said when it failed."""
-    told = []
+async def running() -> AsyncIterator[Pools]:
+    """Pools started once for all tests, because the GPU worker loads torch."""
+    told: list[str] = []
     async with gpu_pool(told) as gpu, pool_with(gpu) as pool:
         yield told, gpu, pool
 
 
 @pytest.fixture
-async def beside(running):
+async def beside(running: Pools) -> Pools:
     told, gpu, _ = running
     told.clear()
     await until(lambda: gpu.has_idle)
     return running
 
 
-def clip(**options):
+def clip(**options: Any) -> bytes:
     # NVDEC decodes nothing much smaller
     size = {"width": 192, "height": 144}
     return clip_bytes(
@@ -114,22 +119,25 @@ def clip(**options):
     )
 
 
-def gpu_pool(told, device="cpu"):
+def gpu_pool(told: list[str], device: str = "cpu") -> GpuDecodePool:
     return GpuDecodePool(device, environment=gpu_environment(), on_failure=told.append)
 
 
-def pool_with(gpu):
+def pool_with(gpu: GpuDecodePool) -> DecodePool:
     return DecodePool(1, VideoLimits(), gpu=gpu)
 
 
-def numbers(batch):
+def numbers(batch: FrameBatch) -> list[int]:
     return [read_number(frame) for frame in batch.frames]
 
 
 @needs_torchcodec
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
-async def test_plain_videos_give_the_same_frames_and_nearly_the_same_pixels(device):
-    told, most = [], 0
+async def test_plain_videos_give_the_same_frames_and_nearly_the_same_pixels(
+    device: str,
+) -> None:
+    told: list[str] = []
+    most = 0
     tagger = replace(
         colour_tagger(), encoder=TorchEncoder(lively_network(), LITE.dim), sampling=SPREAD
     )
@@ -155,7 +163,7 @@ async def test_plain_videos_give_the_same_frames_and_nearly_the_same_pixels(devi
     assert most > 0
 
 
-def enlarged(path, times):
+def enlarged(path: Path, times: int) -> bytes:
     """The first frames of a clip as an MP4 of several times its size."""
     target = io.BytesIO()
     with av.open(str(path)) as source, av.open(target, "w", format="mp4") as output:
@@ -174,7 +182,9 @@ def enlarged(path, times):
 @needs_torchcodec
 @pytest.mark.shared
 @pytest.mark.slow
-async def test_the_shipped_checkpoint_sees_real_clips_as_it_does_through_the_cpu(beside):
+async def test_the_shipped_checkpoint_sees_real_clips_as_it_does_through_the_cpu(
+    beside: Pools,
+) -> None:
     told, gpu, pool = beside
     tagger = load_checkpoint()
     side = tagger.preprocess.short_side
@@ -200,16 +210,16 @@ async def test_the_shipped_checkpoint_sees_real_clips_as_it_does_through_the_cpu
     [(each, True) for each in PLAIN.values()] + [(each, False) for each in ODD.values()],
     ids=[*PLAIN, *ODD],
 )
-def test_only_plain_videos_are_for_another_decoder(options, is_plain):
+def test_only_plain_videos_are_for_another_decoder(options: dict[str, Any], is_plain: bool) -> None:
     with open_video(io.BytesIO(clip(**options))) as video:
         assert (video.locate(np.array([0.5]), SIDE) is not None) == is_plain
 
 
-def test_an_mp4_that_others_may_take_for_a_playlist_is_not_plain():
+def test_an_mp4_that_others_may_take_for_a_playlist_is_not_plain() -> None:
     times = np.array([0.5])
     data = clip(container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
     text = b"\x01\x01\x01\x01free<MPD>".ljust(0x01010101, b" ")
-    found = []
+    found: list[object] = []
     for each in (data, text + data):
         with open_video(io.BytesIO(each)) as video:
             assert video.decode(times, short_side=SIDE).frames.shape[0] == 1
@@ -219,7 +229,7 @@ def test_an_mp4_that_others_may_take_for_a_playlist_is_not_plain():
 
 
 @needs_torchcodec
-async def test_windows_are_decoded_in_the_order_asked(beside, plain_clip):
+async def test_windows_are_decoded_in_the_order_asked(beside: Pools, plain_clip: bytes) -> None:
     told, _, pool = beside
     with descriptor(plain_clip) as fd:
         batch = await pool.decode(fd, [2.5, 0.5, 0.51, 60.0, -1.0, 1.25], SIDE)
@@ -229,7 +239,7 @@ async def test_windows_are_decoded_in_the_order_asked(beside, plain_clip):
 
 @needs_torchcodec
 @pytest.mark.parametrize("broken", [b"hello", clip()[:600]], ids=["text", "torn"])
-async def test_a_broken_file_is_refused_as_ever(broken, beside):
+async def test_a_broken_file_is_refused_as_without_a_gpu(broken: bytes, beside: Pools) -> None:
     told, _, pool = beside
     with descriptor(broken) as fd:
         async with pool_of(1) as reference:
@@ -240,12 +250,15 @@ async def test_a_broken_file_is_refused_as_ever(broken, beside):
     assert told == []
 
 
-async def frozen_draw(pool, gpu, fd, seconds=math.inf):
-    """A job whose drawing process is stopped; and that process's id."""
+async def frozen_render(
+    pools: Pools, fd: int, seconds: float = math.inf
+) -> tuple[asyncio.Task[tuple[VideoInfo, FrameBatch]], int]:
+    """A job whose GPU worker is stopped, and that worker's id."""
+    _, gpu, pool = pools
     (pid,) = gpu.pids
     os.kill(pid, signal.SIGSTOP)
 
-    async def sample():
+    async def sample() -> tuple[VideoInfo, FrameBatch]:
         with anyio.fail_after(seconds):
             return await pool.sample(fd, SPREAD, SIDE)
 
@@ -256,28 +269,30 @@ async def frozen_draw(pool, gpu, fd, seconds=math.inf):
 
 @needs_torchcodec
 @pytest.mark.parametrize("end", [signal.SIGKILL, None], ids=["killed", "stuck"])
-async def test_a_process_that_ends_or_sticks_costs_no_answer(end, beside, plain_clip):
+async def test_a_gpu_worker_that_ends_or_hangs_costs_no_answer(
+    end: signal.Signals | None, beside: Pools, plain_clip: bytes
+) -> None:
     told, gpu, pool = beside
     before = count_open_files()
     with descriptor(plain_clip) as fd:
-        job, pid = await frozen_draw(pool, gpu, fd, seconds=3)
+        job, pid = await frozen_render(beside, fd, seconds=3)
         if end is not None:
             os.kill(pid, end)
         assert numbers((await job)[1]) == NUMBERS
         assert len(told) == 1
         await until(lambda: gpu.has_idle)
         assert not is_alive(pid)
-        job = pool.sample(fd, SPREAD, SIDE)
-        assert numbers((await job)[1]) == NUMBERS
+        _, batch = await pool.sample(fd, SPREAD, SIDE)
+        assert numbers(batch) == NUMBERS
     assert len(told) == 1
     assert count_open_files() == before
 
 
 @needs_torchcodec
-async def test_a_client_that_goes_ends_the_drawing(beside, plain_clip):
-    told, gpu, pool = beside
+async def test_a_cancelled_request_ends_the_rendering(beside: Pools, plain_clip: bytes) -> None:
+    told, _, pool = beside
     with descriptor(plain_clip) as fd:
-        job, pid = await frozen_draw(pool, gpu, fd)
+        job, pid = await frozen_render(beside, fd)
         job.cancel()
         with pytest.raises(asyncio.CancelledError):
             await job
@@ -289,20 +304,22 @@ async def test_a_client_that_goes_ends_the_drawing(beside, plain_clip):
 
 
 @needs_torchcodec
-async def test_while_it_is_busy_the_limited_processes_decode(beside, plain_clip):
-    told, gpu, pool = beside
+async def test_while_the_gpu_worker_is_busy_decode_workers_decode(
+    beside: Pools, plain_clip: bytes
+) -> None:
+    told, _, pool = beside
     with descriptor(plain_clip) as fd:
-        job, pid = await frozen_draw(pool, gpu, fd)
+        job, pid = await frozen_render(beside, fd)
         _, batch = await pool.sample(fd, SPREAD, SIDE)
         assert not job.done()
         os.kill(pid, signal.SIGCONT)
-        _, drawn = await job
+        _, rendered = await job
     assert told == []
-    assert numbers(drawn) == numbers(batch) == NUMBERS
+    assert numbers(rendered) == numbers(batch) == NUMBERS
 
 
 @needs_torchcodec
-async def test_the_process_is_shut_in_as_far_as_a_driver_allows(beside):
+async def test_the_gpu_worker_is_limited_as_far_as_a_driver_allows(beside: Pools) -> None:
     _, gpu, _ = beside
     (pid,) = gpu.pids
     limits = Path(f"/proc/{pid}/limits").read_text()
@@ -318,8 +335,10 @@ async def test_the_process_is_shut_in_as_far_as_a_driver_allows(beside):
     }
 
 
-async def test_where_there_is_no_such_device_videos_are_decoded_as_ever(plain_clip, capfd):
-    told = []
+async def test_where_there_is_no_such_device_videos_are_decoded_on_the_cpu(
+    plain_clip: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
     with descriptor(plain_clip) as fd:
         async with gpu_pool(told, device="cuda:99") as gpu, pool_with(gpu) as pool:
             await until(lambda: gpu.pids)
@@ -336,9 +355,9 @@ async def test_where_there_is_no_such_device_videos_are_decoded_as_ever(plain_cl
     ("encoder_on", "decode_device", "expected"),
     [("cuda", "auto", 1), ("cuda", "cpu", 0), ("cpu", "auto", 0)],
 )
-def test_the_service_starts_one_only_beside_an_encoder_on_a_gpu(
-    make_settings, encoder_on, decode_device, expected
-):
+def test_the_service_starts_a_gpu_worker_only_beside_an_encoder_on_a_gpu(
+    make_settings: Callable[..., Settings], encoder_on: str, decode_device: str, expected: int
+) -> None:
     settings = make_settings(decode_device=decode_device)
     before = child_processes("app.decode.gpu_worker")
     with open_client(settings, tagger=replace(colour_tagger(), device=encoder_on)) as client:

@@ -1,0 +1,40 @@
+"""Limits that a worker process sets on itself before it reads its first video."""
+
+import ctypes
+import math
+import resource
+
+_PR_SET_NO_NEW_PRIVS = 38
+_MAX_OPEN_FILES = 32
+
+
+def limit_process(max_memory_bytes: int) -> None:
+    """Limit a decode worker: address space and open files, no file to write, no new privileges."""
+    _set_limit(resource.RLIMIT_AS, max_memory_bytes)
+    _set_limit(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
+    _forbid_writes_and_privileges()
+
+
+def limit_gpu_process() -> None:
+    """Limit a process beside a GPU: no file to write, no new privileges.
+
+    A GPU's driver reserves address space beyond any useful limit, and opens files at all times.
+    """
+    _forbid_writes_and_privileges()
+
+
+def limit_cpu_time(seconds: int) -> None:
+    """End this process with SIGXCPU when it has used that much more processor time."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    end = math.ceil(used.ru_utime + used.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
+
+
+def _forbid_writes_and_privileges() -> None:
+    _set_limit(resource.RLIMIT_FSIZE, 0)
+    _set_limit(resource.RLIMIT_CORE, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _set_limit(kind: int, limit: int) -> None:
+    resource.setrlimit(kind, (limit, limit))

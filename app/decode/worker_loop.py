@@ -1,0 +1,82 @@
+"""What both worker programs share: the start, the loop over requests, and the video as a file."""
+
+import mmap
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from app.decode.protocol import (
+    MAX_MESSAGE_BYTES,
+    Request,
+    StartDecoding,
+    StartRendering,
+    parse_request,
+    parse_start,
+)
+from app.decode.sandbox import limit_cpu_time
+from app.decode.wire import ProtocolError
+
+_Start = TypeVar("_Start", StartDecoding, StartRendering)
+_Request = TypeVar("_Request", bound=Request)
+_MAX_DESCRIPTORS = 2
+
+
+class SharedFile:
+    """A file object that reads a descriptor by position: other processes share its offset."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        end = os.fstat(self._fd).st_size
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence, end)
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        chunk = os.pread(self._fd, size, self._position)
+        self._position += len(chunk)
+        return chunk
+
+
+def read_arguments(kind: type[_Start]) -> tuple[_Start, list[int]]:
+    """The start message and the descriptors that the pool gave to this program.
+
+    Ends the process with a sentence on its error output where the message is of another version.
+    """
+    try:
+        return parse_start(sys.argv[1].encode(), kind), list(map(int, sys.argv[2:]))
+    except ProtocolError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # for the log
+        sys.exit(os.EX_PROTOCOL)
+
+
+def receive_jobs(
+    connection: socket.socket, cpu_seconds: int, kinds: Sequence[type[_Request]]
+) -> Iterator[tuple[_Request, list[int]]]:
+    """Yield each request with its descriptors, which are closed afterwards, until the pool ends.
+
+    Each job may use `cpu_seconds` of processor time. Raises ProtocolError for anything that is no
+    request of these kinds.
+    """
+    while True:
+        message, fds, _, _ = socket.recv_fds(connection, MAX_MESSAGE_BYTES, _MAX_DESCRIPTORS)
+        if not message:
+            return
+        limit_cpu_time(cpu_seconds)
+        yield parse_request(message, kinds), fds
+        for fd in fds:
+            os.close(fd)
+
+
+def resident_bytes() -> int:
+    """Bytes of memory that this process has in RAM."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+
+def is_worn_out(max_memory_bytes: int) -> bool:
+    """Whether the process has grown so much that the pool should replace it."""
+    return resident_bytes() > max_memory_bytes // 4
