@@ -1,4 +1,5 @@
-"""Decoding in worker processes: the pool, the messages, the shared frame memory, the workers.
+"""Decoding in worker processes: typed messages, pools, sandbox, frame memory, worker programs.
 
-`decode_pool` is the entrance for the service. Workers import neither torch nor FAISS.
+`decode_pool` is the entrance for the service; both sides of the socket import `protocol`.
+Workers import neither torch (but the GPU worker) nor FAISS, and nobody imports their programs.
 """

@@ -138,8 +138,15 @@ def test_a_deadline_while_a_video_is_decoded_is_a_503_and_costs_no_worker(
     with open_client(make_settings(decode_workers=1)) as client:
         (pid,) = child_processes("app.decode.worker") - others
         os.kill(pid, signal.SIGSTOP)
-        answer = client.post(f"{path}&timeout_seconds=0.5", content=SPARSE, headers=MP4)
-        assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
+        outcomes: list[tuple[int, str | None]] = []
+        # on a busy computer the first deadlines may pass before the job begins
+        while pid in child_processes("app.decode.worker"):
+            seconds = 0.5 * 2 ** len(outcomes)
+            answer = client.post(f"{path}&timeout_seconds={seconds}", content=SPARSE, headers=MP4)
+            outcomes.append((answer.status_code, answer.json().get("code")))
+        assert outcomes[0] == (503, "deadline_exceeded")
+        # the worker was killed, and may still be listed when its successor has answered
+        assert set(outcomes) <= {(503, "deadline_exceeded"), (200, None)}
 
         assert ask(client, path)["tags"]
         (other,) = child_processes("app.decode.worker") - others

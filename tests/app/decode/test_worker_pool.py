@@ -132,8 +132,8 @@ async def test_a_job_that_cannot_be_made_leaves_the_worker_idle() -> None:
         assert pool.pids == pids
 
 
-def test_the_pool_and_the_messages_load_neither_torch_nor_the_workers_programs() -> None:
-    code = "import sys, app.decode.protocol, app.decode.worker_pool; print(*sys.modules)"
+def test_the_pools_load_neither_torch_nor_the_workers_programs() -> None:
+    code = "import sys, app.decode.decode_pool; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
