@@ -1,4 +1,4 @@
-"""What a caller may want to know about labels just put: like another one, or not understood."""
+"""Warnings about new labels: near duplicates, and names that the text model does not know."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,17 +9,17 @@ from app.labels.fields import invalid_labels
 from app.store import LabelStore, NewLabel, SetState, Written
 from model import KinolexError, KnowsWords, LabelError, TextEncoder, UnknownWords, label_key
 
-# Cosine of two labels' vectors. Among our everyday actions the nearest pair, two kinds of
-# football, is at 0.84; "riding a horse" and "horse riding" are at 0.97.
+# Minimum cosine similarity of near duplicates. The nearest pair among the default labels, two kinds
+# of football, is at 0.84; "riding a horse" and "horse riding" are at 0.97.
 NEAR_DUPLICATE = 0.9
-# Advice for a larger import would cost more than its embedding.
-MOST_ADVISED = 1_000
-# Others are ranked higher now and then: the index orders by calibrated similarity.
+# For more new labels, the warnings would take longer than the embedding.
+MAX_ADVISED = 1_000
+# Hits per label: the index ranks by calibrated similarity, so a near duplicate may not be first.
 _NEIGHBOURS = 5
 
 
 class Warned(BaseModel):
-    """Something about a label that is allowed and perhaps not meant."""
+    """A warning about a label that is allowed but may be a mistake."""
 
     pointer: str = Field(description="JSON pointer to the label in the request.")
     code: str
@@ -33,15 +33,15 @@ def advise(
     written: Written,
     text: TextEncoder,
 ) -> list[Warned]:
-    """Warnings about those of `labels` whose texts are new, in their order.
+    """Returns warnings about those of `labels` with new texts, in their order.
 
-    One that says so where there is no advice; what is stored stays stored, so it never fails.
+    The labels are stored already, so this never fails: errors become a `not_advised` warning.
     Blocks on the database and on the index.
     """
     if not written.embedded:
         return []
-    if len(written.embedded) > MOST_ADVISED:
-        return [not_advised(f"more than {MOST_ADVISED:,} of the labels are new")]
+    if len(written.embedded) > MAX_ADVISED:
+        return [not_advised(f"more than {MAX_ADVISED:,} of the labels are new")]
     vectors = {label_key(name): prototypes.vectors[:1] for name, prototypes in written.embedded}
     positions = {new.key: position for position, new in enumerate(labels)}
     try:
@@ -60,7 +60,7 @@ def advise(
             continue
         for hit in index.search(vectors[key], _NEIGHBOURS)[0]:
             other = label_key(hit.name)
-            # of two new labels that are alike, the later one is told
+            # of two similar new labels, warn about the later one
             if other == key or positions.get(other, -1) > position:
                 continue
             if hit.similarity >= NEAR_DUPLICATE:
@@ -71,13 +71,13 @@ def advise(
 
 
 def not_advised(reason: str) -> Warned:
-    """Says that the labels were stored without a look at what they are like."""
+    """Returns the warning that the labels were stored but not checked."""
     detail = f"not looked for near duplicates and words that the model does not know: {reason}"
     return Warned(pointer="#", code="not_advised", detail=detail)
 
 
 def advise_on_size(state: SetState, many_labels: int) -> list[Warned]:
-    """A warning when the set has become larger than `many_labels`."""
+    """Returns a warning when the set has more than `many_labels` labels."""
     if state.size <= many_labels:
         return []
     detail = f"{state.name!r} holds {state.size} labels, more than {many_labels}"

@@ -1,6 +1,6 @@
-"""Labels as callers write them: what is allowed, and where the faults are.
+"""The JSON fields of a label: validation, and errors with JSON pointers.
 
-Field descriptions become the OpenAPI document.
+Field descriptions are part of the OpenAPI document.
 """
 
 import json
@@ -24,15 +24,15 @@ from app.errors import InvalidParameter, MalformedRequest
 from app.store import NewLabel
 from model import Label, LabelError, clean_name
 
-MOST_LABELS_AT_ONCE = 100_000
-MOST_TEXTS = 20
-_MOST_METADATA_BYTES = 16_384
-_MOST_FAULTS = 100
+MAX_LABELS_PER_REQUEST = 100_000
+MAX_TEXTS = 20
+_MAX_METADATA_BYTES = 16_384
+_MAX_FAULTS = 100
 
 
 def fault(sentence: str) -> PydanticCustomError:
-    """What a validator raises, told as this sentence."""
-    # a ValueError's sentence would be told as "Value error, ..."
+    """Returns an error for a validator to raise; `sentence` becomes its message."""
+    # pydantic would prefix the message of a ValueError with "Value error, "
     return PydanticCustomError("not_allowed", "{sentence}", {"sentence": sentence})
 
 
@@ -57,8 +57,8 @@ def _metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         size = len(json.dumps(value, allow_nan=False))
     except ValueError as error:
         raise fault("NaN and Infinity are not JSON") from error
-    if size > _MOST_METADATA_BYTES:
-        raise fault(f"metadata may have {_MOST_METADATA_BYTES} bytes of JSON, not {size}")
+    if size > _MAX_METADATA_BYTES:
+        raise fault(f"metadata may have {_MAX_METADATA_BYTES} bytes of JSON, not {size}")
     return value
 
 
@@ -76,40 +76,39 @@ class LabelFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Name = Field(
-        description="The action, such as `riding a horse`. Upper and lower case and extra spaces "
-        "do not make another label."
+        description="The action, such as `riding a horse`. Names that differ only in case or "
+        "spaces are the same label."
     )
     prompts: list[Text] = Field(
         default_factory=list,
-        max_length=MOST_TEXTS,
+        max_length=MAX_TEXTS,
         description="Further descriptions of the action, averaged with the name.",
     )
     aliases: list[Name] = Field(
         default_factory=list,
-        max_length=MOST_TEXTS,
-        description="Other names that stand for themselves and are answered under `name`.",
+        max_length=MAX_TEXTS,
+        description="Other names of the action, searched separately and reported as `name`.",
     )
     description: Text | None = Field(
-        default=None, description="A sentence that says what is meant."
+        default=None, description="A sentence that describes the action."
     )
     language: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
         max_length=35,
-        description="Language tag (BCP 47) of the texts, kept for you.",
+        description="Language tag (BCP 47) of the texts; stored, not used.",
     )
     threshold: float | None = Field(
-        None, ge=0.0, le=1.0, description="Least score at which the label is answered."
+        None, ge=0.0, le=1.0, description="Minimum score at which the label is reported."
     )
-    enabled: bool = Field(
-        default=True, description="A label that is not enabled is kept but not searched."
-    )
+    enabled: bool = Field(default=True, description="A disabled label is stored but not searched.")
     metadata: Annotated[dict[str, JsonValue], AfterValidator(_metadata)] = Field(
-        default_factory=dict, description="Anything of yours, up to 16 KiB of JSON; given back."
+        default_factory=dict,
+        description="Any JSON object of up to 16 KiB; stored and returned unchanged.",
     )
 
     def new_label(self) -> NewLabel:
-        """The label for the store."""
+        """Returns the label for the store."""
         return NewLabel(
             Label(
                 self.name,
@@ -125,7 +124,7 @@ class LabelFields(BaseModel):
 
 
 def fields_of(new: NewLabel) -> dict[str, Any]:
-    """The values of LabelFields for a label of the store."""
+    """Returns the values of LabelFields for a stored label."""
     return {
         "name": new.label.name,
         "prompts": list(new.label.prompts),
@@ -141,11 +140,11 @@ def fields_of(new: NewLabel) -> dict[str, Any]:
 LabelInput = Annotated[
     LabelFields, BeforeValidator(_record, json_schema_input_type=str | LabelFields)
 ]
-Labels = Annotated[list[LabelInput], Field(max_length=MOST_LABELS_AT_ONCE)]
+Labels = Annotated[list[LabelInput], Field(max_length=MAX_LABELS_PER_REQUEST)]
 
 
 class PutLabels(BaseModel):
-    """Labels to create or replace; a plain string is a label with that name and nothing else."""
+    """Labels to create or replace; a plain string is a label with only that name."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -153,7 +152,7 @@ class PutLabels(BaseModel):
 
 
 class PutSet(BaseModel):
-    """What a label set shall hold: these labels and no others, or what another set holds."""
+    """New contents of a label set: a list of labels, or a copy of another set."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -171,7 +170,7 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 
 def read_body(model: type[_Body], body: bytes) -> _Body:
-    """A JSON body. Raises MalformedRequest, or InvalidParameter with a pointer to each fault."""
+    """Parses a JSON body. Raises MalformedRequest, or InvalidParameter with a pointer per fault."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -182,7 +181,7 @@ def read_body(model: type[_Body], body: bytes) -> _Body:
 
 
 def new_labels(labels: Sequence[LabelFields]) -> list[NewLabel]:
-    """The labels for the store. Raises InvalidParameter when two are the same label."""
+    """Returns the labels for the store. Raises InvalidParameter when two are the same label."""
     made = [fields.new_label() for fields in labels]
     first: dict[str, int] = {}
     repeated = [
@@ -196,7 +195,7 @@ def new_labels(labels: Sequence[LabelFields]) -> list[NewLabel]:
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON body for OpenAPI: FastAPI does not see what is parsed in a thread."""
+    """Returns the OpenAPI schema of a JSON body that is parsed in a thread, outside FastAPI."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
 
@@ -217,12 +216,12 @@ def invalid_labels(
     faults: Sequence[tuple[tuple[str | int, ...], str]],
     kind: type[InvalidParameter] = InvalidParameter,
 ) -> InvalidParameter:
-    """The first of these (path, message) faults, each with its JSON pointer into the body.
+    """Returns an error with a JSON pointer for each of the first (path, message) faults.
 
-    A last one says how many more there are.
+    A last entry gives the number of further faults.
     """
-    listed = [{"loc": ("body", *path), "msg": message} for path, message in faults[:_MOST_FAULTS]]
-    if len(faults) > _MOST_FAULTS:
-        more = f"{len(faults) - _MOST_FAULTS:,} more faults are not listed"
+    listed = [{"loc": ("body", *path), "msg": message} for path, message in faults[:_MAX_FAULTS]]
+    if len(faults) > _MAX_FAULTS:
+        more = f"{len(faults) - _MAX_FAULTS:,} more faults are not listed"
         listed.append({"loc": ("body",), "msg": more})
     return kind.of(listed)

@@ -1,6 +1,6 @@
-"""Labels as files and bodies: JSON lines, CSV for spreadsheets, plain lines of names.
+"""Label files: JSON lines, CSV, and plain lines of names.
 
-Readers and writers go line by line; a whole set is never one text in memory.
+Readers and writers work line by line, so that a whole set is never one string in memory.
 """
 
 import csv
@@ -18,29 +18,28 @@ from app.store import NewLabel
 
 _COLUMNS = tuple(LabelFields.model_fields)
 _LISTS = ("prompts", "aliases")
-_BETWEEN_ITEMS = "|"
+_SEPARATOR = "|"
 _ENABLED = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 _label = TypeAdapter[LabelFields](LabelInput)
 
-# the number of a line and what makes a label of it
+# a line number, and a function that parses the label
 _Record = tuple[int, Callable[[], LabelFields]]
 
 
 def read_labels(
-    lines: Iterable[str], file_format: FileFormat, *, most: int | None = None
+    lines: Iterable[str], file_format: FileFormat, *, max_labels: int | None = None
 ) -> list[LabelFields]:
-    """Every label of a file, `most` at most. Raises InvalidParameter with all that is wrong.
+    """Reads up to `max_labels` labels from a file. Raises InvalidParameter that lists all faults.
 
-    A fault's pointer counts labels from 0, as if they stood in a JSON array; its text has the
-    line.
+    A fault's pointer counts labels from 0, as in a JSON array; its message has the line number.
     """
     labels: list[LabelFields] = []
     faults: list[tuple[tuple[str | int, ...], str]] = []
     try:
         for position, (line, make) in enumerate(_READERS[file_format](lines)):
-            if position == most:
-                faults.append((("labels",), f"more than {most} labels"))
+            if position == max_labels:
+                faults.append((("labels",), f"more than {max_labels} labels"))
                 break
             try:
                 labels.append(make())
@@ -59,15 +58,15 @@ def read_labels(
 
 
 def write_labels(labels: Iterable[NewLabel], file_format: FileFormat) -> Iterator[str]:
-    """The file's text in pieces; reading them gives the same labels, but `txt` has only names."""
+    """Yields the text of a file, which `read_labels` reads back; `txt` contains only names."""
     if file_format == "txt":
         return (f"{new.label.name}\n" for new in labels)
     if file_format == "ndjson":
-        return (f"{json.dumps(_said(new), ensure_ascii=False)}\n" for new in labels)
+        return (f"{json.dumps(_fields(new), ensure_ascii=False)}\n" for new in labels)
     return _csv_rows(labels)
 
 
-def _said(new: NewLabel) -> dict[str, Any]:
+def _fields(new: NewLabel) -> dict[str, Any]:
     return LabelFields.model_construct(**fields_of(new)).model_dump(exclude_defaults=True)
 
 
@@ -96,11 +95,11 @@ def _table(lines: Iterable[str]) -> Iterator[_Record]:
 
 
 def _from_cell(column: str, cell: str) -> object:
-    """A cell's value; one that cannot be read stays text, which the label's check then refuses."""
+    """Parses a cell. Returns the text if it is not valid, which the label's validation rejects."""
     if column == "enabled":
         return _ENABLED.get(cell.strip().lower(), cell)
     if column in _LISTS and not cell.startswith("["):
-        return cell.split(_BETWEEN_ITEMS)
+        return cell.split(_SEPARATOR)
     if column in ("threshold", "metadata", *_LISTS):
         try:
             return json.loads(cell)
@@ -114,7 +113,7 @@ def _csv_rows(labels: Iterable[NewLabel]) -> Iterator[str]:
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     for new in labels:
-        writer.writerow({key: _to_cell(key, value) for key, value in _said(new).items()})
+        writer.writerow({key: _to_cell(key, value) for key, value in _fields(new).items()})
         yield text.getvalue()
         text.seek(0)
         text.truncate()
@@ -123,8 +122,8 @@ def _csv_rows(labels: Iterable[NewLabel]) -> Iterator[str]:
 
 def _to_cell(column: str, value: Any) -> str:
     if column in _LISTS:
-        is_plain = not any(_BETWEEN_ITEMS in item for item in value) and value[0][0] != "["
-        return _BETWEEN_ITEMS.join(value) if is_plain else json.dumps(value, ensure_ascii=False)
+        is_plain = not any(_SEPARATOR in item for item in value) and value[0][0] != "["
+        return _SEPARATOR.join(value) if is_plain else json.dumps(value, ensure_ascii=False)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from app.errors import UnsupportedMediaType
 from app.http.etags import etag, is_known, read_condition, unchanged
 from app.labels.advice import advise, advise_on_size, put_or_point
-from app.labels.fields import MOST_LABELS_AT_ONCE, PutLabels, body_schema, new_labels, read_body
+from app.labels.fields import MAX_LABELS_PER_REQUEST, PutLabels, body_schema, new_labels, read_body
 from app.labels.files import read_labels, write_labels
 from app.labels.formats import MEDIA_TYPES, FileFormat
 from app.requests import JSON_TYPE, media_type
@@ -95,7 +95,7 @@ async def _received(request: Request, settings: Settings) -> list[NewLabel]:
 
 def _from_lines(text: SealedFile, file_format: FileFormat) -> list[NewLabel]:
     with open(text.fd, encoding="utf-8-sig", newline="", closefd=False) as lines:
-        return new_labels(read_labels(lines, file_format, most=MOST_LABELS_AT_ONCE))
+        return new_labels(read_labels(lines, file_format, max_labels=MAX_LABELS_PER_REQUEST))
 
 
 @_labels.get("/labels", summary="List labels", response_model=LabelsAnswer)

@@ -1,12 +1,12 @@
 """Labels, label sets and their vectors in SQLite or PostgreSQL.
 
-`labels` is the store itself; `writes` and `reads` are its statements, `snapshots` the indexes that
-requests search, `embedding` the way to vectors, `records` what goes in and out.
+Other rooms import names from this package only; `label_store` is the entrance. `writes` and `reads`
+contain the SQL, `snapshots` the indexes that requests search, `records` the values.
 """
 
 from app.store.database import StoreMismatch, StoreUnavailable
-from app.store.embedding import Progress, Report
-from app.store.labels import LabelStore, everyday_actions
+from app.store.label_store import LabelStore, everyday_actions
+from app.store.put import Report
 from app.store.records import (
     ALWAYS,
     DEFAULT_SET,
@@ -32,6 +32,7 @@ from app.store.records import (
     TooManyExamples,
     Written,
 )
+from app.store.reembedding import Progress
 
 __all__ = [
     "ALWAYS",

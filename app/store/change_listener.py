@@ -1,11 +1,12 @@
-"""A thread that hears of other processes' writes and reads them before anybody asks.
+"""A thread that listens for other processes' writes and updates the indexes in memory.
 
-What a request sees does not depend on it: each asks the database for the revision. It only spares
-the first one after a write the reading.
+Answers do not depend on it: each request reads the set's revision from the database. The listener
+only spares the first request after a write the time to read the changes.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Container
 from typing import Any
 
@@ -16,14 +17,18 @@ from app.store.snapshots import Snapshots
 from app.store.writes import CHANNEL
 from model import KinolexError
 
-# How often sets are looked at where nobody tells: SQLite, and a notice that was lost.
-_POLL_SECONDS = 1.0
+# Maximum time until the thread notices that it must stop.
+_STOP_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-class Following:
-    """Keeps the snapshots that are in memory at their newest revision."""
+class ChangeListener:
+    """Keeps the snapshots in memory at their newest revision.
+
+    On PostgreSQL it reacts to notifications. On SQLite, and for lost notifications, it compares
+    revisions every `poll_seconds`.
+    """
 
     def __init__(self, engine: Engine, snapshots: Snapshots) -> None:
         self._engine = engine
@@ -31,27 +36,29 @@ class Following:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begins, in a thread of its own."""
-        self._thread = threading.Thread(target=self._follow, name="following", daemon=True)
+    def start(self, poll_seconds: float) -> None:
+        """Starts the thread."""
+        self._thread = threading.Thread(
+            target=self._run, args=(poll_seconds,), name="change-listener", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends within a second, and after the index at hand."""
+        """Stops the thread within a second, or after the index that it is building."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
 
-    def _follow(self) -> None:
+    def _run(self, poll_seconds: float) -> None:
         while not self._stopped.is_set():
             if self._engine.dialect.name != "postgresql":
-                self._catch_up(self._snapshots.names)
+                self._update(self._snapshots.names)
             else:
-                self._listen()
-            self._stopped.wait(_POLL_SECONDS)
+                self._listen(poll_seconds)
+            self._stopped.wait(poll_seconds)
 
-    def _listen(self) -> None:
-        """Waits for PostgreSQL's notices until stopped; returns when the connection is lost."""
+    def _listen(self, poll_seconds: float) -> None:
+        """Handles PostgreSQL's notifications until stopped or until the connection is lost."""
         errors = self._engine.dialect.loaded_dbapi.Error
         try:
             pooled = self._engine.raw_connection()
@@ -59,28 +66,36 @@ class Following:
             _log.warning("the label database does not answer: %s", error)
             return
         driver: Any = pooled.driver_connection
-        # it listens from now on: not for the pool again
+        # the connection keeps its LISTEN state: it must not return to the pool
         pooled.detach()
         try:
             driver.rollback()
-            # outside transactions, so that notices come when they are sent
+            # notifications are delivered outside transactions
             driver.autocommit = True
             driver.execute(f"LISTEN {CHANNEL}")
-            self._catch_up(self._snapshots.names)
-            while not self._stopped.is_set():
-                notices = driver.notifies(timeout=_POLL_SECONDS, stop_after=1)
-                told = {notice.payload for notice in notices}
-                self._catch_up(told or self._snapshots.names)
+            self._update(self._snapshots.names)
+            self._handle_notifications(driver, poll_seconds)
         except errors as error:
-            _log.warning("the label database's notices are lost: %s", error)
+            _log.warning("the connection for the label database's notifications failed: %s", error)
         finally:
             driver.close()
 
-    def _catch_up(self, told: Container[str]) -> None:
+    def _handle_notifications(self, driver: Any, poll_seconds: float) -> None:
+        next_poll = time.monotonic() + poll_seconds
+        while not self._stopped.is_set():
+            timeout = min(poll_seconds, _STOP_SECONDS)
+            notified = {each.payload for each in driver.notifies(timeout=timeout, stop_after=1)}
+            if notified:
+                self._update(notified)
+            elif time.monotonic() >= next_poll:
+                self._update(self._snapshots.names)
+                next_poll = time.monotonic() + poll_seconds
+
+    def _update(self, set_names: Container[str]) -> None:
         for name in self._snapshots.names:
-            if name in told:
+            if name in set_names:
                 try:
                     self._snapshots.get(name)
                 except KinolexError as error:
-                    # whoever asks for the set is told the same
+                    # the next request for the set gets the same error
                     _log.debug("label set %r was not read: %s", name, error)

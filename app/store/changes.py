@@ -1,4 +1,4 @@
-"""What a set's readers must do to come from one revision to the next, read from the database."""
+"""Reads the labels that were written and removed after a revision."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,15 +12,16 @@ from app.store.rows import stored_prototypes
 from app.store.tables import LabelRow, PrototypeRow, RemovalRow
 from model import Prototypes
 
-# More labels than this without vectors are not worth a request's wait: seconds of text model.
-MOST_EMBEDDED_IN_PASSING = 1_000
+# Maximum number of labels that a request embeds while it waits: this many take seconds.
+MAX_EMBEDDED_IN_REQUEST = 1_000
 
 
 class Changes:
-    """Labels written and removed after a revision (-1: the whole set); read `shown` first.
+    """Labels written and removed after the revision `since` (-1: the whole set).
 
-    Reading fills `thresholds` by key, `hidden` (names by key of what is disabled or gone), `keys`
-    of all that was written, and `without_vectors`, rows of labels to be embedded.
+    Iterate over `searchable` first; it fills the other fields. `thresholds` has the minimum scores
+    by label key, `hidden` the names by key of disabled and removed labels, `keys` the keys of all
+    written labels, and `without_vectors` the rows of labels that must be embedded.
     """
 
     def __init__(self, source: PrototypeSource, set_id: int, since: int) -> None:
@@ -32,15 +33,15 @@ class Changes:
         self.keys: set[str] = set()
         self.without_vectors: list[Row[Any]] = []
 
-    def shown(self, connection: Connection) -> Iterator[tuple[str, Prototypes]]:
-        """Names and vectors of labels to be found, one by one: all of them may be too many.
+    def searchable(self, connection: Connection) -> Iterator[tuple[str, Prototypes]]:
+        """Yields names and prototypes of enabled labels, one by one to limit memory.
 
-        Raises LabelsNotReady when too many lack vectors in this text space.
+        Raises LabelsNotReady when more than MAX_EMBEDDED_IN_REQUEST labels lack vectors.
         """
         self._examples = changed_examples(
             connection, self._set_id, self._source.video_space, self._since
         )
-        # closed also when it is left half read: PostgreSQL holds a cursor for it
+        # close the result even if it is not read to the end: PostgreSQL keeps a cursor open for it
         with _rows_after(connection, self._set_id, self._source.text_space, self._since) as rows:
             for row in rows:
                 self.keys.add(row.key)
@@ -61,14 +62,14 @@ class Changes:
             self.hidden.update((row.key, row.name) for row in connection.execute(removals))
 
     def taught(self, name: str, prototypes: Prototypes) -> Prototypes:
-        """The label's vectors, moved towards its examples if it has any."""
+        """Returns a label's prototypes, moved towards its examples if it has any."""
         if name not in self._examples:
             return prototypes
         return self._source.teach(prototypes, self._examples[name])
 
     def _lacks_vectors(self, row: Row[Any]) -> None:
         self.without_vectors.append(row)
-        if len(self.without_vectors) > MOST_EMBEDDED_IN_PASSING:
+        if len(self.without_vectors) > MAX_EMBEDDED_IN_REQUEST:
             raise LabelsNotReady("the labels are being embedded for a new text model")
 
 

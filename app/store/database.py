@@ -1,4 +1,4 @@
-"""A database by URL: engine, durability, the lock between processes, and migrations."""
+"""Opens a database by URL: engine, durability, locks between processes, and migrations."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -16,25 +16,25 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from model import KinolexError
 
-# Writers queue for SQLite's single write lock; 100,000 labels hold it for some seconds.
+# Writers queue for SQLite's single write lock; a write of 100,000 labels holds it for seconds.
 BUSY_TIMEOUT_SECONDS = 30
 _WRITE_OPTION = "kinolex_write"
 
 
 class StoreUnavailable(KinolexError):
-    """The database cannot be reached, is busy beyond the timeout, or has no room left."""
+    """The database cannot be reached, is busy beyond the timeout, or is full."""
 
     code = "store_unavailable"
 
 
 class StoreMismatch(KinolexError):
-    """The database's URL or its schema is not one that this release can work with."""
+    """This release does not support the database's URL or its schema."""
 
     code = "store_mismatch"
 
 
 def open_engine(database_url: str) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql://...`; makes the SQLite file's folder.
+    """Returns an engine for `sqlite:///path` or `postgresql://...`; creates SQLite's folder.
 
     Raises StoreMismatch for other URLs and when PostgreSQL's driver is not installed.
     """
@@ -43,25 +43,27 @@ def open_engine(database_url: str) -> Engine:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url)
         if url.get_backend_name() == "postgresql":
-            # SQLAlchemy's default driver is psycopg2, which is not the one we ship with
+            # SQLAlchemy's default driver is psycopg2, which is not installed
             return create_engine(
                 url.set(drivername="postgresql+psycopg"),
                 pool_size=5,
                 max_overflow=35,
                 pool_pre_ping=True,
-                # two reads of one snapshot must see the same revision
+                # all reads of a transaction must see the same revision
                 isolation_level="REPEATABLE READ",
             )
     except (ArgumentError, NoSuchModuleError) as error:
         raise StoreMismatch(f"not a database URL: {error}") from error
     except ModuleNotFoundError as error:
         raise StoreMismatch(f"the database's driver is missing: {error}") from error
-    raise StoreMismatch(f"labels live in SQLite or PostgreSQL, not in {url.get_backend_name()!r}")
+    raise StoreMismatch(f"use a URL of SQLite or PostgreSQL, not of {url.get_backend_name()!r}")
 
 
 def _sqlite_engine(url: URL) -> Engine:
     if not url.database or url.database == ":memory:":
-        raise StoreMismatch("labels need a database file; an in-memory one is lost at every start")
+        raise StoreMismatch(
+            "labels need a database file; an in-memory database is lost at every restart"
+        )
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url, pool_size=5, max_overflow=35, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}
@@ -69,15 +71,15 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: SqliteConnection, _record: object) -> None:
-        # we say BEGIN ourselves, below: the driver's own would come too late for a write lock
+        # `begin` below sends BEGIN: the driver would send it too late for a write lock
         connection.isolation_level = None
-        # FULL: a label is on the disk before its PUT is answered, also when the power fails
+        # FULL: a label is on the disk before the PUT returns, even if the power fails
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # a transaction that reads first and writes later could not wait for the lock
+        # a transaction that reads before it writes could not wait for the lock
         writes = connection.get_execution_options().get(_WRITE_OPTION)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -86,17 +88,17 @@ def _sqlite_engine(url: URL) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
-    """One consistent view of the database. Raises StoreUnavailable."""
+    """A read transaction: one consistent view of the database. Raises StoreUnavailable."""
     with _translated(), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Generator[Connection]:
-    """One transaction: everything in the block is stored, or nothing. Raises StoreUnavailable."""
+    """A write transaction: all of the block's writes, or none. Raises StoreUnavailable."""
     options: dict[str, Any] = {_WRITE_OPTION: True}
     if engine.dialect.name == "postgresql":
-        # writers of one set queue on its row; under REPEATABLE READ the second would fail
+        # writers wait for the set's row lock; under REPEATABLE READ the second would fail
         options["isolation_level"] = "READ COMMITTED"
     with (
         _translated(),
@@ -117,7 +119,7 @@ def _translated() -> Generator[None]:
 
 @contextmanager
 def alone(engine: Engine, work: str) -> Generator[None]:
-    """Holds the lock on a kind of work, which one process at a time can have, on all hosts."""
+    """Holds a lock named `work`, which one process on all hosts can have at a time."""
     if engine.dialect.name == "sqlite":
         with FileLock(f"{engine.url.database}.{work}.lock"):
             yield
@@ -133,15 +135,15 @@ def alone(engine: Engine, work: str) -> Generator[None]:
 
 
 def migrate(engine: Engine) -> None:
-    """Brings the schema up to this release. Call it inside `alone`.
+    """Upgrades the schema to this release. Call it inside `alone`.
 
-    Raises StoreMismatch when a newer release has written the database.
+    Raises StoreMismatch when a newer release created the schema.
     """
     _run_alembic(engine, command.upgrade, "head")
 
 
 def migrate_down(engine: Engine, revision: str) -> None:
-    """Takes the schema back to an older `revision`, or to nothing ("base")."""
+    """Downgrades the schema to an older `revision`; "base" drops all tables."""
     _run_alembic(engine, command.downgrade, revision)
 
 
@@ -151,9 +153,9 @@ def _run_alembic(engine: Engine, action: Callable[[Config, str], None], revision
     is_sqlite = engine.dialect.name == "sqlite"
     with _translated(), engine.connect().execution_options(**{_WRITE_OPTION: True}) as connection:
         if is_sqlite:
-            # WAL stays with the file: readers go on while one writes
+            # WAL mode is stored in the file; reads do not wait for a write
             _outside_transactions(connection, "PRAGMA journal_mode=WAL")
-            # a migration that copies a table drops the old one, which must not cascade
+            # a migration that copies a table drops the old one, without cascading
             _outside_transactions(connection, "PRAGMA foreign_keys=OFF")
         try:
             with connection.begin():

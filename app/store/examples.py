@@ -1,4 +1,4 @@
-"""A label's examples in the database: embeddings of videos that show it, beside its words."""
+"""The SQL of label examples: embeddings of videos that show a label."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,14 +21,14 @@ from app.store.tables import EXAMPLES, LABELS, ExampleRow, LabelRow
 from app.store.writes import LockedSet, insert_into
 from model import label_key
 
-# Beyond a few dozen the mean hardly moves, and every reader of the set loads them all.
-MOST_EXAMPLES = 100
+# More than a few dozen hardly change the mean, and every process loads all of them.
+MAX_EXAMPLES = 100
 
 
 def put_examples(
     locked: LockedSet, name: str, examples: Sequence[Example], video_space: str
 ) -> tuple[int, int]:
-    """Adds examples to a label; answers how many are new, and how many it now has in the space.
+    """Adds examples to a label; returns the number added, and the new total in the video space.
 
     Raises LabelNotFound or TooManyExamples.
     """
@@ -48,19 +48,18 @@ def put_examples(
         insert_into(locked.connection, EXAMPLES).on_conflict_do_nothing(), rows
     )
     after = _count(locked.connection, label_id, video_space)
-    if after > MOST_EXAMPLES:
-        raise TooManyExamples(f"a label may have {MOST_EXAMPLES} examples, this would make {after}")
+    if after > MAX_EXAMPLES:
+        raise TooManyExamples(f"a label may have {MAX_EXAMPLES} examples, this would make {after}")
     return after - before, after
 
 
 def remove_examples(
     locked: LockedSet, name: str, sha256: str | None, video_space: str
 ) -> tuple[int, int]:
-    """Removes the examples of one video, or all if None, in every space.
+    """Removes the examples with a digest, or all if it is None, in every video space.
 
-    Answers how many, and how many are left in this space.
-
-    Raises LabelNotFound, and ExampleNotFound when the video is none of the label's.
+    Returns the number removed, and the number left in `video_space`. Raises LabelNotFound, and
+    ExampleNotFound when the label has no example with the digest.
     """
     label_id = _touch(locked, name)
     gone = delete(ExampleRow).where(ExampleRow.label_id == label_id)
@@ -75,7 +74,10 @@ def remove_examples(
 def examples_of(
     connection: Connection, set_name: str, name: str
 ) -> tuple[SetState, list[StoredExample]]:
-    """A label's examples in all spaces, oldest first. Raises SetNotFound or LabelNotFound."""
+    """Returns a label's examples in all video spaces, oldest first.
+
+    Raises SetNotFound or LabelNotFound.
+    """
     found = set_row(connection, set_name)
     label_id = connection.execute(
         select(LabelRow.id).where(LabelRow.set_id == found.id, LabelRow.key == label_key(name))
@@ -94,7 +96,7 @@ def examples_of(
 def changed_examples(
     connection: Connection, set_id: int, video_space: str, since: int
 ) -> Mapping[str, npt.NDArray[np.float32]]:
-    """The (N, dim) examples in the space of labels written after the revision, by their names."""
+    """Returns (N, dim) examples by label name, of labels written after the revision `since`."""
     rows = connection.execute(
         select(LabelRow.name, ExampleRow.vector)
         .join_from(ExampleRow, LabelRow, LabelRow.id == ExampleRow.label_id)
@@ -103,7 +105,7 @@ def changed_examples(
             LabelRow.revision > since,
             ExampleRow.video_space == video_space,
         )
-        # a sum of floats depends on its order
+        # floating-point sums depend on the order
         .order_by(LabelRow.id, ExampleRow.sha256)
     )
     by_name: dict[str, list[bytes]] = {}
@@ -113,7 +115,7 @@ def changed_examples(
 
 
 def copy_examples(locked: LockedSet, source_id: int) -> None:
-    """Copies the examples of another set's labels to those of the same keys in this one."""
+    """Copies the examples of another set's labels to the labels with the same keys."""
     target = LABELS.alias()
     copied = [column for column in EXAMPLES.columns if column.name != "label_id"]
     locked.connection.execute(
@@ -128,7 +130,7 @@ def copy_examples(locked: LockedSet, source_id: int) -> None:
 
 
 def _touch(locked: LockedSet, name: str) -> int:
-    """The label's id, with the label at the set's new revision: readers look at it again."""
+    """Sets the label to the set's new revision, so that readers reload it; returns its id."""
     row: Row[Any] | None = locked.connection.execute(
         update(LabelRow)
         .where(LabelRow.set_id == locked.id, LabelRow.key == label_key(name))

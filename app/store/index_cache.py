@@ -1,7 +1,7 @@
-"""Indexes of large sets as files, so that a process need not read a million labels to start.
+"""Index files of large sets, which save a starting process from reading a million labels.
 
-The database is the truth: a file is believed only while everything in it can be checked against
-it, and what was written since is read on top of it.
+The database decides: a file is used only if its stamp fits the database, and the writes since then
+are applied to it.
 """
 
 import hashlib
@@ -17,41 +17,41 @@ from app.store.records import LabelSnapshot, PrototypeSource
 from app.store.tables import LabelRow
 from model import load_index, save_index
 
-# Fewer labels are read from the database in a second.
-LEAST_SAVED = 10_000
+# Minimum number of labels for a file; fewer are read from the database within a second.
+MIN_SAVED = 10_000
 
 _log = logging.getLogger(__name__)
 
 
 class IndexCache:
-    """A folder of index files, one for each set and checkpoint."""
+    """A folder of index files: one for each pair of set and checkpoint."""
 
     def __init__(self, folder: Path, source: PrototypeSource) -> None:
         self._folder = folder
         self._source = source
 
     def load(self, connection: Connection, row: Row[Any]) -> LabelSnapshot | None:
-        """The set as it was when it was saved, or None when that cannot lead to what it is now."""
+        """Returns the set as saved, or None if it cannot be updated to the revision of `row`."""
         found = load_index(self._path(row.name))
         if found is None:
             return None
         stamp, index = found
         revision, thresholds = stamp.pop("revision"), stamp.pop("thresholds")
         written = stamp.pop("written")
-        leads_here = row.complete_since <= revision <= row.revision
-        if stamp != self._stamp(row) or not leads_here or index.dim != self._source.text.dim:
+        can_update = row.complete_since <= revision <= row.revision
+        if stamp != self._stamp(row) or not can_update or index.dim != self._source.text.dim:
             return None
-        if _was_written_otherwise(connection, row.id, revision, written):
-            _log.warning("the database is not the one that the index of %r was of", row.name)
+        if _has_later_writes(connection, row.id, revision, written):
+            _log.warning("the index file of %r is of another database; not used", row.name)
             return None
         return LabelSnapshot(row.name, revision, index.with_thresholds(thresholds))
 
     def save(self, row: Row[Any], snapshot: LabelSnapshot) -> None:
-        """Keeps a large set's index, which is in one block, at the revision of its row.
+        """Saves the index of a large set, which must be in one block, at the revision of `row`.
 
-        A full disk costs the file, not the service. Nothing happens while another process saves.
+        Logs errors, such as a full disk. Does nothing while another process saves the set.
         """
-        if len(snapshot.index) < LEAST_SAVED:
+        if len(snapshot.index) < MIN_SAVED:
             return
         stamp = {
             **self._stamp(row),
@@ -67,7 +67,7 @@ class IndexCache:
         except Timeout:
             pass
         except OSError as error:
-            _log.warning("the index of %r cannot be kept: %s", row.name, error)
+            _log.warning("the index of %r cannot be saved: %s", row.name, error)
 
     def _path(self, set_name: str) -> Path:
         spaces = f"{self._source.text_space} {self._source.video_space}"
@@ -78,7 +78,7 @@ class IndexCache:
         return {
             "set": row.name,
             "set_id": row.id,
-            # tells apart sets of two databases
+            # distinguishes sets with equal ids in two databases
             "created": row.created_at.astimezone(UTC).isoformat(),
             "text_space": self._source.text_space,
             "video_space": self._source.video_space,
@@ -86,17 +86,15 @@ class IndexCache:
 
 
 def count_enabled(connection: Connection, set_id: int) -> int:
-    """How many labels of the set are to be found."""
+    """Returns the number of enabled labels of a set."""
     statement = select(func.count()).where(LabelRow.set_id == set_id, LabelRow.enabled)
     return connection.execute(statement).scalar_one()
 
 
-def _was_written_otherwise(
-    connection: Connection, set_id: int, revision: int, written: str
-) -> bool:
-    """Whether a label up to the revision was written after the time at which it was reached.
+def _has_later_writes(connection: Connection, set_id: int, revision: int, written: str) -> bool:
+    """Returns whether a label of `revision` or older was written after the time `written`.
 
-    So it is when an older copy of the database was put back and written again.
+    That is so when an older copy of the database was restored and then written to.
     """
     statement = (
         select(LabelRow.id)

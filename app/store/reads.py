@@ -1,4 +1,4 @@
-"""Queries over labels and sets that leave no trace."""
+"""Read-only queries."""
 
 import unicodedata
 from typing import Any
@@ -10,15 +10,15 @@ from app.store.rows import LABEL_COLUMNS, set_state, stored_label
 from app.store.tables import SETS, LabelRow, PrototypeRow
 from model import label_key
 
-# Built once: every question about a video asks it, and building takes longer than asking.
+# Built once: every request runs it, and building the statement takes longer than running it.
 _SET_BY_NAME = select(SETS).where(SETS.c.name == bindparam("name"), SETS.c.deleted.is_(False))
 _LOCKED_SET_BY_NAME = _SET_BY_NAME.with_for_update()
 
 
 def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
-    """The row of a set that exists, locked against writers if asked. Raises SetNotFound."""
+    """Returns the row of a set; with `lock`, locks it against writers. Raises SetNotFound."""
     if not SET_NAME.fullmatch(name):
-        # some texts are no text to a database: it would refuse the query
+        # a database rejects queries with some characters
         raise SetNotFound("no label set has a name like this")
     statement = _LOCKED_SET_BY_NAME if lock else _SET_BY_NAME
     row = connection.execute(statement, {"name": name}).one_or_none()
@@ -28,7 +28,7 @@ def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any
 
 
 def list_sets(connection: Connection, after: str, limit: int) -> list[SetState]:
-    """Up to `limit` sets whose names come after `after`, by name."""
+    """Returns up to `limit` sets with names after `after`, sorted by name."""
     rows = connection.execute(
         select(SETS)
         .where(SETS.c.name > after, SETS.c.deleted.is_(False))
@@ -39,7 +39,7 @@ def list_sets(connection: Connection, after: str, limit: int) -> list[SetState]:
 
 
 def one_label(connection: Connection, set_name: str, name: str) -> tuple[SetState, StoredLabel]:
-    """A label by any spelling of its name. Raises SetNotFound, LabelNotFound or LabelError."""
+    """Returns a label by any spelling. Raises SetNotFound, LabelNotFound or LabelError."""
     found = set_row(connection, set_name)
     row = connection.execute(
         select(*LABEL_COLUMNS).where(LabelRow.set_id == found.id, LabelRow.key == label_key(name))
@@ -52,7 +52,7 @@ def one_label(connection: Connection, set_name: str, name: str) -> tuple[SetStat
 def page_of_labels(
     connection: Connection, set_name: str, *, after: str, limit: int, query: str
 ) -> LabelPage:
-    """Labels whose keys come after `after` and whose texts hold `query`. Raises SetNotFound."""
+    """Returns labels with keys after `after` and texts that contain `query`. Raises SetNotFound."""
     found = set_row(connection, set_name)
     statement = (
         select(*LABEL_COLUMNS)
@@ -69,7 +69,7 @@ def page_of_labels(
 
 
 def fits(text_space: str) -> ColumnElement[bool]:
-    """Joins a label to the vectors it has in a text space, unless its texts changed since."""
+    """Condition that joins a label to its up-to-date vectors in a text space."""
     return (
         (PrototypeRow.label_id == LabelRow.id)
         & (PrototypeRow.text_space == text_space)
@@ -78,12 +78,12 @@ def fits(text_space: str) -> ColumnElement[bool]:
 
 
 def count_labels(connection: Connection) -> int:
-    """How many labels there are, over all sets."""
+    """Returns the number of labels over all sets."""
     return connection.execute(select(func.count()).select_from(LabelRow)).scalar_one()
 
 
 def count_without_vectors(connection: Connection, text_space: str) -> int:
-    """How many labels, over all sets, have no vectors that fit in this text space."""
+    """Returns the number of labels, over all sets, without up-to-date vectors in a text space."""
     statement = (
         select(func.count())
         .select_from(LabelRow)

@@ -1,4 +1,4 @@
-"""What the store takes and gives: labels, the state of a set, conditions on a write, errors."""
+"""Values and errors of the store: labels, set states, conditions on writes."""
 
 import hashlib
 import json
@@ -22,30 +22,30 @@ class PrototypeSource(Protocol):
 
     @property
     def text_space(self) -> str:
-        """Stamp of the text space that the vectors belong to."""
+        """Identifies the text space of the vectors."""
         ...
 
     @property
     def text(self) -> TextEncoder:
-        """The text model, which knows the vectors' length."""
+        """The text model; its `dim` is the length of the vectors."""
         ...
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
-        """Each label's vectors."""
+        """Returns each label's vectors. Raises LabelError."""
         ...
 
     @property
     def typical_videos(self) -> npt.NDArray[np.float32]:
-        """(N, dim) embeddings such as will be searched for; there may be none."""
+        """(N, dim) float32 typical video embeddings; N may be 0."""
         ...
 
     @property
     def video_space(self) -> str:
-        """Stamp of the space that embeddings of videos belong to."""
+        """Identifies the space of video embeddings."""
         ...
 
     def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
-        """A label's vectors moved towards (N, dim) embeddings of videos that show it."""
+        """Returns a label's vectors, moved towards (N, dim) embeddings of example videos."""
         ...
 
 
@@ -62,7 +62,7 @@ class LabelNotFound(KinolexError):
 
 
 class ExampleNotFound(KinolexError):
-    """The label was not taught by this video."""
+    """The label has no example with this digest."""
 
     code = "example_not_found"
 
@@ -74,13 +74,13 @@ class TooManyExamples(KinolexError):
 
 
 class ConditionFailed(KinolexError):
-    """The set's revision is not the one that the caller's condition names."""
+    """The set's revision does not fit the condition of the write."""
 
     code = "revision_mismatch"
 
 
 class SetFull(KinolexError):
-    """The write would take the set over its limit of labels."""
+    """The write would exceed the set's maximum number of labels."""
 
     code = "label_set_full"
 
@@ -92,7 +92,7 @@ class SetProtected(KinolexError):
 
 
 class RevisionNotReached(KinolexError):
-    """The set has not come to the revision that the caller waits for."""
+    """The set has not reached the requested minimum revision."""
 
     code = "revision_not_reached"
 
@@ -105,7 +105,7 @@ class LabelsNotReady(KinolexError):
 
 @dataclass(frozen=True, slots=True)
 class NewLabel:
-    """A label as a caller gives it; `metadata` is theirs, kept and given back."""
+    """A label to store; `metadata` is the client's, stored and returned unchanged."""
 
     label: Label
     language: str | None = None
@@ -114,12 +114,12 @@ class NewLabel:
 
     @property
     def key(self) -> str:
-        """What identifies the label in its set. Raises LabelError."""
+        """The key that identifies the label in its set. Raises LabelError."""
         return label_key(self.label.name)
 
     @property
     def text_hash(self) -> str:
-        """Digest of everything that the label's prototypes are made from."""
+        """Digest of all texts that the label's prototypes are computed from."""
         label = self.label
         texts = [label.name, label.prompts, label.aliases, label.description]
         return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
@@ -127,7 +127,7 @@ class NewLabel:
 
 @dataclass(frozen=True, slots=True)
 class StoredLabel:
-    """A label as the store has it; `revision` is that of the set when it was last written."""
+    """A stored label; `revision` is the set's revision at the label's last write."""
 
     new: NewLabel
     revision: int
@@ -137,7 +137,7 @@ class StoredLabel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A video that shows a label: the digest of its bytes and its (dim,) unit embedding."""
+    """An example video of a label: SHA-256 of its bytes, and its (dim,) float32 unit embedding."""
 
     sha256: str
     vector: npt.NDArray[np.float32]
@@ -145,7 +145,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class StoredExample:
-    """What is kept of an example besides its vector; `video_space` says which checkpoint's."""
+    """A stored example without its vector; `video_space` identifies the checkpoint."""
 
     sha256: str
     video_space: str
@@ -154,7 +154,7 @@ class StoredExample:
 
 @dataclass(frozen=True, slots=True)
 class SetState:
-    """A set's name, its revision (grows by one with every write) and its number of labels."""
+    """A set's name, revision (incremented by every write) and number of labels."""
 
     name: str
     revision: int
@@ -165,7 +165,7 @@ class SetState:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write did; `embedded` are the labels whose vectors had to be made."""
+    """The result of a write; `embedded` has the names and new vectors of labels."""
 
     state: SetState
     created: int = 0
@@ -176,7 +176,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """What a change of a label's examples did; `examples` is how many it now has and uses."""
+    """The result of a write to a label's examples; `examples` is the number in use afterwards."""
 
     state: SetState
     added: int
@@ -186,7 +186,7 @@ class Taught:
 
 @dataclass(frozen=True, slots=True)
 class LabelPage:
-    """Labels in the order of their keys; `last_key` continues after them, None at the end."""
+    """Labels sorted by key; `last_key` is where the next page starts, None on the last page."""
 
     state: SetState
     labels: tuple[StoredLabel, ...]
@@ -195,18 +195,18 @@ class LabelPage:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold for a write: one of some revisions, any existing set ("*"), or none yet."""
+    """A condition on a write: the set is at a revision, exists ("*"), or does not exist."""
 
     revisions: frozenset[int] | Literal["*"] | None = None
     must_be_new: bool = False
 
     @property
     def is_empty(self) -> bool:
-        """Whether every write fits."""
+        """Whether the condition allows every write."""
         return self.revisions is None and not self.must_be_new
 
     def check(self, set_name: str, revision: int | None) -> None:
-        """Raises ConditionFailed when a set at `revision` (None: no such set) does not fit."""
+        """Raises ConditionFailed unless a set at `revision` (None: no such set) is allowed."""
         if self.must_be_new and revision is not None:
             raise ConditionFailed(f"label set {set_name!r} exists, at revision {revision}")
         if self.revisions is None or (self.revisions == "*" and revision is not None):

@@ -1,66 +1,69 @@
-"""The index that requests search: a cache of the database, advanced by what has changed.
+"""Indexes in memory that requests search: a cache of the database, updated with its changes.
 
-Readers never see half a write and never wait for one: each snapshot is immutable, and the next
-one is built beside it. Who has seen a newer revision in the database waits until it is built, so
-that a label is found by the first request after its PUT, in every process.
+Each snapshot is immutable, and never contains part of a write. A request waits in one case only:
+when the database has a newer revision than the snapshot, it waits until the changes are read, so
+that the first request after a PUT finds the label, in every process.
 """
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cachetools import LRUCache
 from sqlalchemy import Connection, Engine, Row
 
 from app.store.changes import Changes
 from app.store.database import reading, writing
-from app.store.index_cache import LEAST_SAVED, IndexCache, count_enabled
-from app.store.low_priority import lower_priority
+from app.store.index_cache import MIN_SAVED, IndexCache, count_enabled
+from app.store.low_priority import Embed, lower_priority
 from app.store.reads import set_row
 from app.store.records import LabelSnapshot, PrototypeSource, SetNotFound
 from app.store.rows import label_of
 from app.store.writes import keep_vectors
 from model import KinolexError, LabelBlock, LabelIndex, Prototypes
 
-# Sets whose index stays in memory; the least recently asked one makes room.
-_CACHED_SETS = 64
+# Maximum number of sets with an index in memory.
+_MAX_SETS = 64
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """A snapshot, its set's row at that revision, and the block of its index that is on file."""
+    """A snapshot, its set's row at that revision, and the block of its index that is in a file."""
 
     row: Row[Any]
     snapshot: LabelSnapshot
-    on_file: LabelBlock | None = None
+    saved: LabelBlock | None = None
 
 
 class Snapshots:
-    """One process's snapshots of all sets; safe to call from any thread.
+    """One process's snapshots of the label sets; thread-safe.
 
-    Without a `cache` every start reads whole sets.
+    `embed` computes prototypes for labels without vectors. Without a `cache`, every start reads
+    whole sets from the database.
     """
 
     def __init__(
-        self, engine: Engine, source: PrototypeSource, cache: IndexCache | None = None
+        self, engine: Engine, source: PrototypeSource, embed: Embed, cache: IndexCache | None = None
     ) -> None:
         self._engine = engine
         self._source = source
+        self._embed = embed
         self._cache = cache
-        self._cached: OrderedDict[str, _Cached] = OrderedDict()
         self._guard = threading.Lock()
-        self._building: dict[str, threading.Lock] = {}
-        self._tended: set[str] = set()
-        self._tending = ThreadPoolExecutor(1, "index", initializer=lower_priority)
+        self._cached: LRUCache[str, _Cached] = LRUCache(_MAX_SETS)
+        # one build of a set at a time
+        self._build_locks: LRUCache[str, threading.Lock] = LRUCache(_MAX_SETS)
+        self._to_compact: set[str] = set()
+        self._compaction = ThreadPoolExecutor(1, "compaction", initializer=lower_priority)
 
     def close(self) -> None:
-        """Ends the background work after the index at hand."""
-        self._tending.shutdown(cancel_futures=True)
+        """Stops compaction after the current index."""
+        self._compaction.shutdown(cancel_futures=True)
 
     @property
     def names(self) -> list[str]:
@@ -69,7 +72,7 @@ class Snapshots:
             return list(self._cached)
 
     def get(self, set_name: str) -> LabelSnapshot:
-        """The set at its newest revision, which one small query asks for.
+        """Returns the set at its newest revision, which is read with one small query.
 
         Raises SetNotFound, LabelsNotReady when too many labels lack vectors in this text space,
         and StoreUnavailable.
@@ -82,61 +85,49 @@ class Snapshots:
                 self._cached.pop(set_name, None)
             raise
         with self._guard:
-            cached = self._recall(set_name)
-            building = self._building.setdefault(set_name, threading.Lock())
+            cached = self._cached.get(set_name)
+            build_lock = self._build_locks.setdefault(set_name, threading.Lock())
         if cached is not None and _is_at(cached, row):
             return cached.snapshot
-        with building:
+        with build_lock:
             with self._guard:
-                cached = self._recall(set_name)
+                cached = self._cached.get(set_name)
             built = self._build(set_name, cached)
-            self._keep(set_name, built)
-        if self._wants_tending(built):
-            self._tend_soon(set_name)
+            with self._guard:
+                self._cached[set_name] = built
+        if self._needs_compaction(built):
+            self._schedule_compaction(set_name)
         return built.snapshot
-
-    def _recall(self, set_name: str) -> _Cached | None:
-        if set_name in self._cached:
-            self._cached.move_to_end(set_name)
-        return self._cached.get(set_name)
-
-    def _keep(self, set_name: str, built: _Cached) -> None:
-        with self._guard:
-            self._cached[set_name] = built
-            self._cached.move_to_end(set_name)
-            if len(self._cached) > _CACHED_SETS:
-                forgotten, _ = self._cached.popitem(last=False)
-                self._building.pop(forgotten, None)
 
     def _build(self, set_name: str, cached: _Cached | None) -> _Cached:
         with reading(self._engine) as connection:
             row = set_row(connection, set_name)
             if cached is not None and _is_at(cached, row):
                 return cached
-            if cached is not None and _leads_to(cached, row):
+            if cached is not None and _can_update(cached, row):
                 snapshot, changes = self._read(connection, row, cached.snapshot)
-                on_file = cached.on_file
+                saved = cached.saved
             elif (found := self._read_from_file(connection, row)) is not None:
                 snapshot, changes = found
-                on_file = snapshot.index.base
+                saved = snapshot.index.base
             else:
                 snapshot, changes = self._read(connection, row, None)
-                on_file = None
-        vectors = self._embed(changes)
+                saved = None
+        vectors = self._embed_missing(changes)
         if vectors:
             snapshot = replace(snapshot, index=snapshot.index.upsert(vectors))
-        return _Cached(row, snapshot, on_file)
+        return _Cached(row, snapshot, saved)
 
     def _read(
         self, connection: Connection, row: Row[Any], base: LabelSnapshot | None
     ) -> tuple[LabelSnapshot, Changes]:
         changes = Changes(self._source, row.id, -1 if base is None else base.revision)
-        shown = changes.shown(connection)
+        searchable = changes.searchable(connection)
         if base is None:
-            index = LabelIndex.build(shown, self._source.text.dim)
+            index = LabelIndex.build(searchable, self._source.text.dim)
             index = index.with_thresholds(changes.thresholds)
             return LabelSnapshot(row.name, row.revision, index), changes
-        index = base.index.upsert(shown).remove(changes.hidden.values())
+        index = base.index.upsert(searchable).remove(changes.hidden.values())
         index = index.with_thresholds(_changed(base.index.thresholds, changes))
         return LabelSnapshot(row.name, row.revision, index), changes
 
@@ -149,15 +140,15 @@ class Snapshots:
         snapshot, changes = self._read(connection, row, base)
         if len(snapshot.index) + len(changes.without_vectors) == count_enabled(connection, row.id):
             return snapshot, changes
-        _log.warning("the kept index of %r is not what the database holds", row.name)
+        _log.warning("the index file of %r does not fit the database; reading the set", row.name)
         return None
 
-    def _embed(self, changes: Changes) -> list[tuple[str, Prototypes]]:
-        """Vectors for labels that another checkpoint's replica wrote; kept for the next reader."""
+    def _embed_missing(self, changes: Changes) -> list[tuple[str, Prototypes]]:
+        """Embeds labels that a replica with another checkpoint wrote, and stores their vectors."""
         rows = changes.without_vectors
         if not rows:
             return []
-        prototypes = self._source.prototypes([label_of(row) for row in rows])
+        prototypes = self._embed([label_of(row) for row in rows])
         with writing(self._engine) as connection:
             keep_vectors(
                 connection,
@@ -169,45 +160,46 @@ class Snapshots:
             for row, made in zip(rows, prototypes, strict=True)
         ]
 
-    def _wants_tending(self, cached: _Cached) -> bool:
+    def _needs_compaction(self, cached: _Cached) -> bool:
         index = cached.snapshot.index
-        is_worth_a_file = self._cache is not None and len(index) >= LEAST_SAVED
-        return index.needs_merge or (is_worth_a_file and cached.on_file is not index.base)
+        is_worth_a_file = self._cache is not None and len(index) >= MIN_SAVED
+        return index.needs_merge or (is_worth_a_file and cached.saved is not index.base)
 
-    def _tend_soon(self, set_name: str) -> None:
+    def _schedule_compaction(self, set_name: str) -> None:
         with self._guard:
-            if set_name not in self._tended:
-                self._tended.add(set_name)
-                self._tending.submit(self._tend, set_name)
+            if set_name not in self._to_compact:
+                self._to_compact.add(set_name)
+                self._compaction.submit(self._compact, set_name)
 
-    def _tend(self, set_name: str) -> None:
-        """Merges a set's index and saves it; readers go on with what there was."""
+    def _compact(self, set_name: str) -> None:
+        """Merges a set's index into one block and saves it; readers use the old one meanwhile."""
         with self._guard:
-            self._tended.discard(set_name)
+            self._to_compact.discard(set_name)
             cached = self._cached.get(set_name)
-            building = self._building.setdefault(set_name, threading.Lock())
-        if cached is None or not self._wants_tending(cached):
+            build_lock = self._build_locks.setdefault(set_name, threading.Lock())
+        if cached is None or not self._needs_compaction(cached):
             return
         try:
             index = cached.snapshot.index.merged(self._source.typical_videos)
             snapshot = replace(cached.snapshot, index=index)
-            with building:
-                # what was written meanwhile is read once more, on top of the merged index
-                merged = _Cached(cached.row, snapshot, index.base)
-                self._keep(set_name, self._build(set_name, merged))
+            with build_lock:
+                # apply the writes since then to the merged index
+                built = self._build(set_name, _Cached(cached.row, snapshot, index.base))
+                with self._guard:
+                    self._cached[set_name] = built
             if self._cache is not None:
                 self._cache.save(cached.row, snapshot)
         except KinolexError:
-            # a set that is gone, a database that is away: whoever asks next begins again
-            _log.info("the index of %r stays as it is", set_name, exc_info=True)
+            # the set was deleted or the database failed: the next request schedules it again
+            _log.info("the index of %r was not compacted", set_name, exc_info=True)
 
 
 def _is_at(cached: _Cached, row: Row[Any]) -> bool:
     return (cached.row.id, cached.snapshot.revision) == (row.id, row.revision)
 
 
-def _leads_to(cached: _Cached, row: Row[Any]) -> bool:
-    # a revision ahead of the database's means that an older copy of it was put back
+def _can_update(cached: _Cached, row: Row[Any]) -> bool:
+    # a snapshot ahead of the database: an older copy of the database was restored
     revision = cached.snapshot.revision
     return bool(cached.row.id == row.id and row.complete_since <= revision <= row.revision)
 

@@ -1,7 +1,7 @@
 """The tables behind the labels: one SQLAlchemy model for SQLite and PostgreSQL.
 
-Every row that a reader copies into its index carries the revision of its set that wrote it, so
-that a reader who stands at revision r asks for what is newer than r and nothing else.
+Each row that is copied into an index has the set's revision at which it was written: a reader at
+revision r selects the rows with a newer one.
 """
 
 from datetime import UTC, datetime
@@ -27,31 +27,31 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-# SQLite compares text by bytes; PostgreSQL must too, or pages would depend on the host's locale.
+# SQLite compares text by bytes. PostgreSQL must too, or pages would depend on the host's locale.
 _BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
-# SQLite numbers rows by itself only in a column of exactly this type.
+# SQLite generates ids only in a column of exactly this type.
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite keeps no zone, so it is put back on reading."""
+    """An aware time in UTC; SQLite stores no time zone, so reading adds it."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC before it is stored."""
+        """Converts to UTC for storing."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Aware again after it is read."""
+        """Adds the time zone after reading."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that a migration can drop what another one made."""
+    """Names every constraint, so that migrations can drop them."""
 
     metadata = MetaData(
         naming_convention={
@@ -64,14 +64,14 @@ class Base(DeclarativeBase):
 
 
 class LabelSetRow(Base):
-    """A label set. A deleted one keeps its row, so that its revisions never run backwards."""
+    """A label set. A deleted set keeps its row, so that its revisions never decrease."""
 
     __tablename__ = "label_sets"
 
     id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
     name: Mapped[str] = mapped_column(_BYTEWISE, unique=True)
     revision: Mapped[int] = mapped_column(BigInteger)
-    # removals up to this revision are no longer listed: an older reader must read the whole set
+    # removals up to this revision are deleted: a reader at an older one must read the whole set
     complete_since: Mapped[int] = mapped_column(BigInteger)
     size: Mapped[int] = mapped_column(BigInteger)
     deleted: Mapped[bool] = mapped_column(Boolean)
@@ -80,7 +80,7 @@ class LabelSetRow(Base):
 
 
 class LabelRow(Base):
-    """A label of a set, identified in it by its key (the casefolded clean name)."""
+    """A label, identified in its set by its key (the casefolded clean name)."""
 
     __tablename__ = "labels"
     __table_args__ = (
@@ -98,11 +98,11 @@ class LabelRow(Base):
     language: Mapped[str | None] = mapped_column(Text)
     threshold: Mapped[float | None] = mapped_column(Float)
     enabled: Mapped[bool] = mapped_column(Boolean)
-    # not `metadata`: SQLAlchemy keeps that name for itself
+    # not `metadata`: SQLAlchemy reserves that name
     extra: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     # name, aliases and description casefolded, for the text search
     search_text: Mapped[str] = mapped_column(Text)
-    # digest of everything that the prototypes are made from
+    # digest of all texts that the prototypes are computed from
     text_hash: Mapped[str] = mapped_column(String(64))
     revision: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -110,9 +110,9 @@ class LabelRow(Base):
 
 
 class PrototypeRow(Base):
-    """A label's prototypes in one text space; a label may have them in several.
+    """A label's prototypes in one text space; a label can have several rows.
 
-    While replicas with an old and a new checkpoint run side by side, each finds its own.
+    Replicas with an old and a new checkpoint can run at the same time, each with its own rows.
     """
 
     __tablename__ = "prototypes"
@@ -121,7 +121,7 @@ class PrototypeRow(Base):
         ForeignKey("labels.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     text_space: Mapped[str] = mapped_column(_BYTEWISE, primary_key=True)
-    # the label's text_hash when these were made; when it differs they are out of date
+    # the label's text_hash when these were computed; they are outdated when it differs
     text_hash: Mapped[str] = mapped_column(String(64))
     texts: Mapped[list[str]] = mapped_column(JSON)
     # (R, dim) and (R, 2) little-endian float32, R = number of texts
@@ -130,10 +130,9 @@ class PrototypeRow(Base):
 
 
 class ExampleRow(Base):
-    """A video that shows a label, as its embedding alone.
+    """An example video of a label, stored as its embedding only.
 
-    An embedding means nothing to another checkpoint: each is used by its own, in whatever text
-    space that has.
+    An embedding is used only by the checkpoint that computed it, with any text model.
     """
 
     __tablename__ = "examples"
@@ -142,7 +141,7 @@ class ExampleRow(Base):
         ForeignKey("labels.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     video_space: Mapped[str] = mapped_column(_BYTEWISE, primary_key=True)
-    # of the video's bytes: the same video twice is one example
+    # of the video's bytes: the same video is stored once
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     # (dim,) little-endian float32
     vector: Mapped[bytes] = mapped_column(LargeBinary)
@@ -150,7 +149,7 @@ class ExampleRow(Base):
 
 
 class RemovalRow(Base):
-    """A label that is gone, kept so that readers at an older revision drop it too."""
+    """A removed label, for readers at an older revision."""
 
     __tablename__ = "removals"
     __table_args__ = (Index(None, "set_id", "revision"),)
@@ -169,7 +168,7 @@ def _table(row: type[Base]) -> Table:
     return table
 
 
-# the same tables for statements over whole rows, where columns go by their names
+# the tables for statements over whole rows, with columns by name
 SETS = _table(LabelSetRow)
 LABELS = _table(LabelRow)
 PROTOTYPES = _table(PrototypeRow)

@@ -1,4 +1,4 @@
-"""What happens inside one write: lock the set, check, change rows, count, bump the revision."""
+"""The SQL of a label write: lock the set, check the condition, change rows, bump the revision."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,16 +29,16 @@ from app.store.tables import (
 )
 from model import LabelError, Prototypes
 
-# Readers that are further behind read the whole set anew; the list of removals stays short.
+# Number of revisions for which removals are kept; readers further behind read the whole set.
 REVISIONS_OF_REMOVALS = 10_000
-# where PostgreSQL tells other processes the names of sets that were written
+# PostgreSQL's notification channel; the payload is the name of a set that was written
 CHANNEL = "kinolex_labels"
-# keys in one IN list; SQLite allows 32,766 variables in a statement
-_KEYS_AT_ONCE = 5_000
+# Keys per IN list; SQLite allows 32,766 variables per statement.
+_MAX_KEYS = 5_000
 
 
 class PrototypesNeeded(Exception):
-    """Labels changed between embedding and writing: embed these keys too and write again."""
+    """Labels changed between embedding and writing: embed `keys` too, and write again."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         super().__init__("some labels have no vectors yet")
@@ -47,7 +47,7 @@ class PrototypesNeeded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LockedSet:
-    """A set under this transaction's lock, already at its next revision."""
+    """A set locked by this transaction, at its new revision."""
 
     connection: Connection
     id: int
@@ -61,10 +61,10 @@ class LockedSet:
 def lock_set(
     connection: Connection, name: str, condition: Condition, *, create: bool = False
 ) -> LockedSet:
-    """Takes the set's row until the transaction ends and bumps its revision by one.
+    """Locks the set's row until the transaction ends, and increments its revision.
 
-    Raises ConditionFailed when the condition does not hold, and SetNotFound when there is no such
-    set and `create` is not given, LabelError when the name cannot be that of a set.
+    Raises ConditionFailed when the condition does not hold, SetNotFound when there is no such set
+    and `create` is False, and LabelError when the name is not valid.
     """
     if not SET_NAME.fullmatch(name):
         raise LabelError("a label set's name has 1 to 64 letters, digits, '.', '_' or '-'")
@@ -95,13 +95,13 @@ def lock_set(
 def lock_for_copy(
     connection: Connection, source_name: str, name: str, condition: Condition
 ) -> tuple[int, LockedSet]:
-    """Locks a copy's source and target; answers with the source's id and the target.
+    """Locks the source and the target of a copy; returns the source's id and the target.
 
     Raises SetNotFound for the source, and ConditionFailed for the target.
     """
     if source_name == name:
         raise SetProtected("a label set cannot be copied onto itself")
-    # in the order of their names, or two copies that cross would wait for each other
+    # in the order of their names, to avoid a deadlock of two opposite copies
     if source_name < name:
         source = set_row(connection, source_name, lock=True)
         target = lock_set(connection, name, condition, create=True)
@@ -112,9 +112,9 @@ def lock_for_copy(
 
 
 def finish(locked: LockedSet, size_change: int, *, read_anew: bool = False) -> SetState:
-    """Writes the set's new size, forgets old removals, answers with the state to be committed.
+    """Updates the set's size, deletes old removals, and returns the new state.
 
-    With `read_anew`, readers at an older revision read the whole set instead of what changed.
+    With `read_anew`, readers at an older revision read the whole set instead of the changes.
     """
     connection = locked.connection
     oldest = locked.revision if read_anew else locked.revision - REVISIONS_OF_REMOVALS
@@ -132,7 +132,7 @@ def finish(locked: LockedSet, size_change: int, *, read_anew: bool = False) -> S
         .returning(*SETS.columns)
     ).one()
     if connection.dialect.name == "postgresql":
-        # sent when the transaction is committed
+        # PostgreSQL sends it on commit
         connection.execute(select(func.pg_notify(CHANNEL, locked.name)))
     return set_state(row)
 
@@ -140,7 +140,10 @@ def finish(locked: LockedSet, size_change: int, *, read_anew: bool = False) -> S
 def hashes_of_stored(
     connection: Connection, set_id: int, keys: Sequence[str], text_space: str
 ) -> dict[str, str | None]:
-    """The set's labels among `keys`, with the text hash of the vectors they have in the space."""
+    """Returns the text hashes of stored vectors by key, of those `keys` that are in the set.
+
+    A hash is None when the label has no vectors in the text space.
+    """
     found: dict[str, str | None] = {}
     for chunk in _chunks(keys):
         rows = connection.execute(
@@ -161,10 +164,10 @@ def put_labels(
     prototypes: Mapping[str, Prototypes],
     text_space: str,
 ) -> int:
-    """Creates or replaces labels by key; answers how many are new.
+    """Creates or replaces labels by key; returns the number created.
 
-    `prototypes` may leave out labels whose stored vectors still fit. Raises PrototypesNeeded when
-    one that was left out has none that fit.
+    `prototypes` can omit labels whose stored vectors are up to date. Raises PrototypesNeeded when
+    an omitted label has none.
     """
     stored = hashes_of_stored(locked.connection, locked.id, list(labels), text_space)
     missing = [
@@ -257,7 +260,7 @@ def _store_prototypes(
 def keep_vectors(
     connection: Connection, text_space: str, items: Sequence[tuple[int, str, Prototypes]]
 ) -> None:
-    """Writes (label id, text hash, prototypes) of labels that still are what they were."""
+    """Stores (label id, text hash, prototypes) of labels whose texts have not changed since."""
     current = connection.execute(
         select(LabelRow.id, LabelRow.text_hash)
         .where(LabelRow.id.in_([label_id for label_id, _, _ in items]))
@@ -268,7 +271,7 @@ def keep_vectors(
 
 
 def remove_labels(locked: LockedSet, keys: Sequence[str]) -> int:
-    """Removes the set's labels among `keys`; answers how many there were."""
+    """Removes the set's labels among `keys`; returns the number removed."""
     removed = 0
     for chunk in _chunks(keys):
         rows = locked.connection.execute(
@@ -294,7 +297,7 @@ def remove_labels(locked: LockedSet, keys: Sequence[str]) -> int:
 
 
 def remove_others(locked: LockedSet, kept: Container[str]) -> int:
-    """Removes the set's labels that are not in `kept`; answers how many there were."""
+    """Removes the set's labels that are not in `kept`; returns the number removed."""
     keys = locked.connection.execute(
         select(LabelRow.key).where(LabelRow.set_id == locked.id)
     ).scalars()
@@ -302,13 +305,13 @@ def remove_others(locked: LockedSet, kept: Container[str]) -> int:
 
 
 def remove_all(locked: LockedSet) -> int:
-    """Removes every label of the set without a list of removals: `finish` with `read_anew`."""
+    """Removes all labels without listing the removals: call `finish` with `read_anew`."""
     gone = delete(LabelRow).where(LabelRow.set_id == locked.id)
     return locked.connection.execute(gone).rowcount
 
 
 def delete_set(locked: LockedSet) -> Written:
-    """Removes the set and its labels; the row stays, so that its revisions go on from here."""
+    """Deletes the set and its labels; the row stays, so that revisions never decrease."""
     removed = remove_all(locked)
     state = finish(locked, -removed, read_anew=True)
     locked.connection.execute(
@@ -318,7 +321,7 @@ def delete_set(locked: LockedSet) -> Written:
 
 
 def copy_labels(locked: LockedSet, source_id: int) -> int:
-    """Copies all labels of another set, with their vectors, into this empty one; how many."""
+    """Copies all labels of another set, with vectors, into this empty set; returns the number."""
     copied = [c for c in LABELS.columns if c.name not in ("id", "set_id", "revision")]
     labels = (
         insert(LABELS)
@@ -346,11 +349,11 @@ def copy_labels(locked: LockedSet, source_id: int) -> int:
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that knows ON CONFLICT, in the connection's dialect."""
+    """Returns an INSERT with ON CONFLICT support, in the connection's dialect."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
 
 
 def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (keys[start : start + _KEYS_AT_ONCE] for start in range(0, len(keys), _KEYS_AT_ONCE))
+    return (keys[start : start + _MAX_KEYS] for start in range(0, len(keys), _MAX_KEYS))

@@ -123,6 +123,6 @@ def test_a_spreadsheet_with_a_fault_is_refused(text: str, pointer: str) -> None:
 
 def test_a_file_has_no_more_labels_than_allowed() -> None:
     with pytest.raises(InvalidParameter):
-        read_labels(["a", "b", "c"], "txt", most=2)
+        read_labels(["a", "b", "c"], "txt", max_labels=2)
 
-    assert len(read_labels(["a", "b"], "txt", most=2)) == 2
+    assert len(read_labels(["a", "b"], "txt", max_labels=2)) == 2

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.labels.advice import advise
 from app.store import LabelStore, NewLabel
-from app.store.changes import MOST_EMBEDDED_IN_PASSING
+from app.store.changes import MAX_EMBEDDED_IN_REQUEST
 from model import Label, LabelError, Prototypes
 from tests.support.label_service import label_client
 from tests.support.word_vectors import GatedSource, WordSource
@@ -56,7 +56,7 @@ def test_a_label_that_was_there_and_cannot_be_embedded_fails_no_write(
 
 
 def test_labels_that_are_still_being_embedded_fail_no_write(url: str) -> None:
-    names = [f"label {number}" for number in range(MOST_EMBEDDED_IN_PASSING + 1)]
+    names = [f"label {number}" for number in range(MAX_EMBEDDED_IN_REQUEST + 1)]
     LabelStore.open(url, WordSource(salt="old"), first_labels=names).close()
     source = GatedSource()
     store = LabelStore.open(url, source, complete_vectors=False)

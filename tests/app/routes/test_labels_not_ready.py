@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from app.settings import Settings
 from app.store import LabelStore
-from app.store.embedding import BATCH
+from app.store.reembedding import BATCH
 from tests.app.routes.test_deadline import PatientText, soon_set
 from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger

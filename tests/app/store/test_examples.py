@@ -18,7 +18,7 @@ from app.store import (
     TooManyExamples,
 )
 from app.store.database import migrate, migrate_down, open_engine
-from app.store.examples import MOST_EXAMPLES
+from app.store.examples import MAX_EXAMPLES
 from model import Label
 from tests.support.word_vectors import WordSource
 
@@ -144,7 +144,7 @@ def test_another_checkpoint_does_not_use_them_but_lists_them(store: LabelStore, 
 
 
 def test_what_cannot_be_taught_changes_nothing(store: LabelStore) -> None:
-    many = [Example(str(number), np.ones(16, np.float32)) for number in range(MOST_EXAMPLES + 1)]
+    many = [Example(str(number), np.ones(16, np.float32)) for number in range(MAX_EXAMPLES + 1)]
     with pytest.raises(TooManyExamples):
         store.teach(DEFAULT_SET, "juggling", many)
     with pytest.raises(LabelNotFound):

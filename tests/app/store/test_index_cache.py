@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import text
 
 from app.store import DEFAULT_SET, LabelStore, NewLabel
-from app.store.index_cache import LEAST_SAVED
+from app.store.index_cache import MIN_SAVED
 from model import Label
 from tests.support.word_vectors import WordSource
 
 # few words: the vectors of the tests' texts take a while to draw
-NAMES = [f"w{number % 101} v{number // 101}" for number in range(LEAST_SAVED)]
+NAMES = [f"w{number % 101} v{number // 101}" for number in range(MIN_SAVED)]
 
 
 def opened(folder: Path, salt: str = "") -> LabelStore:
@@ -31,7 +31,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a large set and its index, kept by a store that was closed in good order."""
     folder = tmp_path_factory.mktemp("large")
     store = opened(folder)
-    assert len(store.snapshot(DEFAULT_SET).index) == LEAST_SAVED
+    assert len(store.snapshot(DEFAULT_SET).index) == MIN_SAVED
     store.close()
     assert len(index_files(folder)) == 1
     return folder

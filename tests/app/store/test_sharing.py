@@ -14,7 +14,7 @@ from app.store import (
     RevisionNotReached,
     SetNotFound,
 )
-from app.store.changes import MOST_EMBEDDED_IN_PASSING
+from app.store.changes import MAX_EMBEDDED_IN_REQUEST
 from app.store.tables import SETS, RemovalRow
 from model import Label
 from tests.support.word_vectors import GatedSource, WordSource
@@ -156,7 +156,7 @@ def test_a_label_written_in_another_text_space_is_embedded_in_passing(url: str) 
 
 
 def test_many_labels_change_their_text_space_in_the_background(url: str) -> None:
-    names = [f"label {number}" for number in range(MOST_EMBEDDED_IN_PASSING + 1)]
+    names = [f"label {number}" for number in range(MAX_EMBEDDED_IN_REQUEST + 1)]
     LabelStore.open(url, WordSource(salt="old"), first_labels=names).close()
     source = GatedSource()
 

@@ -1,21 +1,20 @@
-"""The label store: the truth about labels, for every thread, process and host that shares it."""
+"""The label store: labels and label sets in a database that threads, processes and hosts share."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Engine
 
-from app.store.change_listener import Following
-from app.store.changes import MOST_EMBEDDED_IN_PASSING
+from app.store.change_listener import ChangeListener
+from app.store.changes import MAX_EMBEDDED_IN_REQUEST
 from app.store.database import alone, migrate, open_engine, reading, writing
-from app.store.embedding import Progress, Reembedding, Report, embed_labels
 from app.store.examples import copy_examples, examples_of, put_examples, remove_examples
 from app.store.index_cache import IndexCache
-from app.store.low_priority import BackgroundEmbedding
+from app.store.low_priority import LowPriorityEmbedding
+from app.store.put import Report, put
 from app.store.reads import count_without_vectors, list_sets, one_label, page_of_labels, set_row
 from app.store.records import (
     ALWAYS,
@@ -29,7 +28,6 @@ from app.store.records import (
     NewLabel,
     PrototypeSource,
     RevisionNotReached,
-    SetFull,
     SetNotFound,
     SetProtected,
     SetState,
@@ -38,32 +36,29 @@ from app.store.records import (
     Taught,
     Written,
 )
+from app.store.reembedding import Progress, Reembedding
 from app.store.rows import set_state
 from app.store.snapshots import Snapshots
 from app.store.writes import (
-    PrototypesNeeded,
     copy_labels,
     delete_set,
     finish,
-    hashes_of_stored,
     lock_for_copy,
     lock_set,
-    put_labels,
     remove_all,
     remove_labels,
-    remove_others,
 )
-from model import Label, LabelError, Prototypes, clean_name, label_key
+from model import Label, LabelError, label_key
 
-_PAGE_OF_EXPORT = 2_000
+_EXPORT_PAGE = 2_000
 
 _log = logging.getLogger(__name__)
 
 
 class LabelStore:
-    """Labels in a database, with their vectors; every method may be called from any thread.
+    """Labels in a database, with their vectors; thread-safe.
 
-    Methods block on the disk and on the text model: call them from a worker thread. All of them
+    Methods block on the disk and on the text model: call them from a worker thread. All methods
     raise StoreUnavailable when the database does not answer.
     """
 
@@ -77,12 +72,13 @@ class LabelStore:
         is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._engine = engine
-        self._source = BackgroundEmbedding(source, is_busy)
+        self._source = source
+        self._embedding = LowPriorityEmbedding(source.prototypes, is_busy)
         self._max_labels = max_labels
-        cache = None if cache_folder is None else IndexCache(cache_folder, self._source)
-        self._snapshots = Snapshots(engine, self._source, cache)
-        self._following = Following(engine, self._snapshots)
-        self._reembedding = Reembedding(engine, self._source)
+        cache = None if cache_folder is None else IndexCache(cache_folder, source)
+        self._snapshots = Snapshots(engine, source, self._embedding.embed, cache)
+        self._listener = ChangeListener(engine, self._snapshots)
+        self._reembedding = Reembedding(engine, source, self._embedding.embed)
 
     @classmethod
     def open(
@@ -96,14 +92,15 @@ class LabelStore:
         cache_folder: Path | None = None,
         is_busy: Callable[[], bool] = lambda: False,
     ) -> Self:
-        """Opens the database, makes or migrates its tables, and fills a new one.
+        """Opens the database, creates or migrates its tables, and creates the default set.
 
-        `first_labels` (our everyday actions unless given) become the default set when there is
-        none yet. Labels without vectors in the source's text space get them: a few at once, many
-        in the background, none if not `complete_vectors`. The indexes of large sets are kept in
-        `cache_folder`, for a quick start. While `is_busy`, from any thread, says that others want
-        the processors, many labels are embedded on half of them. Raises StoreMismatch when the URL
-        or the schema is not ours.
+        A new default set contains `first_labels`, or `everyday_actions()`. With `complete_vectors`,
+        labels without vectors in the source's text space are embedded: up to
+        MAX_EMBEDDED_IN_REQUEST before the store is returned, more in the background. Indexes of
+        large sets are saved in `cache_folder`, for a faster start. While `is_busy()`, which is
+        called from any thread, large batches are embedded on half of the cores.
+
+        Raises StoreMismatch when the URL is not supported or the schema is unknown.
         """
         engine = open_engine(database_url)
         store = cls(
@@ -117,81 +114,87 @@ class LabelStore:
                     store._fill([NewLabel(Label(name)) for name in names])
                 if complete_vectors:
                     store._complete_vectors()
-        except BaseException:  # whatever it was, the connections are closed before it goes on
+        except BaseException:  # whatever the reason, close the connections first
             store.close()
             raise
         return store
 
     def close(self) -> None:
-        """Ends the background work and the connections."""
-        self._following.stop()
+        """Stops the background threads and closes the connections."""
+        self._listener.stop()
         self._reembedding.stop()
         self._snapshots.close()
-        self._source.close()
+        self._embedding.close()
         self._engine.dispose()
 
-    def follow(self) -> None:
-        """Keeps the indexes in memory up to date before anybody asks, in a thread of its own."""
-        self._following.start()
+    def follow(self, *, poll_seconds: float = 1.0) -> None:
+        """Starts a thread that updates the indexes in memory when another process writes.
+
+        `poll_seconds` is how often revisions are compared where the database sends no notification.
+        """
+        self._listener.start(poll_seconds)
 
     @property
     def engine(self) -> Engine:
-        """The database behind the store, for checks from outside."""
+        """The database engine, for checks and maintenance."""
         return self._engine
 
     @property
     def reembedding(self) -> Progress | None:
-        """How far the change to this checkpoint's text space is; None while there is none.
+        """Progress of embedding labels for this checkpoint's text space; None while not running.
 
         Blocks on the database.
         """
         return self._reembedding.progress()
 
     def wait_until_embedded(self) -> None:
-        """Returns when the change to this checkpoint's text space is over, at once if none is."""
+        """Waits until labels are embedded for this checkpoint's text space."""
         self._reembedding.wait()
 
     def state(self, set_name: str) -> SetState:
-        """A set's revision and size. Raises SetNotFound."""
+        """Returns a set's revision and size. Raises SetNotFound."""
         with reading(self._engine) as connection:
             return set_state(set_row(connection, set_name))
 
     def sets(self, *, after: str = "", limit: int = 100) -> list[SetState]:
-        """Sets by name, from behind `after`."""
+        """Returns up to `limit` sets with names after `after`, sorted by name."""
         with reading(self._engine) as connection:
             return list_sets(connection, after, limit)
 
     def get(self, set_name: str, name: str) -> tuple[SetState, StoredLabel]:
-        """One label by any spelling of its name. Raises SetNotFound or LabelNotFound."""
+        """Returns a label by any spelling of its name. Raises SetNotFound or LabelNotFound."""
         with reading(self._engine) as connection:
             return one_label(connection, set_name, name)
 
     def page(
         self, set_name: str, *, after: str = "", limit: int = 100, query: str = ""
     ) -> LabelPage:
-        """Labels that hold `query`, by key from behind `after`. Raises SetNotFound."""
+        """Returns labels whose texts contain `query`, with keys after `after`, sorted by key.
+
+        Raises SetNotFound.
+        """
         with reading(self._engine) as connection:
             return page_of_labels(connection, set_name, after=after, limit=limit, query=query)
 
     def export(self, set_name: str) -> Iterator[StoredLabel]:
-        """Every label of a set by key, read page by page. Raises SetNotFound at the first."""
+        """Yields all labels of a set, sorted by key. Raises SetNotFound on the first iteration."""
         after: str | None = ""
         while after is not None:
-            page = self.page(set_name, after=after, limit=_PAGE_OF_EXPORT)
+            page = self.page(set_name, after=after, limit=_EXPORT_PAGE)
             yield from page.labels
             after = page.last_key
 
     def snapshot(self, set_name: str, *, min_revision: int = 0) -> LabelSnapshot:
-        """The set as its newest revision has it, ready to be searched.
+        """Returns the set at its newest revision, ready to be searched.
 
-        Raises SetNotFound, LabelsNotReady while a new text space is being filled, LabelError when
-        that space has no place for a stored label, and RevisionNotReached when the set is not yet
-        at `min_revision`.
+        Raises SetNotFound; LabelsNotReady while labels are embedded for a new text space;
+        LabelError when a stored label cannot be embedded in that space; and RevisionNotReached
+        when the set is not at `min_revision` yet.
         """
         try:
             snapshot = self._snapshots.get(set_name)
         except LabelsNotReady:
-            # of the work before this one, which may end with another answer at any time
+            # read before the restart below, which may change it at any time
             refused = self._reembedding.refused
             self._reembedding.start()
             if refused is not None:
@@ -215,11 +218,12 @@ class LabelStore:
         condition: Condition = ALWAYS,
         report: Report | None = None,
     ) -> Written:
-        """Creates or replaces labels, and the set if need be: all of them, or none.
+        """Creates or replaces labels, and creates the set if needed: all labels, or none.
 
-        Raises LabelError, ConditionFailed or SetFull.
+        `report` is called with the number of labels embedded so far and their total. Raises
+        LabelError, ConditionFailed or SetFull.
         """
-        return self._put(set_name, labels, condition, report, replace=False)
+        return self._put(set_name, labels, condition, report, remove_rest=False)
 
     def replace(
         self,
@@ -229,8 +233,8 @@ class LabelStore:
         condition: Condition = ALWAYS,
         report: Report | None = None,
     ) -> Written:
-        """Makes the set hold these labels and no others. Raises like `upsert`."""
-        return self._put(set_name, labels, condition, report, replace=True)
+        """Replaces the set's contents by these labels. Raises like `upsert`."""
+        return self._put(set_name, labels, condition, report, remove_rest=True)
 
     def remove(self, set_name: str, name: str, *, condition: Condition = ALWAYS) -> Written:
         """Removes one label. Raises SetNotFound, LabelNotFound or ConditionFailed."""
@@ -242,7 +246,7 @@ class LabelStore:
             return Written(finish(locked, -1), removed=1)
 
     def examples(self, set_name: str, name: str) -> tuple[SetState, list[StoredExample]]:
-        """What a label was taught by, oldest first. Raises SetNotFound or LabelNotFound."""
+        """Returns a label's examples, oldest first. Raises SetNotFound or LabelNotFound."""
         with reading(self._engine) as connection:
             return examples_of(connection, set_name, name)
 
@@ -254,7 +258,7 @@ class LabelStore:
         *,
         condition: Condition = ALWAYS,
     ) -> Taught:
-        """Adds examples of this checkpoint to a label; one that it has already changes nothing.
+        """Adds examples, embedded by this checkpoint, to a label; ignores those it already has.
 
         Raises SetNotFound, LabelNotFound, TooManyExamples or ConditionFailed.
         """
@@ -271,7 +275,7 @@ class LabelStore:
         *,
         condition: Condition = ALWAYS,
     ) -> Taught:
-        """Removes the example with this digest, or all. Raises like `teach`, or ExampleNotFound."""
+        """Removes the example with this digest, or all. Raises like `teach` and ExampleNotFound."""
         with writing(self._engine) as connection:
             locked = lock_set(connection, set_name, condition)
             removed, left = remove_examples(locked, name, sha256, self._source.video_space)
@@ -287,7 +291,7 @@ class LabelStore:
     def copy_set(
         self, source_name: str, set_name: str, *, condition: Condition = ALWAYS
     ) -> Written:
-        """Makes `set_name` hold what another set holds, and nothing else.
+        """Replaces the contents of `set_name` by a copy of another set.
 
         Raises SetNotFound for the source, and ConditionFailed.
         """
@@ -300,7 +304,7 @@ class LabelStore:
         return Written(state, created=created, removed=removed)
 
     def _fill(self, first: Sequence[NewLabel]) -> None:
-        """The default set, without the labels that a text model of whole words does not know."""
+        """Creates the default set, without the labels that the text model has no vectors for."""
         try:
             self.upsert(DEFAULT_SET, first)
         except LabelError:
@@ -312,7 +316,7 @@ class LabelStore:
 
     def _can_embed(self, label: Label) -> bool:
         try:
-            self._source.prototypes([label])
+            self._embedding.embed([label])
         except LabelError:
             return False
         return True
@@ -324,43 +328,19 @@ class LabelStore:
         condition: Condition,
         report: Report | None,
         *,
-        replace: bool,
+        remove_rest: bool,
     ) -> Written:
-        by_key = _by_key(labels)
-        if len(by_key) > self._max_labels:
-            raise SetFull(f"a label set may hold {self._max_labels} labels")
-        needed = self._without_vectors(set_name, by_key, condition)
-        prototypes: dict[str, Prototypes] = {}
-        while True:
-            to_embed = {key: by_key[key] for key in needed}
-            prototypes |= embed_labels(self._source, to_embed, report)
-            try:
-                with writing(self._engine) as connection:
-                    locked = lock_set(connection, set_name, condition, create=True)
-                    removed = remove_others(locked, by_key) if replace else 0
-                    created = put_labels(locked, by_key, prototypes, self._source.text_space)
-                    if locked.size + created - removed > self._max_labels:
-                        raise SetFull(f"a label set may hold {self._max_labels} labels")
-                    state = finish(locked, created - removed)
-            except PrototypesNeeded as error:
-                needed = error.keys
-                continue
-            embedded = tuple((by_key[key].label.name, made) for key, made in prototypes.items())
-            return Written(state, created, len(by_key) - created, removed, embedded)
-
-    def _without_vectors(
-        self, set_name: str, labels: Mapping[str, NewLabel], condition: Condition
-    ) -> Iterable[str]:
-        with reading(self._engine) as connection:
-            try:
-                row = set_row(connection, set_name)
-            except SetNotFound:
-                condition.check(set_name, None)
-                return labels
-            # said again under the lock; here it spares the text model's work
-            condition.check(set_name, row.revision)
-            stored = hashes_of_stored(connection, row.id, list(labels), self._source.text_space)
-        return [key for key, new in labels.items() if stored.get(key) != new.text_hash]
+        return put(
+            self._engine,
+            set_name,
+            labels,
+            embed=self._embedding.embed,
+            text_space=self._source.text_space,
+            max_labels=self._max_labels,
+            condition=condition,
+            report=report,
+            remove_rest=remove_rest,
+        )
 
     def _has_default_set(self) -> bool:
         try:
@@ -372,23 +352,13 @@ class LabelStore:
     def _complete_vectors(self) -> None:
         with reading(self._engine) as connection:
             missing = count_without_vectors(connection, self._source.text_space)
-        if missing > MOST_EMBEDDED_IN_PASSING:
+        if missing > MAX_EMBEDDED_IN_REQUEST:
             self._reembedding.start()
         elif missing:
             self._reembedding.run()
 
 
 def everyday_actions() -> list[str]:
-    """The labels that a new installation starts with."""
+    """Returns the default labels of a new installation."""
     lines = files("app").joinpath("default_labels.txt").read_text("utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-
-
-def _by_key(labels: Sequence[NewLabel]) -> dict[str, NewLabel]:
-    by_key: dict[str, NewLabel] = {}
-    for new in labels:
-        key = new.key
-        if key in by_key:
-            raise LabelError(f"{by_key[key].label.name!r} and {new.label.name!r} are one label")
-        by_key[key] = replace(new, label=replace(new.label, name=clean_name(new.label.name)))
-    return by_key

@@ -1,21 +1,22 @@
-"""Labels to vectors in batches, and the change of a whole database to another text space."""
+"""A background thread that embeds all stored labels for a new text space."""
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, select
 
 from app.store.database import alone, reading, writing
+from app.store.low_priority import Embed
 from app.store.reads import count_labels, count_without_vectors, fits
-from app.store.records import NewLabel, PrototypeSource
+from app.store.records import PrototypeSource
 from app.store.rows import label_of
 from app.store.tables import LabelRow, PrototypeRow
 from app.store.writes import keep_vectors
-from model import KinolexError, Label, LabelError, Prototypes, UnknownWords
+from model import KinolexError, Label, LabelError
 
-# Labels in one run of the text model: between two runs others get the processor.
+# Labels per call of the text model; other threads can run between two calls.
 BATCH = 512
 
 _EMBEDDED_COLUMNS = (
@@ -28,60 +29,28 @@ _EMBEDDED_COLUMNS = (
     LabelRow.threshold,
 )
 
-# called with how many labels are done and how many there are
-Report = Callable[[int, int], None]
-
 _log = logging.getLogger(__name__)
-
-
-def embed_labels(
-    source: PrototypeSource, labels: Mapping[str, NewLabel], report: Report | None = None
-) -> dict[str, Prototypes]:
-    """Returns the prototypes of labels by key, computed in batches.
-
-    Raises LabelError; where unknown words are the reason, it lists those of all batches.
-    """
-    embedded: dict[str, Prototypes] = {}
-    refused: LabelError | None = None
-    unknown: list[UnknownWords] = []
-    # the longest text sets the time of a batch: batch names of similar length
-    keys = sorted(labels, key=len)
-    for start in range(0, len(keys), BATCH):
-        batch = keys[start : start + BATCH]
-        try:
-            made = source.prototypes([labels[key].label for key in batch])
-        except LabelError as error:
-            if not error.unknown:
-                raise
-            refused = refused or error
-            unknown += error.unknown
-            continue
-        embedded.update(zip(batch, made, strict=True))
-        if report is not None:
-            report(len(embedded), len(keys))
-    if refused is not None:
-        raise LabelError(str(refused), unknown)
-    return embedded
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Labels of all sets that are embedded for a text space, and how many there are."""
+    """Number of labels, over all sets, that are embedded for a text space, and their total."""
 
     done: int
     total: int
 
 
 class Reembedding:
-    """Gives every stored label vectors in a new text space, in a thread of its own.
+    """Embeds every stored label that has no vectors in the source's text space, in a thread.
 
-    One process at a time works; the others wait for it and find nothing left to do. The vectors
-    of other text spaces stay, for replicas that still run an older checkpoint.
+    One process at a time does the work; the others wait and then find all labels embedded. The
+    vectors of other text spaces are kept, for replicas that run an older checkpoint.
     """
 
-    def __init__(self, engine: Engine, source: PrototypeSource) -> None:
+    def __init__(self, engine: Engine, source: PrototypeSource, embed: Embed) -> None:
         self._engine = engine
         self._source = source
+        self._embed = embed
         self._stopped = threading.Event()
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -89,11 +58,11 @@ class Reembedding:
 
     @property
     def refused(self) -> str | None:
-        """Why a label has no place in the text space, once the work has met one; else None."""
+        """Why a label cannot be embedded, if the last run found one that cannot; else None."""
         return self._refused
 
     def progress(self) -> Progress | None:
-        """How far the work is, whichever process does it; None while there is none.
+        """Returns the progress of all processes together; None when the thread is not running.
 
         Blocks on the database.
         """
@@ -106,7 +75,7 @@ class Reembedding:
             )
 
     def start(self) -> None:
-        """Begins unless the work is going on."""
+        """Starts the thread unless it is running."""
         with self._guard:
             if self._thread is not None and self._thread.is_alive():
                 return
@@ -114,23 +83,23 @@ class Reembedding:
             self._thread.start()
 
     def stop(self) -> None:
-        """Ends after the batch at hand; what is embedded stays stored."""
+        """Stops after the current batch; labels embedded so far stay stored."""
         self._stopped.set()
         self.wait()
 
     def wait(self) -> None:
-        """Returns when the work is done or stopped."""
+        """Waits until the work is finished or stopped."""
         with self._guard:
             thread = self._thread
         if thread is not None:
             thread.join()
 
     def run(self) -> None:
-        """Embeds in the calling thread, until no label lacks vectors or until stopped."""
+        """Embeds in the calling thread, until all labels have vectors or until stopped."""
         after = 0
         while not self._stopped.is_set() and (batch := self._next_batch(after)):
             after = batch[-1][0]
-            made = self._source.prototypes([label for _, _, label in batch])
+            made = self._embed([label for _, _, label in batch])
             with writing(self._engine) as connection:
                 keep_vectors(
                     connection,
@@ -148,7 +117,7 @@ class Reembedding:
             self._refused = None
         except KinolexError as error:
             self._refused = str(error) if isinstance(error, LabelError) else None
-            # the next request that finds labels without vectors starts it again
+            # the next request that finds labels without vectors starts the work again
             _log.exception("re-embedding stopped")
 
     def _next_batch(self, after: int) -> Sequence[tuple[int, str, Label]]:
