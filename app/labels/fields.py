@@ -99,7 +99,7 @@ class LabelFields(BaseModel):
         description="Language tag (BCP 47) of the texts; stored, not used.",
     )
     threshold: float | None = Field(
-        None, ge=0.0, le=1.0, description="Minimum score at which the label is reported."
+        default=None, ge=0.0, le=1.0, description="Minimum score at which the label is reported."
     )
     enabled: bool = Field(default=True, description="A disabled label is stored but not searched.")
     metadata: Annotated[dict[str, JsonValue], AfterValidator(_metadata)] = Field(

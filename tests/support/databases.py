@@ -1,4 +1,4 @@
-"""Databases for the tests of the store: an SQLite file, and a PostgreSQL server of our own."""
+"""Databases for tests of the store: an SQLite file, and a temporary PostgreSQL server."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-# where Debian keeps what is not for everybody's PATH
+# Debian installs the server's programs outside PATH
 _DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
 
 
@@ -22,7 +22,7 @@ def _program(name: str) -> str | None:
 
 
 def _server_user() -> str | None:
-    """Who runs the server when we are root, which PostgreSQL refuses."""
+    """The user that runs the server when the tests run as root, which PostgreSQL refuses."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
@@ -31,13 +31,13 @@ def _server_user() -> str | None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The folder of the socket of a running server; `kinolex` is its superuser."""
+    """The socket folder of a running server; `kinolex` is its superuser."""
     pytest.importorskip("psycopg", reason="psycopg (extra `postgres`) is not installed")
     initdb, postgres = _program("initdb"), _program("postgres")
     if initdb is None or postgres is None:
         pytest.skip("the Debian package postgresql is not installed")
     user = _server_user()
-    # a socket's path is short: pytest's own folders are too deep
+    # the path of a socket must be short, which pytest's folders are not
     with tempfile.TemporaryDirectory(prefix="kinolex-pg-") as folder:
         if user is not None:
             shutil.chown(folder, user)
@@ -59,7 +59,7 @@ def postgres_server() -> Iterator[str]:
             _wait_until_ready(folder, server)
             yield folder
         finally:
-            # fast: does not wait for clients
+            # fast shutdown: does not wait for clients
             server.send_signal(signal.SIGINT)
             server.wait()
 
@@ -91,7 +91,7 @@ def postgres_url(postgres_server: str) -> str:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database that is not there yet, of each kind that keeps labels."""
+    """The URL of a new database, for each supported kind."""
     if request.param == "postgres":
         url: str = request.getfixturevalue("postgres_url")
         return url

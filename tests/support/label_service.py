@@ -1,4 +1,4 @@
-"""The routes of the labels alone, over a store with word vectors: no video, no model."""
+"""An app with only the label routes, over a store with word vectors."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.store import LabelStore
 from tests.support.word_vectors import WordVectors
 
-# what the routes say of the checkpoint
+# what the routes read from the checkpoint
 _TAGGER = SimpleNamespace(
     model_id="words", revision="0", text=WordVectors(), video_space="videos-16"
 )
@@ -22,7 +22,7 @@ _TAGGER = SimpleNamespace(
 
 @contextmanager
 def label_client(store: LabelStore, **overrides: Any) -> Iterator[TestClient]:
-    """A client of an app that has only the labels, with these settings."""
+    """A client of an app with only the label routes and these settings."""
     settings = Settings(**overrides)
 
     @asynccontextmanager

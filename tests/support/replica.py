@@ -1,4 +1,4 @@
-"""One replica of the service over colours.
+"""One replica of the service, with a checkpoint that names colours.
 
 Run as `python -m tests.support.replica DATABASE_URL FOLDER`.
 

@@ -1,6 +1,6 @@
-"""A text space for tests of the labels: every word has a direction of its own.
+"""A text space for tests of labels: every word has a random direction.
 
-Satisfies the store's `PrototypeSource` without a model; remembers what it was asked to embed.
+Implements the store's `PrototypeSource` without a model, and records which labels it embedded.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from model import Label, Prototypes
 
 
 class WordVectors:
-    """Texts to unit vectors: the sum of their words' directions, drawn from the words' digests."""
+    """Maps texts to the normalised sum of their words' directions, seeded by the words' digests."""
 
     def __init__(self, dim: int = 16, salt: str = "") -> None:
         self._dim = dim
@@ -44,7 +44,7 @@ class WordVectors:
 
 
 class WordSource:
-    """Labels to prototypes over WordVectors; `embedded` lists the names in the order asked."""
+    """Maps labels to prototypes; `embedded` lists the names of embedded labels."""
 
     def __init__(self, dim: int = 16, salt: str = "") -> None:
         self.text = WordVectors(dim, salt)
@@ -75,18 +75,18 @@ class WordSource:
         return f"videos-{self.text.dim}"
 
     def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
-        """Every vector becomes the examples' mean."""
+        """Replaces every vector by the examples' mean."""
         mean = examples.mean(axis=0, keepdims=True)
         taught = np.repeat(mean / np.linalg.norm(mean), len(prototypes.texts), axis=0)
         return Prototypes(prototypes.texts, taught, prototypes.background)
 
     def video_of(self, text: str) -> npt.NDArray[np.float32]:
-        """The (1, dim) embedding of a video that shows just this."""
+        """The (1, dim) embedding of a video that shows only `text`."""
         return self.text.encode([text])
 
 
 class GatedSource(WordSource):
-    """A WordSource that embeds nothing until its gate is opened."""
+    """A WordSource that blocks until its gate is set."""
 
     def __init__(self) -> None:
         super().__init__(salt="gated")

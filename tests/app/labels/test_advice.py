@@ -1,4 +1,4 @@
-"""What the shipped text model says of labels: our own are understood and apart, noise is not."""
+"""Advice with the default text model: the default labels get no warnings, noise does."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_words_are_known_and_noise_is_not(tagger: Tagger) -> None:
         assert tagger.text.unknown_words(known) == ()
 
 
-def test_the_everyday_actions_are_understood_and_no_two_are_near_duplicates(
+def test_the_default_labels_are_known_and_no_two_are_near_duplicates(
     tagger: Tagger,
 ) -> None:
     names = everyday_actions()

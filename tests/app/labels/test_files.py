@@ -1,4 +1,4 @@
-"""Labels in files: what is written is read again, and what is wrong is said with its place."""
+"""Label files: written labels are read back, and faults have a label and a line number."""
 
 import io
 import json
@@ -57,13 +57,13 @@ LABELS = st.builds(
 @pytest.mark.parametrize("file_format", ["ndjson", "csv"])
 @settings(deadline=None)
 @given(labels=st.lists(LABELS, max_size=4))
-def test_what_is_written_is_read_again(file_format: FileFormat, labels: list[LabelFields]) -> None:
+def test_written_labels_are_read_back(file_format: FileFormat, labels: list[LabelFields]) -> None:
     given_labels = [fields.new_label() for fields in labels]
 
     assert read("".join(write_labels(given_labels, file_format)), file_format) == given_labels
 
 
-def test_json_lines_hold_only_what_is_said() -> None:
+def test_json_lines_omit_default_values() -> None:
     text = "".join(write_labels([NewLabel(Label("juggling", prompts=("with balls",)))], "ndjson"))
 
     assert json.loads(text) == {"name": "juggling", "prompts": ["with balls"]}
@@ -75,7 +75,7 @@ def test_json_lines_are_names_or_records() -> None:
     assert labels == [NewLabel(Label("juggling")), NewLabel(Label("rowing", threshold=0.5))]
 
 
-def test_a_spreadsheet_may_leave_columns_out_and_separates_items_by_bars() -> None:
+def test_csv_may_omit_columns_and_separates_items_by_bars() -> None:
     labels = read("name,aliases,enabled\r\nrowing,sculling|paddling,no\r\njuggling,,\r\n", "csv")
 
     assert labels == [
@@ -84,14 +84,14 @@ def test_a_spreadsheet_may_leave_columns_out_and_separates_items_by_bars() -> No
     ]
 
 
-def test_plain_lines_are_names_and_remarks() -> None:
+def test_plain_lines_are_names_and_comments() -> None:
     assert read("# sports\nrowing\n\n juggling \n", "txt") == [
         NewLabel(Label("rowing")),
         NewLabel(Label("juggling")),
     ]
 
 
-def test_every_fault_is_said_with_its_label_and_line() -> None:
+def test_every_fault_has_its_label_and_line() -> None:
     text = '"fine"\n{"name": "x", "threshold": 2}\n{"name": \n{"names": "y"}\n'
 
     assert faults(text, "ndjson") == [
@@ -117,11 +117,11 @@ def test_every_fault_is_said_with_its_label_and_line() -> None:
         ("", "#/labels"),
     ],
 )
-def test_a_spreadsheet_with_a_fault_is_refused(text: str, pointer: str) -> None:
-    assert [place for place, _ in faults(text, "csv")] == [pointer]
+def test_a_csv_file_with_a_fault_is_refused(text: str, pointer: str) -> None:
+    assert [found for found, _ in faults(text, "csv")] == [pointer]
 
 
-def test_a_file_has_no_more_labels_than_allowed() -> None:
+def test_a_file_with_too_many_labels_is_refused() -> None:
     with pytest.raises(InvalidParameter):
         read_labels(["a", "b", "c"], "txt", max_labels=2)
 

@@ -1,4 +1,4 @@
-"""What is stored is answered 200: advice that cannot be given takes nothing back."""
+"""A write succeeds even if the warnings about its labels cannot be computed."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.support.word_vectors import GatedSource, WordSource
 
 
 class PickySource(WordSource):
-    """A text space that has no place for zorbing."""
+    """A text space without a vector for zorbing."""
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
         if any("zorbing" in label.name for label in labels):
@@ -30,7 +30,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def picky_client(url: str) -> Iterator[TestClient]:
-    """Of a set that another checkpoint wrote, with a label that this one cannot embed."""
+    """A client of a set with a label that only the old checkpoint could embed."""
     LabelStore.open(url, WordSource(salt="old"), first_labels=["rowing", "zorbing"]).close()
     store = LabelStore.open(url, PickySource(), complete_vectors=False)
     with label_client(store) as client:
@@ -38,7 +38,7 @@ def picky_client(url: str) -> Iterator[TestClient]:
     store.close()
 
 
-def test_a_label_that_was_there_and_cannot_be_embedded_fails_no_write(
+def test_a_stored_label_that_cannot_be_embedded_does_not_fail_a_write(
     picky_client: TestClient,
 ) -> None:
     put = picky_client.put("/labels", json={"labels": ["swimming"]})
@@ -50,12 +50,12 @@ def test_a_label_that_was_there_and_cannot_be_embedded_fails_no_write(
     [warned] = put.json()["warnings"]
     assert (warned["pointer"], warned["code"]) == ("#", "not_advised")
     assert "zorbing" in warned["detail"]
-    # the label in the way is gone with the rest
+    # the replacement removed the label that cannot be embedded
     assert (whole.status_code, whole.json()["warnings"]) == (200, [])
     assert picky_client.get("/labels/diving").status_code == 200
 
 
-def test_labels_that_are_still_being_embedded_fail_no_write(url: str) -> None:
+def test_a_write_succeeds_while_labels_are_embedded(url: str) -> None:
     names = [f"label {number}" for number in range(MAX_EMBEDDED_IN_REQUEST + 1)]
     LabelStore.open(url, WordSource(salt="old"), first_labels=names).close()
     source = GatedSource()
@@ -70,7 +70,7 @@ def test_labels_that_are_still_being_embedded_fail_no_write(url: str) -> None:
     store.close()
 
 
-def test_a_set_that_is_deleted_right_after_the_write_is_no_failure(url: str) -> None:
+def test_a_set_deleted_right_after_the_write_is_no_failure(url: str) -> None:
     source = WordSource()
     store = LabelStore.open(url, source, first_labels=[])
     labels = [NewLabel(Label("rowing"))]

@@ -1,4 +1,4 @@
-"""Examples of a label: every reader finds by them, and they outlive whatever they should."""
+"""Label examples: every store searches with them, and they survive other writes."""
 
 from collections.abc import Iterator
 
@@ -58,7 +58,7 @@ def similarity(store: LabelStore, name: str, shown: str, label_set: str = DEFAUL
     return found.similarity
 
 
-def test_a_taught_label_is_found_by_every_reader_at_once(store: LabelStore, url: str) -> None:
+def test_every_store_uses_examples_at_once(store: LabelStore, url: str) -> None:
     with_other = LabelStore.open(url, WordSource())
     with_other.snapshot(DEFAULT_SET)
 
@@ -74,7 +74,7 @@ def test_a_taught_label_is_found_by_every_reader_at_once(store: LabelStore, url:
     with_other.close()
 
 
-def test_the_same_video_twice_is_one_example(store: LabelStore) -> None:
+def test_an_example_is_stored_once_per_video(store: LabelStore) -> None:
     store.teach(DEFAULT_SET, "juggling", showing("clubs", "clubs"))
     again = store.teach(DEFAULT_SET, "juggling", showing("clubs", "balls"))
 
@@ -83,7 +83,7 @@ def test_the_same_video_twice_is_one_example(store: LabelStore) -> None:
     assert {each.sha256 for each in listed} == {"clubs", "balls"}
 
 
-def test_forgotten_examples_leave_the_words(store: LabelStore) -> None:
+def test_removing_all_examples_restores_the_label_vectors(store: LabelStore) -> None:
     store.teach(DEFAULT_SET, "juggling", showing("clubs", "balls"))
 
     one = store.forget(DEFAULT_SET, "juggling", "clubs")
@@ -95,7 +95,7 @@ def test_forgotten_examples_leave_the_words(store: LabelStore) -> None:
     assert similarity(store, "juggling", "juggling") == pytest.approx(1, abs=1e-5)
 
 
-def test_examples_stay_when_the_label_is_put_again_and_go_when_it_is_removed(
+def test_examples_survive_a_put_of_the_label_but_not_its_removal(
     store: LabelStore,
 ) -> None:
     store.teach(DEFAULT_SET, "juggling", showing("clubs"))
@@ -110,7 +110,7 @@ def test_examples_stay_when_the_label_is_put_again_and_go_when_it_is_removed(
     assert similarity(store, "juggling", "juggling") == pytest.approx(1, abs=1e-5)
 
 
-def test_a_copied_set_takes_its_examples_along(store: LabelStore) -> None:
+def test_a_copied_set_has_the_examples(store: LabelStore) -> None:
     store.teach(DEFAULT_SET, "juggling", showing("clubs"))
 
     store.copy_set(DEFAULT_SET, "copy")
@@ -119,7 +119,7 @@ def test_a_copied_set_takes_its_examples_along(store: LabelStore) -> None:
     assert similarity(store, "juggling", "clubs", "copy") == pytest.approx(1, abs=1e-5)
 
 
-def test_examples_outlive_a_change_of_the_text_model(store: LabelStore, url: str) -> None:
+def test_examples_survive_a_change_of_the_text_model(store: LabelStore, url: str) -> None:
     store.teach(DEFAULT_SET, "juggling", showing("clubs"))
 
     other_words = LabelStore.open(url, WordSource(salt="other words"))
@@ -128,7 +128,9 @@ def test_examples_outlive_a_change_of_the_text_model(store: LabelStore, url: str
     other_words.close()
 
 
-def test_another_checkpoint_does_not_use_them_but_lists_them(store: LabelStore, url: str) -> None:
+def test_another_checkpoint_lists_examples_but_does_not_use_them(
+    store: LabelStore, url: str
+) -> None:
     store.teach(DEFAULT_SET, "juggling", showing("clubs"))
 
     retrained = LabelStore.open(url, RetrainedSource())
@@ -143,7 +145,7 @@ def test_another_checkpoint_does_not_use_them_but_lists_them(store: LabelStore, 
     retrained.close()
 
 
-def test_what_cannot_be_taught_changes_nothing(store: LabelStore) -> None:
+def test_a_refused_example_changes_nothing(store: LabelStore) -> None:
     many = [Example(str(number), np.ones(16, np.float32)) for number in range(MAX_EXAMPLES + 1)]
     with pytest.raises(TooManyExamples):
         store.teach(DEFAULT_SET, "juggling", many)
@@ -162,9 +164,7 @@ def test_what_cannot_be_taught_changes_nothing(store: LabelStore) -> None:
     assert store.examples(DEFAULT_SET, "juggling")[1] == []
 
 
-def test_the_first_release_can_be_gone_back_to_and_keeps_its_labels(
-    store: LabelStore, url: str
-) -> None:
+def test_a_downgrade_to_the_first_schema_keeps_the_labels(store: LabelStore, url: str) -> None:
     store.teach(DEFAULT_SET, "juggling", showing("clubs"))
     engine = open_engine(url)
 

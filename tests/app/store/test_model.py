@@ -1,4 +1,4 @@
-"""Any sequence of writes through two stores leaves what a plain dict would hold."""
+"""Any sequence of writes through two stores gives the same labels as a dict."""
 
 import tempfile
 from pathlib import Path
@@ -93,7 +93,7 @@ class StoreAsDict(RuleBasedStateMachine):
         self.sets["copy"] = dict(self.sets[source])
 
     @rule(reader=WRITERS, name=SETS)
-    def look(self, reader: int, name: str) -> None:
+    def read(self, reader: int, name: str) -> None:
         if name not in self.sets:
             with pytest.raises(SetNotFound):
                 self.stores[reader].snapshot(name)
@@ -113,7 +113,7 @@ class StoreAsDict(RuleBasedStateMachine):
             assert hit.similarity == pytest.approx(1.0, abs=1e-5), key
 
     @invariant()
-    def holds_what_the_dict_holds(self) -> None:
+    def equals_the_dict(self) -> None:
         for name, labels in self.sets.items():
             state = self.stores[0].state(name)
             stored = {each.new.label.name: each.new for each in self.stores[0].export(name)}

@@ -1,4 +1,4 @@
-"""Several stores on one database: what one writes, the other answers with."""
+"""Several stores on one database: each sees the writes of the others."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +47,7 @@ def stores(url: str) -> Iterator[tuple[LabelStore, LabelStore]]:
         store.close()
 
 
-def test_what_one_store_writes_the_other_finds_at_once(
+def test_a_store_sees_another_stores_writes_at_once(
     stores: tuple[LabelStore, LabelStore],
 ) -> None:
     one, other = stores
@@ -61,7 +61,7 @@ def test_what_one_store_writes_the_other_finds_at_once(
     assert snapshot.revision == 3
 
 
-def test_a_label_removed_and_put_again_between_two_looks_is_there(
+def test_a_label_removed_and_put_again_between_two_reads_is_found(
     stores: tuple[LabelStore, LabelStore],
 ) -> None:
     one, other = stores
@@ -73,13 +73,13 @@ def test_a_label_removed_and_put_again_between_two_looks_is_there(
     assert set(other.snapshot(DEFAULT_SET).index.names) == set(NAMES)
 
 
-def test_a_reader_that_missed_the_list_of_removals_reads_the_set_anew(
+def test_a_reader_older_than_the_removals_reads_the_whole_set(
     stores: tuple[LabelStore, LabelStore],
 ) -> None:
     one, other = stores
     other.snapshot(DEFAULT_SET)
     one.remove(DEFAULT_SET, "juggling")
-    # as after many thousand more writes
+    # the state after many thousand more writes
     with one.engine.begin() as connection:
         connection.execute(delete(RemovalRow))
         connection.execute(update(SETS).values(complete_since=2))
@@ -87,7 +87,7 @@ def test_a_reader_that_missed_the_list_of_removals_reads_the_set_anew(
     assert other.snapshot(DEFAULT_SET).index.names == ("riding a horse", "playing chess")
 
 
-def test_a_database_put_back_from_a_backup_is_believed(
+def test_a_database_restored_from_a_backup_replaces_the_index(
     stores: tuple[LabelStore, LabelStore], tmp_path: Path
 ) -> None:
     one, other = stores
@@ -102,7 +102,7 @@ def test_a_database_put_back_from_a_backup_is_believed(
     assert one.snapshot("sports").index.names == ("swimming",)
 
 
-def test_a_deleted_set_is_gone_for_everybody(stores: tuple[LabelStore, LabelStore]) -> None:
+def test_a_deleted_set_is_gone_for_every_store(stores: tuple[LabelStore, LabelStore]) -> None:
     one, other = stores
     one.upsert("sports", named("swimming"))
     other.snapshot("sports")
@@ -113,7 +113,7 @@ def test_a_deleted_set_is_gone_for_everybody(stores: tuple[LabelStore, LabelStor
         other.snapshot("sports")
 
 
-def test_a_revision_that_is_not_there_yet_is_said(stores: tuple[LabelStore, LabelStore]) -> None:
+def test_a_minimum_revision_in_the_future_raises(stores: tuple[LabelStore, LabelStore]) -> None:
     one, other = stores
     with pytest.raises(RevisionNotReached):
         other.snapshot(DEFAULT_SET, min_revision=2)
@@ -123,7 +123,7 @@ def test_a_revision_that_is_not_there_yet_is_said(stores: tuple[LabelStore, Labe
     assert other.snapshot(DEFAULT_SET, min_revision=2).revision == 2
 
 
-def test_another_text_space_embeds_the_labels_once_and_leaves_the_old_vectors(url: str) -> None:
+def test_another_text_space_embeds_labels_once_and_keeps_the_old_vectors(url: str) -> None:
     old, new = WordSource(salt="old"), WordSource(salt="new")
     store = LabelStore.open(url, old, first_labels=NAMES)
 
@@ -139,7 +139,7 @@ def test_another_text_space_embeds_the_labels_once_and_leaves_the_old_vectors(ur
         each.close()
 
 
-def test_a_label_written_in_another_text_space_is_embedded_in_passing(url: str) -> None:
+def test_a_label_written_in_another_text_space_is_embedded_on_read(url: str) -> None:
     old, new = WordSource(salt="old"), WordSource(salt="new")
     one = LabelStore.open(url, old, first_labels=NAMES)
     other = LabelStore.open(url, new)
@@ -155,7 +155,7 @@ def test_a_label_written_in_another_text_space_is_embedded_in_passing(url: str) 
     other.close()
 
 
-def test_many_labels_change_their_text_space_in_the_background(url: str) -> None:
+def test_many_labels_are_embedded_for_a_new_text_space_in_the_background(url: str) -> None:
     names = [f"label {number}" for number in range(MAX_EMBEDDED_IN_REQUEST + 1)]
     LabelStore.open(url, WordSource(salt="old"), first_labels=names).close()
     source = GatedSource()

@@ -1,9 +1,9 @@
-"""What the label store promises: what is put is found, kept, counted, and never half there."""
+"""The label store: writes are atomic, durable, counted, and found by the next search."""
 
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from app.store import (
     SetNotFound,
     SetProtected,
     StoreMismatch,
+    Written,
 )
 from app.store.database import migrate, migrate_down, open_engine
 from app.store.tables import Base
@@ -75,7 +76,7 @@ def test_a_put_label_is_found_by_the_next_search(store: LabelStore, source: Word
     assert store.snapshot(DEFAULT_SET).revision == 2
 
 
-def test_a_removed_label_is_not_found_any_more(store: LabelStore, source: WordSource) -> None:
+def test_a_removed_label_is_not_found(store: LabelStore, source: WordSource) -> None:
     store.snapshot(DEFAULT_SET)
 
     store.remove(DEFAULT_SET, "  JUGGLING ")
@@ -85,7 +86,7 @@ def test_a_removed_label_is_not_found_any_more(store: LabelStore, source: WordSo
         store.get(DEFAULT_SET, "juggling")
 
 
-def test_an_older_snapshot_stays_what_it_was(store: LabelStore) -> None:
+def test_a_snapshot_does_not_change_after_later_writes(store: LabelStore) -> None:
     older = store.snapshot(DEFAULT_SET)
 
     store.upsert(DEFAULT_SET, named("playing chess"))
@@ -104,7 +105,7 @@ def test_one_spelling_replaces_another(store: LabelStore) -> None:
     assert sorted(store.snapshot(DEFAULT_SET).index.names) == ["Riding A Horse", "juggling"]
 
 
-def test_everything_said_about_a_label_is_given_back(store: LabelStore, url: str) -> None:
+def test_all_fields_of_a_label_survive_a_restart(store: LabelStore, url: str) -> None:
     new = NewLabel(
         Label("paddling/canoeing", ("in a canoe",), ("rowing",), "with a paddle", 0.25),
         language="en-GB",
@@ -123,7 +124,7 @@ def test_everything_said_about_a_label_is_given_back(store: LabelStore, url: str
     assert stored.created_at.tzinfo is not None
 
 
-def test_a_disabled_label_is_kept_but_not_searched(store: LabelStore, source: WordSource) -> None:
+def test_a_disabled_label_is_stored_but_not_searched(store: LabelStore, source: WordSource) -> None:
     store.snapshot(DEFAULT_SET)
 
     store.upsert(DEFAULT_SET, [NewLabel(Label("juggling", threshold=0.5), enabled=False)])
@@ -133,7 +134,7 @@ def test_a_disabled_label_is_kept_but_not_searched(store: LabelStore, source: Wo
     assert store.snapshot(DEFAULT_SET).index.thresholds == {}
 
 
-def test_a_threshold_follows_its_label(store: LabelStore) -> None:
+def test_a_snapshot_has_the_threshold_of_the_last_write(store: LabelStore) -> None:
     store.upsert(DEFAULT_SET, [NewLabel(Label("juggling", threshold=0.5))])
     assert store.snapshot(DEFAULT_SET).index.threshold("Juggling") == 0.5
 
@@ -183,8 +184,8 @@ def test_only_changed_texts_are_embedded(store: LabelStore, source: WordSource) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority per thread")
-def test_a_large_write_is_embedded_below_the_priority_of_requests(store: LabelStore) -> None:
-    class Watched(WordSource):
+def test_a_large_write_is_embedded_at_low_priority(store: LabelStore) -> None:
+    class Recording(WordSource):
         def __init__(self) -> None:
             super().__init__()
             self.niceness: set[int] = set()
@@ -194,7 +195,7 @@ def test_a_large_write_is_embedded_below_the_priority_of_requests(store: LabelSt
             return super().prototypes(labels)
 
     usual = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    small, large = Watched(), Watched()
+    small, large = Recording(), Recording()
     url = store.engine.url.render_as_string(hide_password=False)
     for source, count in ((small, 1), (large, 1_000)):
         other = LabelStore.open(url, source, complete_vectors=False)
@@ -213,7 +214,7 @@ def test_a_write_is_all_or_nothing(store: LabelStore) -> None:
     assert store.state(DEFAULT_SET).revision == 1
 
 
-def test_a_set_takes_no_more_than_its_limit(url: str) -> None:
+def test_a_write_over_the_maximum_size_is_refused(url: str) -> None:
     store = LabelStore.open(url, WordSource(), first_labels=["a", "b"], max_labels=3)
     store.upsert(DEFAULT_SET, named("c"))
 
@@ -238,7 +239,7 @@ def test_sets_do_not_mix(store: LabelStore, source: WordSource) -> None:
     assert [state.name for state in store.sets(after="default")] == ["sports"]
 
 
-def test_a_replaced_set_holds_the_new_labels_and_no_others(store: LabelStore) -> None:
+def test_a_replaced_set_contains_only_the_new_labels(store: LabelStore) -> None:
     store.snapshot(DEFAULT_SET)
 
     written = store.replace(DEFAULT_SET, named("juggling", "swimming"))
@@ -248,7 +249,7 @@ def test_a_replaced_set_holds_the_new_labels_and_no_others(store: LabelStore) ->
     assert store.state(DEFAULT_SET).size == 2
 
 
-def test_a_set_that_is_made_again_goes_on_with_its_revisions(store: LabelStore) -> None:
+def test_a_set_created_again_continues_its_revisions(store: LabelStore) -> None:
     store.upsert("sports", named("juggling"))
     store.snapshot("sports")
     store.delete_set("sports")
@@ -261,12 +262,14 @@ def test_a_set_that_is_made_again_goes_on_with_its_revisions(store: LabelStore) 
     assert store.snapshot("sports").index.names == ("swimming",)
 
 
-def test_the_default_set_is_not_deleted(store: LabelStore) -> None:
+def test_the_default_set_cannot_be_deleted(store: LabelStore) -> None:
     with pytest.raises(SetProtected):
         store.delete_set(DEFAULT_SET)
 
 
-def test_a_copy_is_whole_and_apart_from_its_source(store: LabelStore, source: WordSource) -> None:
+def test_a_copy_is_complete_and_independent_of_its_source(
+    store: LabelStore, source: WordSource
+) -> None:
     store.upsert("copy", named("will be gone"))
     store.snapshot("copy")
     source.embedded.clear()
@@ -291,10 +294,10 @@ def test_a_copy_is_whole_and_apart_from_its_source(store: LabelStore, source: Wo
         (Condition(must_be_new=True), False),
     ],
 )
-def test_a_write_happens_only_under_its_condition(
+def test_a_write_needs_its_condition_to_hold(
     store: LabelStore, condition: Condition, fits: bool
 ) -> None:
-    writes = [
+    writes: list[Callable[[], Written]] = [
         lambda: store.upsert(DEFAULT_SET, named("swimming"), condition=condition),
         lambda: store.replace(DEFAULT_SET, named("swimming"), condition=condition),
         lambda: store.remove(DEFAULT_SET, "juggling", condition=condition),
@@ -310,7 +313,7 @@ def test_a_write_happens_only_under_its_condition(
     assert store.state(DEFAULT_SET).revision == (2 if fits else 1)
 
 
-def test_a_set_that_must_be_new_is_made_once(store: LabelStore) -> None:
+def test_a_set_with_must_be_new_is_created_once(store: LabelStore) -> None:
     store.upsert("sports", named("juggling"), condition=Condition(must_be_new=True))
 
     with pytest.raises(ConditionFailed):
@@ -321,7 +324,7 @@ def test_a_set_that_must_be_new_is_made_once(store: LabelStore) -> None:
         store.state("nowhere")
 
 
-def test_pages_together_are_the_whole_set(store: LabelStore) -> None:
+def test_all_pages_together_contain_the_whole_set(store: LabelStore) -> None:
     store.replace(DEFAULT_SET, named(*(f"label {number:03}" for number in range(25))))
 
     seen: list[str] = []
@@ -344,7 +347,7 @@ def test_pages_together_are_the_whole_set(store: LabelStore) -> None:
         ("", ["100% effort", "juggling", "riding a horse"]),
     ],
 )
-def test_search_looks_at_names_and_aliases_literally(
+def test_text_search_matches_names_and_aliases_literally(
     store: LabelStore, query: str, found: list[str]
 ) -> None:
     store.upsert(
@@ -357,7 +360,7 @@ def test_search_looks_at_names_and_aliases_literally(
     assert [stored.new.label.name for stored in page.labels] == found
 
 
-def test_every_sqlite_connection_writes_through_to_the_disk(tmp_path: Path) -> None:
+def test_every_sqlite_connection_has_durable_settings(tmp_path: Path) -> None:
     store = LabelStore.open(f"sqlite:///{tmp_path / 'labels.sqlite'}", WordSource())
     with store.engine.connect() as one, store.engine.connect() as two:
         for connection in (one, two):
@@ -383,7 +386,7 @@ def test_migrations_go_up_and_down(url: str) -> None:
     engine.dispose()
 
 
-def test_the_migrations_make_the_tables_that_the_model_describes(store: LabelStore) -> None:
+def test_migrations_create_the_tables_of_the_model(store: LabelStore) -> None:
     with store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
 

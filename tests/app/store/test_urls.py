@@ -1,4 +1,4 @@
-"""Which database addresses a store takes."""
+"""Which database URLs the store accepts."""
 
 import pytest
 
@@ -7,6 +7,6 @@ from tests.support.word_vectors import WordSource
 
 
 @pytest.mark.parametrize("url", ["", "mysql://host/labels", "sqlite://", "nonsense"])
-def test_a_url_that_cannot_keep_labels_is_refused(url: str) -> None:
+def test_an_unsupported_url_is_refused(url: str) -> None:
     with pytest.raises(StoreMismatch):
         LabelStore.open(url, WordSource())
