@@ -1,6 +1,7 @@
 """Documents name only files that exist, so that a file that moves takes its mentions along."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,19 @@ def test_decision_records_have_one_number_each_and_the_five_parts() -> None:
             assert f"**{part}.**" in text, f"{record.name} has no part {part}"
 
     assert len(numbers) == len(set(numbers))
+
+
+def test_architecture_lists_the_layers_of_the_import_contracts() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    words = " ".join(page.split())
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layered = [
+        contract["layers"]
+        for contract in settings["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    ]
+
+    assert layered
+    for layers in layered:
+        names = [", ".join(f"`{name}`" for name in layer.split(" : ")) for layer in layers]
+        assert " > ".join(names) in words
