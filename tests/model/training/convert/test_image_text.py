@@ -250,8 +250,8 @@ def test_a_model_that_sentence_transformers_saved_embeds_as_there(tmp_path: Path
     ("changes", "said"),
     [
         ({"num_hidden_layers": 10**9}, "1..65536"),
-        ({"num_hidden_layers": 300}, "at most 256 layers"),
-        ({"num_attention_heads": 5}, "heads that divide"),
+        ({"num_hidden_layers": 300}, "num_hidden_layers must be at most 256"),
+        ({"num_attention_heads": 5}, "num_attention_heads must divide"),
         ({"hidden_size": 48}, "weights do not fit vision_tower"),
         ({"patch_size": 64}, "patch_size must be at most image_size, not 64 > 32"),
         ({"family": "bert"}, "family"),

@@ -48,8 +48,6 @@ def official() -> OfficialNetwork:
             if isinstance(module, nn.BatchNorm3d):
                 assert module.running_mean is not None
                 assert module.running_var is not None
-                assert module.running_mean is not None
-                assert module.running_var is not None
                 module.running_mean.normal_(0.0, 0.1)
                 module.running_var.uniform_(0.5, 2.0)
         return network.half().float().eval()
