@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Scope
 
 JSON_TYPE = "application/json"
+_LIMIT_LIFTED = "kinolex.body_limit_lifted"
 
 
 def media_type(request: Request) -> str:
@@ -19,6 +21,16 @@ def announced_bytes(request: Request) -> int:
     """The value of Content-Length; 0 if there is none or it is not a number."""
     value = request.headers.get("content-length", "")
     return int(value) if value.isascii() and value.isdecimal() else 0
+
+
+def lift_body_limit(request: Request) -> None:
+    """Tell the `BodyLimit` middleware that the caller counts this request's bytes itself."""
+    request.scope[_LIMIT_LIFTED] = True
+
+
+def is_body_limit_lifted(scope: Scope) -> bool:
+    """Whether `lift_body_limit` was called for the request of this ASGI scope."""
+    return _LIMIT_LIFTED in scope
 
 
 @asynccontextmanager

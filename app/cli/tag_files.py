@@ -12,7 +12,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from app.errors import EmptyFile
-from app.main import open_service
 from app.observe.logger import make_logger
 from app.observe.timings import collect_timings, stage
 from app.question import ClassifyRequest, OnProgress
@@ -20,6 +19,7 @@ from app.question import Progress as Windows
 from app.routes.dependencies import State
 from app.routes.schemas.videos import ClassifyAnswer, read_classify_request
 from app.settings import Settings
+from app.startup import open_service
 from app.upload.buffer import SealedFile
 from model import KinolexError, Tagger
 

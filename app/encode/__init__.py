@@ -1,4 +1,4 @@
 """Encoding in threads: the batching queue, and the switch to a faster runtime.
 
-The service queues frames in `batcher`; `app.main` starts `runtime_switch`.
+The service queues frames in `batcher`; `app.startup` starts `runtime_switch`.
 """

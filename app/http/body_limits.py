@@ -1,6 +1,5 @@
-"""Bodies that nobody wants: text over its limit, and the rest of a refused upload."""
+"""Middleware: size limit (413); close after early answers."""
 
-import re
 from collections.abc import Mapping
 
 import anyio
@@ -8,29 +7,25 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.requests import JSON_TYPE, announced_bytes, media_type
+from app.errors import UploadTooLarge
+from app.requests import announced_bytes, is_body_limit_lifted, media_type
 
-_LINGER_SECONDS = 0.5
+_DRAIN_SECONDS = 0.5
 
 
 class BodyLimit:
-    """Refuses bodies over `max_bytes` with 413; media types in `max_bytes_of` have their own limit.
+    """Middleware: refuses a body over `max_bytes` with 413.
 
-    Addresses that `streaming_paths` matches count for themselves, but for JSON.
+    Media types in `max_bytes_of` have limits of their own. A route that counts the bytes itself
+    calls `lift_body_limit` before it reads.
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        max_bytes: int,
-        max_bytes_of: Mapping[str, int],
-        streaming_paths: re.Pattern[str],
+        self, app: ASGIApp, *, max_bytes: int, max_bytes_of: Mapping[str, int] | None = None
     ) -> None:
         self._app = app
         self._max_bytes = max_bytes
-        self._max_bytes_of = max_bytes_of
-        self._streaming_paths = streaming_paths
+        self._max_bytes_of = max_bytes_of or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -38,33 +33,31 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        sent_as = media_type(request)
-        if sent_as != JSON_TYPE and self._streaming_paths.fullmatch(scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        received = 0
+        max_bytes = self._max_bytes_of.get(media_type(request), self._max_bytes)
         announced = announced_bytes(request)
-        most = self._max_bytes_of.get(sent_as, self._max_bytes)
+        received = 0
 
-        async def count() -> Message:
+        async def receive_counted() -> Message:
             nonlocal received
-            if announced <= most:
+            if is_body_limit_lifted(scope):
+                return await receive()
+            if announced <= max_bytes:
                 message = await receive()
                 received += len(message.get("body", b""))
-                if received <= most:
+                if received <= max_bytes:
                     return message
-            # FastAPI turns every other exception from a body into a 400 of its own
-            raise HTTPException(413, f"a body may have {most} bytes, this one has more")
+            # FastAPI turns every other exception from a body that it parses into a 400
+            raise HTTPException(413, str(UploadTooLarge.over(max_bytes)))
 
-        await self._app(scope, count, send)
+        await self._app(scope, receive_counted, send)
 
 
 class EarlyAnswer:
-    """Closes the connection after an answer that comes before the body's end.
+    """Middleware: closes the connection after an answer that is sent before the body has ended.
 
-    Otherwise the server would read the rest, however long, to find the next request. The rest is
-    read for a moment first: closing a socket with unread bytes resets the connection, and the
-    client could lose the answer.
+    Otherwise the server would read the rest of the body, however long, to find the next request.
+    The rest is read for half a second first: closing a socket with unread bytes resets the
+    connection, and the client could lose the answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -75,20 +68,20 @@ class EarlyAnswer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Request(scope).headers
-        has_body = announced_bytes(Request(scope)) > 0 or "transfer-encoding" in headers
-        # a client that waits for "100 Continue" sends nothing once it has its answer
-        is_sending = "expect" not in headers
+        request = Request(scope)
+        is_incomplete = announced_bytes(request) > 0 or "transfer-encoding" in request.headers
+        # a client that waits for "100 Continue" sends no body once it has its answer
+        is_sending = "expect" not in request.headers
 
-        async def watch() -> Message:
-            nonlocal has_body, is_sending
+        async def receive_noted() -> Message:
+            nonlocal is_incomplete, is_sending
             is_sending = True
             message = await receive()
-            has_body = has_body and message.get("more_body", False)
+            is_incomplete = is_incomplete and message.get("more_body", False)
             return message
 
-        async def answer(message: Message) -> None:
-            if not has_body:
+        async def send_and_close(message: Message) -> None:
+            if not is_incomplete:
                 await send(message)
             elif message["type"] == "http.response.start":
                 close = (b"connection", b"close")
@@ -97,9 +90,9 @@ class EarlyAnswer:
                 await send(message)
             else:
                 await send({**message, "more_body": True})
-                with anyio.move_on_after(_LINGER_SECONDS):
+                with anyio.move_on_after(_DRAIN_SECONDS):
                     while (await receive()).get("more_body", False):
                         pass
                 await send({"type": "http.response.body"})
 
-        await self._app(scope, watch, answer)
+        await self._app(scope, receive_noted, send_and_close)

@@ -1,13 +1,14 @@
-"""An answer that grows: Server-Sent Events, for a page that draws while the service works.
+"""Answers as Server-Sent Events (HTML standard, section 9.2): progress, then a result or a problem.
 
-The format is the HTML standard's (section 9.2). Whatever fails before the stream has begun is an
-ordinary problem with its status; later it is a `problem` event.
+What fails before the stream has begun is an ordinary problem with its status; later it is a
+`problem` event.
 """
 
 from collections.abc import Awaitable, Callable
 
 import anyio
 from anyio.abc import ObjectReceiveStream
+from fastapi.sse import format_sse_event
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -18,76 +19,89 @@ from app.requests import cancel_on_disconnect
 from model import KinolexError
 
 EVENT_TYPE = "text/event-stream"
-# Proxies and browsers give up on a connection that says nothing, most of them after a minute.
-_QUIET_SECONDS = 10.0
-# A client that does not read for so long is taken for gone.
-_STUCK_SECONDS = 30.0
-_KEEP_ALIVE = b": still at work\n\n"
+# Proxies and browsers close a connection that is silent, most of them after a minute.
+_KEEP_ALIVE_SECONDS = 10.0
+# A client that reads nothing for this long counts as disconnected.
+_SEND_TIMEOUT_SECONDS = 30.0
+_KEEP_ALIVE = format_sse_event(comment="still at work")
 
-Tell = Callable[[BaseModel], Awaitable[None]]
+SendProgress = Callable[[BaseModel], Awaitable[None]]
 
 
 def wants_events(request: Request) -> bool:
-    """Whether the client asked for a stream of events."""
+    """Whether the client asks for a stream of events, by its `Accept`."""
     return EVENT_TYPE in request.headers.get("accept", "").lower()
 
 
 class EventStream(Response):
     """Runs `work` while it answers: `progress` events, then one `result` or `problem`.
 
-    `work` is given a function that sends progress. It is cancelled when the client hangs up; the
-    request's body must have been received.
+    `work` gets a function that sends progress. It is cancelled when the client disconnects; the
+    request's body must have been received. A comment is sent after `keep_alive_seconds` without
+    an event.
     """
 
     media_type = EVENT_TYPE
 
-    def __init__(self, request: Request, work: Callable[[Tell], Awaitable[BaseModel]]) -> None:
-        # no proxy may keep back what is meant for now
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(headers=headers)
+    def __init__(
+        self,
+        request: Request,
+        work: Callable[[SendProgress], Awaitable[BaseModel]],
+        *,
+        keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
+        send_timeout_seconds: float = _SEND_TIMEOUT_SECONDS,
+    ) -> None:
+        # proxies may neither cache nor buffer the events
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._request = request
         self._work = work
+        self._keep_alive_seconds = keep_alive_seconds
+        self._send_timeout_seconds = send_timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         start = {"type": "http.response.start", "status": self.status_code}
         await send({**start, "headers": self.raw_headers})
-        # one event ahead of the client, no more: who reads slowly makes the work wait
-        events, waiting = anyio.create_memory_object_stream[bytes](1)
+        # one event ahead of the client: a client that reads slowly makes the work wait
+        writing, reading = anyio.create_memory_object_stream[bytes](1)
 
         async def work() -> None:
-            async with events:
+            async with writing:
                 try:
-                    result = await self._work(lambda told: events.send(_event("progress", told)))
+                    result = await self._work(lambda data: writing.send(_event("progress", data)))
                 except KinolexError as error:
-                    body = bytes(problem_of(self._request, error).body)
-                    await events.send(b"event: problem\ndata: " + body + b"\n\n")
+                    problem = bytes(problem_of(self._request, error).body).decode()
+                    await writing.send(format_sse_event(event="problem", data_str=problem))
                 else:
-                    await events.send(_event("result", result))
+                    await writing.send(_event("result", result))
 
         async with cancel_on_disconnect(self._request), anyio.create_task_group() as group:
             group.start_soon(work)
-            async with waiting:
-                await _pass_on(waiting, send)
+            async with reading:
+                is_complete = await self._send_events(reading, send)
+                if not is_complete:
+                    group.cancel_scope.cancel()
+        # out here, as a task group would wrap it
+        if not is_complete:
+            raise ClientDisconnect
         await send({"type": "http.response.body"})
 
-
-async def _pass_on(waiting: ObjectReceiveStream[bytes], send: Send) -> None:
-    event = _KEEP_ALIVE
-    while True:
-        with anyio.move_on_after(_STUCK_SECONDS) as stuck:
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-        if stuck.cancelled_caught:
-            raise ClientDisconnect
+    async def _send_events(self, events: ObjectReceiveStream[bytes], send: Send) -> bool:
+        """Send all events; False if the client stopped reading before the end."""
         event = _KEEP_ALIVE
-        try:
-            with anyio.move_on_after(_QUIET_SECONDS):
-                event = await waiting.receive()
-        except anyio.EndOfStream:
-            return
+        while True:
+            with anyio.move_on_after(self._send_timeout_seconds) as timeout:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+            if timeout.cancelled_caught:
+                return False
+            event = _KEEP_ALIVE
+            try:
+                with anyio.move_on_after(self._keep_alive_seconds):
+                    event = await events.receive()
+            except anyio.EndOfStream:
+                return True
 
 
-def _event(name: str, told: BaseModel) -> bytes:
-    # JSON on one line: a line break inside would end the data
-    return f"event: {name}\ndata: {told.model_dump_json()}\n\n".encode()
+def _event(name: str, data: BaseModel) -> bytes:
+    return format_sse_event(event=name, data_str=data.model_dump_json())

@@ -18,8 +18,6 @@ from app.upload.intake import receive_video
 
 router = APIRouter(tags=["videos"])
 
-CLASSIFY_PATH = "/classify"
-
 
 async def _asked(
     request: Request, state: StateDep
@@ -34,7 +32,7 @@ async def _asked(
 
 
 @router.post(
-    CLASSIFY_PATH,
+    "/classify",
     summary="Tag a video",
     response_model=ClassifyAnswer,
     responses={200: {"content": {EVENT_TYPE: {"schema": {"type": "string"}}}}},
@@ -68,7 +66,7 @@ async def classify(
 
     if wants_events(request):
         return EventStream(
-            request, lambda tell: answer(lambda progress: tell(ProgressAnswer.of(progress)))
+            request, lambda send: answer(lambda progress: send(ProgressAnswer.of(progress)))
         )
     async with cancel_on_disconnect(request):
         return await answer()

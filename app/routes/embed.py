@@ -19,8 +19,6 @@ from app.upload.intake import receive_video
 
 router = APIRouter(tags=["videos"])
 
-EMBED_PATH = "/embed"
-
 
 def _body() -> dict[str, Any]:
     described = video_body(VideoOptions)
@@ -29,7 +27,7 @@ def _body() -> dict[str, Any]:
     return described
 
 
-@router.post(EMBED_PATH, summary="Embed a text or a video", openapi_extra=_body())
+@router.post("/embed", summary="Embed a text or a video", openapi_extra=_body())
 async def embed(request: Request, state: StateDep) -> EmbedAnswer:
     """Unit vectors in the space where videos and labels meet.
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.errors import EmptyFile, UnsupportedMediaType, UploadTimeout, UploadTooLarge
 from app.observe.timings import stage
-from app.requests import announced_bytes, media_type
+from app.requests import announced_bytes, lift_body_limit, media_type
 from app.settings import Settings
 from app.upload.admission import Admission
 from app.upload.buffer import Piece, SealedFile, UploadBuffers
@@ -57,6 +57,7 @@ async def receive_videos(
     the first byte over a limit. Raises a ServiceError for a body that is refused (Overloaded before
     the first byte is read), ClientDisconnect when the client disconnects.
     """
+    lift_body_limit(request)
     reader = _reader(request, max_videos)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("send the video as it is, without a Content-Encoding")

@@ -1,0 +1,201 @@
+"""Opens the parts of the service in order, connects and closes them, and warms the encoder up."""
+
+import gc
+import os
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+
+import anyio
+from anyio import to_thread
+from structlog.typing import FilteringBoundLogger
+
+from app.decode.decode_pool import DecodePool
+from app.decode.gpu_pool import GpuDecodePool
+from app.encode.batcher import Batcher
+from app.encode.runtime_switch import switch_runtime
+from app.observe.metrics import Metrics
+from app.routes.dependencies import State
+from app.service import TaggingService
+from app.settings import Settings, gpu_environment
+from app.store import LabelStore
+from app.upload.admission import Admission
+from model import (
+    CheckpointError,
+    RuntimeEncoder,
+    Tagger,
+    TorchEncoder,
+    VideoLimits,
+    load_checkpoint,
+    use_cores,
+)
+
+# A GPU encodes this many videos in little more time than one; their frames are in its memory.
+_MAX_BATCH_ON_GPU = 16
+_LINGER_ON_GPU_SECONDS = 0.003
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings,
+    log: FilteringBoundLogger,
+    tagger: Tagger | None = None,
+    metrics: Metrics | None = None,
+) -> AsyncGenerator[State]:
+    """Open everything that a request needs, and close it in reverse order.
+
+    `tagger` replaces the configured checkpoint. Raises a KinolexError if a part cannot be opened.
+    """
+    metrics = metrics or Metrics()
+    async with AsyncExitStack() as stack:
+        stack.callback(metrics.close)
+        if tagger is None:
+            tagger = await to_thread.run_sync(_load_tagger, settings, log)
+        if isinstance(tagger.encoder, TorchEncoder):
+            tagger = replace(tagger, encoder=RuntimeEncoder(tagger.encoder))
+        admission = Admission(
+            slots=DecodePool.VIDEOS_PER_WORKER * settings.decode_workers,
+            queue_size=settings.queue_size,
+            max_uploads=settings.max_uploads,
+            max_wait_seconds=settings.request_timeout_seconds,
+            on_change=metrics.note_load,
+        )
+        store = await to_thread.run_sync(_open_store, settings, tagger, admission)
+        stack.callback(store.close)
+        store.follow()
+        gpu = _gpu_decode_pool(settings, tagger, log)
+        if gpu is not None:
+            await stack.enter_async_context(gpu)
+        pool = await stack.enter_async_context(_decode_pool(settings, tagger, gpu))
+        batcher = await stack.enter_async_context(_batcher(tagger))
+        service = TaggingService(
+            settings=settings,
+            tagger=tagger,
+            store=store,
+            pool=pool,
+            admission=admission,
+            batcher=batcher,
+        )
+        yield State(
+            settings=settings,
+            tagger=tagger,
+            store=store,
+            admission=admission,
+            service=service,
+            metrics=metrics,
+            warm=anyio.Event(),
+        )
+
+
+def _load_tagger(settings: Settings, log: FilteringBoundLogger) -> Tagger:
+    device = _device(settings, log)
+    if settings.checkpoint:
+        return load_checkpoint(settings.checkpoint, device=device, text_model=settings.text_model)
+    return load_checkpoint(device=device, text_model=settings.text_model)
+
+
+def _device(settings: Settings, log: FilteringBoundLogger) -> str:
+    if settings.device == "cpu":
+        return "cpu"
+    # torch takes seconds to import, which KINOLEX_DEVICE=cpu avoids here
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if settings.device == "cuda":
+        raise CheckpointError("KINOLEX_DEVICE=cuda, but PyTorch finds no usable GPU")
+    log.warning("no_gpu", detail="KINOLEX_DEVICE=auto: PyTorch finds no usable GPU, using the CPU")
+    return "cpu"
+
+
+def _open_store(settings: Settings, tagger: Tagger, admission: Admission) -> LabelStore:
+    return LabelStore.open(
+        settings.store_url,
+        tagger,
+        max_labels=settings.max_labels,
+        cache_folder=settings.cache_dir,
+        is_busy=lambda: admission.is_in_use,
+    )
+
+
+def _gpu_decode_pool(
+    settings: Settings, tagger: Tagger, log: FilteringBoundLogger
+) -> GpuDecodePool | None:
+    # torchcodec is only looked for: its libraries are loaded in the decode process, not in this one
+    has_torchcodec = find_spec("torchcodec") is not None
+    if settings.decode_device != "auto" or tagger.device != "cuda" or not has_torchcodec:
+        return None
+    return GpuDecodePool(
+        environment=gpu_environment(),
+        on_failure=lambda reason: log.warning("gpu_decode_failed", detail=reason),
+        cpu_seconds=settings.decode_cpu_seconds,
+        jobs_per_worker=settings.decode_jobs_per_worker,
+    )
+
+
+def _decode_pool(settings: Settings, tagger: Tagger, gpu: GpuDecodePool | None) -> DecodePool:
+    sampling = tagger.sampling
+    return DecodePool(
+        settings.decode_workers,
+        VideoLimits(
+            max_duration_seconds=settings.max_duration_seconds,
+            max_pixels=settings.max_pixels,
+            max_frames_per_second=settings.max_frames_per_second,
+        ),
+        max_memory_bytes=settings.decode_memory_bytes,
+        cpu_seconds=settings.decode_cpu_seconds,
+        jobs_per_worker=settings.decode_jobs_per_worker,
+        gpu=gpu,
+        usual_frames=(sampling.clips * sampling.frames_per_clip, tagger.preprocess.short_side),
+    )
+
+
+def _batcher(tagger: Tagger) -> Batcher:
+    if tagger.device == "cuda":
+        return Batcher(
+            tagger.embed_frames,
+            threads=1,
+            max_batch_size=_MAX_BATCH_ON_GPU,
+            linger_seconds=_LINGER_ON_GPU_SECONDS,
+        )
+    return Batcher(
+        tagger.embed_frames, threads=len(os.sched_getaffinity(0)), prepare=partial(use_cores, 1)
+    )
+
+
+@asynccontextmanager
+async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[None]:
+    """Run a first inference beside the block, set `warm`, then change to a faster runtime.
+
+    A failure is logged, and the process stays up without ever being ready.
+    """
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_warm_up, state, log)
+            yield
+            group.cancel_scope.cancel()
+    finally:
+        gc.unfreeze()
+
+
+async def _warm_up(state: State, log: FilteringBoundLogger) -> None:
+    tagger = state["tagger"]
+    try:
+        await state["service"].warm_up()
+    except Exception:
+        log.exception("warm_up_failed")
+        return
+    _freeze_objects()
+    state["warm"].set()
+    log.info("ready", model=tagger.model_id, device=tagger.device)
+    if isinstance(tagger.encoder, RuntimeEncoder):
+        await switch_runtime(tagger.encoder, tagger, state["settings"], log)
+        _freeze_objects()
+
+
+def _freeze_objects() -> None:
+    """Exempt what is loaded from garbage collection: a full collection of it takes 0.3 s."""
+    gc.collect()
+    gc.freeze()
