@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import psutil
 
 from benchmarks.paths import ROOT
 from benchmarks.worker_group import Unavailable
+from tests.support.ports import free_port
 
 _START_SECONDS = 240.0
 # A running service tries encoder runtimes in a process of this name, at the lowest priority. On a
@@ -138,13 +138,6 @@ def running(
                 with suppress(psutil.NoSuchProcess):
                     one.kill()
             process.wait()
-
-
-def free_port() -> int:
-    """A TCP port of this computer that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def environment(folder: Path, settings: Mapping[str, str]) -> Mapping[str, str]:

@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 
 from benchmarks.paths import ROOT
-from benchmarks.servers import Server, environment, free_port
+from benchmarks.servers import Server, environment
+from tests.support.ports import free_port
 
 _START_SECONDS = 900.0
 _REQUEST_SECONDS = 1800.0

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 
 from tests.app.cli.command_line import ROOT, kinolex
 from tests.support.clips import write_clip
+from tests.support.ports import free_port
 
 
 def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,13 +25,6 @@ def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert outcome.exit_code == 2
     assert "KINOLEX_DEVICE: Input should be 'auto', 'cpu' or 'cuda'" in outcome.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Recorder:
 
     def embed(self, batch: Sequence[FrameBatch]) -> Embedding:
         self.runs.append([number(frames) for frames in batch])
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if 13 in self.runs[-1]:
             raise RuntimeError("no embedding for thirteen")
         return np.array([[number(frames)] for frames in batch], np.float32)
@@ -53,7 +53,7 @@ async def let_tasks_run() -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -163,9 +163,9 @@ def test_a_full_batch_does_not_wait() -> None:
 
     async def ask() -> None:
         async with Batcher(
-            recorder.embed, threads=1, max_batch_size=2, linger_seconds=60.0
+            recorder.embed, threads=1, max_batch_size=2, linger_seconds=1000.0
         ) as batcher:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*(batcher.embed(window(each)) for each in (1, 2)))
 
     asyncio.run(ask())

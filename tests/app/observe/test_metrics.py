@@ -23,6 +23,7 @@ from app.observe.tracing import Tracing
 from app.settings import Settings
 from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger
+from tests.support.ports import free_port
 from tests.support.servers import BASE_URL, open_client
 
 RED = clip_bytes(seconds_colours=["red"])
@@ -117,13 +118,15 @@ def test_openmetrics_is_spoken_to_who_asks_for_it(client: TestClient) -> None:
 @contextmanager
 def two_workers(tmp_path: Path) -> Iterator[http.client.HTTPConnection]:
     """`kinolex serve` with two processes and the shipped checkpoint."""
-    port = 18_000 + os.getpid() % 2_000
+    port = free_port()
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "KINOLEX_DATA_DIR": str(tmp_path / "data"),
         "KINOLEX_DECODE_WORKERS": "1",
         "HF_HUB_OFFLINE": "1",
+        # no measurement of runtimes, which takes most of the processors at first
+        "KINOLEX_RUNTIME": "eager",
     }
     command = [sys.executable, "-m", "app", "serve", "--workers", "2", "--port", str(port)]
     with subprocess.Popen(

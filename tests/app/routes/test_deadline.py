@@ -34,7 +34,7 @@ class PatientText(ColourText):
 @contextmanager
 def soon_set(sign: threading.Event) -> Iterator[None]:
     """Set at the end, and after some time in any case: a test that waits for it fails."""
-    timer = threading.Timer(20.0, sign.set)
+    timer = threading.Timer(60.0, sign.set)
     timer.start()
     try:
         yield
