@@ -156,7 +156,9 @@ def check_order(history: History) -> None:
     """Revisions follow real time, and each answer holds just what its revision holds."""
     by_revision = {write.revision: write for write in history.writes}
     assert len(by_revision) == len(history.writes), "two writes share a revision"
-    events = sorted([*history.writes, *history.reads], key=lambda event: event.sent)
+    events: list[Write | Read] = sorted(
+        [*history.writes, *history.reads], key=lambda event: event.sent
+    )
     for event in events:
         before = [other.revision for other in events if other.answered < event.sent]
         floor = max(before, default=0)

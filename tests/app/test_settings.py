@@ -53,7 +53,7 @@ def test_a_value_out_of_bounds_stops_the_start(
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Settings().port = 1  # type: ignore[misc]  # that it is refused is the point
+        Settings().port = 1
 
 
 def test_a_misspelt_variable_is_reported_with_the_nearest_name(

@@ -92,7 +92,11 @@ def test_a_form_and_a_raw_body_get_the_same_answer(client: TestClient) -> None:
 
 
 def test_fields_after_the_file_count_too(client: TestClient) -> None:
-    parts = [("file", ("a.mp4", RED)), ("labels", (None, "green")), ("labels", (None, "blue"))]
+    parts: list[tuple[str, tuple[str | None, bytes | str]]] = [
+        ("file", ("a.mp4", RED)),
+        ("labels", (None, "green")),
+        ("labels", (None, "blue")),
+    ]
 
     answer = client.post("/classify", files=parts)
 
@@ -285,11 +289,11 @@ def test_a_label_that_cannot_be_one_is_refused(client: TestClient) -> None:
 def test_what_is_no_video_is_told_why(
     content: bytes, status: int | None, code: str | None, client: TestClient
 ) -> None:
-    for post in (
-        lambda: client.post("/classify", content=content, headers={"Content-Type": "video/mp4"}),
-        lambda: client.post("/classify", files={"file": content}),
-    ):
-        answer = post()
+    answers = (
+        client.post("/classify", content=content, headers={"Content-Type": "video/mp4"}),
+        client.post("/classify", files={"file": content}),
+    )
+    for answer in answers:
         assert 400 <= answer.status_code < 500, answer.text
         if code:
             assert (answer.status_code, answer.json()["code"]) == (status, code)

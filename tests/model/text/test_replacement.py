@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -53,8 +54,9 @@ def checkpoint(tmp_path: Path) -> Path:
     )
 
 
-def vector(tagger: Tagger, name: str) -> np.ndarray:
-    return tagger.prototypes([Label(name)])[0].vectors[0]
+def vector(tagger: Tagger, name: str) -> npt.NDArray[np.float32]:
+    row: npt.NDArray[np.float32] = tagger.prototypes([Label(name)])[0].vectors[0]
+    return row
 
 
 def test_a_student_of_the_checkpoints_model_brings_its_languages(
@@ -83,7 +85,8 @@ def test_stored_labels_are_embedded_anew_for_it(checkpoint: Path, tmp_path: Path
     for spanish, english in SPANISH.items():
         [hits] = store.snapshot(DEFAULT_SET).index.search(vector(plain, english)[None], 3)
         nearest = max(hits, key=lambda hit: hit.similarity)
-        assert (nearest.name, nearest.similarity) == (spanish, pytest.approx(1, abs=1e-4))
+        assert nearest.name == spanish
+        assert nearest.similarity == pytest.approx(1, abs=1e-4)
     store.close()
 
 

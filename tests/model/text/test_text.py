@@ -6,7 +6,7 @@ import threading
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ names = st.one_of(
 
 
 @given(names)
-def test_cleaning_twice_changes_nothing_more(name):
+def test_cleaning_twice_changes_nothing_more(name: str) -> None:
     once = clean_name(name)
     assert clean_name(once) == once
     assert once == unicodedata.normalize("NFC", once).strip()
@@ -47,7 +47,7 @@ def test_cleaning_twice_changes_nothing_more(name):
 
 
 @given(names)
-def test_a_key_is_that_of_every_spelling_of_the_name(name):
+def test_a_key_is_that_of_every_spelling_of_the_name(name: str) -> None:
     key = label_key(name)
     assert label_key(clean_name(name)) == key
     assert label_key(f" \t{name}\u00a0") == key
@@ -70,18 +70,18 @@ def test_a_key_is_that_of_every_spelling_of_the_name(name):
         ("paddling/canoeing", "Paddling/Canoeing"),
     ],
 )
-def test_these_are_one_label(one, other):
+def test_these_are_one_label(one: str, other: str) -> None:
     assert label_key(one) == label_key(other)
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("resume", "résumé"), ("rowing", "row ing"), ("ride", "ride.")]
 )
-def test_these_are_two_labels(one, other):
+def test_these_are_two_labels(one: str, other: str) -> None:
     assert label_key(one) != label_key(other)
 
 
-def test_a_name_keeps_its_case_for_display():
+def test_a_name_keeps_its_case_for_display() -> None:
     assert clean_name("  Playing\tthe   Cello ") == "Playing the Cello"
 
 
@@ -97,7 +97,7 @@ def test_a_name_keeps_its_case_for_display():
         ("a\ud800b", "control characters"),
     ],
 )
-def test_no_label_has_such_a_name(wrong, said):
+def test_no_label_has_such_a_name(wrong: str, said: str) -> None:
     with pytest.raises(LabelError, match=said):
         clean_name(wrong)
     with pytest.raises(LabelError, match=said):
@@ -108,7 +108,7 @@ def test_no_label_has_such_a_name(wrong, said):
         Label("juggling", aliases=("balls", wrong))
 
 
-def test_the_longest_name_is_counted_after_cleaning():
+def test_the_longest_name_is_counted_after_cleaning() -> None:
     assert len(clean_name("  " + "e\u0301" * 200)) == 200
 
 
@@ -122,12 +122,12 @@ def test_the_longest_name_is_counted_after_cleaning():
         {"threshold": float("nan")},
     ],
 )
-def test_a_label_that_cannot_be_embedded_or_applied_is_refused(wrong):
+def test_a_label_that_cannot_be_embedded_or_applied_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(LabelError, match="juggling"):
         Label("juggling", **wrong)
 
 
-def test_every_template_prompt_and_the_description_stand_behind_a_name():
+def test_every_template_prompt_and_the_description_stand_behind_a_name() -> None:
     label = Label(
         " juggling  balls",
         prompts=("three balls in the air",),
@@ -176,17 +176,19 @@ class Corners:
         ([["east", "west"], ["north"]], (0, 1), [(0, -1), (0, 0)]),
     ],
 )
-def test_prototypes_are_those_of_the_table(groups, mean, expected):
+def test_prototypes_are_those_of_the_table(
+    groups: list[list[str]], mean: tuple[float, float], expected: list[tuple[float, float]]
+) -> None:
     found = prototype_vectors(groups, Corners(), np.array(mean, np.float32))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_no_texts_no_prototypes():
+def test_no_texts_no_prototypes() -> None:
     assert prototype_vectors([], Corners(), np.zeros(2, np.float32)).shape == (0, 2)
 
 
-def test_normalise_leaves_zero_alone():
+def test_normalise_leaves_zero_alone() -> None:
     rows = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
     np.testing.assert_allclose(normalise(rows), [[0.6, 0.8], [0.0, 0.0]])
 
@@ -196,15 +198,17 @@ def minilm() -> SentenceTextEncoder:
     return SentenceTextEncoder()
 
 
-def test_the_packaged_model_is_the_published_one(minilm):
-    weights = find_text_model(DEFAULT_TEXT_MODEL) / "model.safetensors"
+def test_the_packaged_model_is_the_published_one(minilm: SentenceTextEncoder) -> None:
+    folder = find_text_model(DEFAULT_TEXT_MODEL)
+    assert isinstance(folder, Path)
+    weights = folder / "model.safetensors"
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert digest == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
     assert minilm.model_hash == digest
     assert minilm.dim == 384
 
 
-def test_the_packaged_model_knows_what_words_mean(minilm):
+def test_the_packaged_model_knows_what_words_mean(minilm: SentenceTextEncoder) -> None:
     cat, kitten, tractor = vectors = minilm.encode(["cat", "kitten", "tractor"])
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
@@ -213,19 +217,21 @@ def test_the_packaged_model_knows_what_words_mean(minilm):
     assert cat @ kitten == pytest.approx(0.7882, abs=1e-3)
 
 
-def test_texts_of_any_length_and_number_are_embedded(minilm):
+def test_texts_of_any_length_and_number_are_embedded(minilm: SentenceTextEncoder) -> None:
     assert minilm.encode([]).shape == (0, 384)
     assert np.isfinite(minilm.encode(["", "word " * 2000, "\U0001f938 手品"])).all()
 
 
-def test_many_texts_that_the_cores_share_get_the_vectors_of_a_few(minilm):
+def test_many_texts_that_the_cores_share_get_the_vectors_of_a_few(
+    minilm: SentenceTextEncoder,
+) -> None:
     # longest and shortest by turns, so that no share is in the order of the texts
     texts = [f"a person {'very ' * (index % 2 * 20)}busy with {index}" for index in range(150)]
     few = np.concatenate([minilm.encode(texts[start : start + 10]) for start in range(0, 150, 10)])
     np.testing.assert_allclose(minilm.encode(texts), few, atol=1e-5)
 
 
-def test_words_are_looked_at_while_texts_are_embedded(minilm):
+def test_words_are_looked_at_while_texts_are_embedded(minilm: SentenceTextEncoder) -> None:
     stop = threading.Event()
 
     def look() -> None:
@@ -252,7 +258,9 @@ def packaged_copy(folder: Path) -> Path:
     return copied
 
 
-def test_a_packaged_model_that_was_tampered_with_is_refused(tmp_path, monkeypatch):
+def test_a_packaged_model_that_was_tampered_with_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copied = packaged_copy(tmp_path)
     weights = copied / "model.safetensors"
     with weights.open("r+b") as file:
@@ -269,14 +277,16 @@ def test_a_packaged_model_that_was_tampered_with_is_refused(tmp_path, monkeypatc
         SentenceTextEncoder()
 
 
-def test_a_folder_is_a_model_of_its_own(tmp_path, minilm):
+def test_a_folder_is_a_model_of_its_own(tmp_path: Path, minilm: SentenceTextEncoder) -> None:
     copied = packaged_copy(tmp_path)
     found = SentenceTextEncoder(str(copied))
     assert found.model_hash == minilm.model_hash
     np.testing.assert_allclose(found.encode(["cat"]), minilm.encode(["cat"]), atol=1e-6)
 
 
-def test_a_model_from_the_hubs_cache_has_the_hash_of_its_folder(tmp_path, monkeypatch, minilm):
+def test_a_model_from_the_hubs_cache_has_the_hash_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm: SentenceTextEncoder
+) -> None:
     name = "someone/sentences"
     snapshot = tmp_path / "models--someone--sentences" / "snapshots" / ("0" * 40)
     snapshot.parent.mkdir(parents=True)
@@ -296,7 +306,7 @@ def offline_hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
 
-def test_pickled_weights_are_not_loaded(tmp_path):
+def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
     copied = packaged_copy(tmp_path)
     (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="cannot be loaded"):
@@ -304,12 +314,14 @@ def test_pickled_weights_are_not_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "not/a/model", "runs\x00"])
-def test_a_model_that_is_nowhere_is_said_so(tmp_path, monkeypatch, name):
+def test_a_model_that_is_nowhere_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     offline_hub(monkeypatch, tmp_path)
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         SentenceTextEncoder(name)
 
 
-def test_loading_a_model_prints_nothing(capfd):
+def test_loading_a_model_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     SentenceTextEncoder()
     assert capfd.readouterr() == ("", "")

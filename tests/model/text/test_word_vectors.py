@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from app.settings import Settings
 from app.store import LabelStore
 from model import Label, LabelError
 from model.errors import CheckpointError
@@ -59,7 +60,9 @@ def words(file: Path) -> WordVectorEncoder:
         ("Korean", (0, 0.5**0.5, 0.5**0.5)),
     ],
 )
-def test_a_text_is_the_mean_of_its_words(words, text, expected):
+def test_a_text_is_the_mean_of_its_words(
+    words: WordVectorEncoder, text: str, expected: tuple[float, float, float]
+) -> None:
     np.testing.assert_allclose(words.encode([text]), [expected], atol=1e-6)
 
 
@@ -77,16 +80,20 @@ def test_a_text_is_the_mean_of_its_words(words, text, expected):
         ("", "'' no direction"),
     ],
 )
-def test_a_text_without_a_direction_is_refused_by_name(words, text, said):
+def test_a_text_without_a_direction_is_refused_by_name(
+    words: WordVectorEncoder, text: str, said: str
+) -> None:
     with pytest.raises(LabelError, match=said):
         words.encode(["blue", text])
 
 
-def test_which_words_are_unknown_can_be_asked(words):
+def test_which_words_are_unknown_can_be_asked(words: WordVectorEncoder) -> None:
     assert words.unknown_words("a Red zorbing, the quokka") == ("zorbing", "quokka")
 
 
-def test_word2vecs_first_line_and_compression_are_understood(tmp_path, words):
+def test_word2vecs_first_line_and_compression_are_understood(
+    tmp_path: Path, words: WordVectorEncoder
+) -> None:
     (tmp_path / "w2v.vec").write_text("8 3\n" + VECTORS)
     with gzip.open(tmp_path / "glove.txt.gz", "wt") as file:
         file.write(VECTORS)
@@ -96,7 +103,9 @@ def test_word2vecs_first_line_and_compression_are_understood(tmp_path, words):
         assert found.model_hash == words.model_hash
 
 
-def test_what_a_checkpoint_carries_is_the_same_space(tmp_path, file, words):
+def test_what_a_checkpoint_carries_is_the_same_space(
+    tmp_path: Path, file: Path, words: WordVectorEncoder
+) -> None:
     assert carry_text_model(str(file), words, tmp_path / "out") == "./text"
     carried = load_text_encoder("./text", checkpoint=tmp_path / "out")
     assert isinstance(carried, WordVectorEncoder)
@@ -106,7 +115,9 @@ def test_what_a_checkpoint_carries_is_the_same_space(tmp_path, file, words):
     assert kinds == {".json", ".safetensors"}
 
 
-def test_other_words_for_the_same_numbers_are_another_space(tmp_path, words):
+def test_other_words_for_the_same_numbers_are_another_space(
+    tmp_path: Path, words: WordVectorEncoder
+) -> None:
     (tmp_path / "other.txt").write_text(VECTORS.replace("green", "mauve"))
     assert WordVectorEncoder(tmp_path / "other.txt").model_hash != words.model_hash
 
@@ -115,14 +126,14 @@ def test_other_words_for_the_same_numbers_are_another_space(tmp_path, words):
     "content",
     ["", "red one two three\n", "red 1 nan 0\n", "\ud800".encode("utf-8", "surrogatepass")],
 )
-def test_a_file_that_holds_no_word_vectors_is_said_so(tmp_path, content):
+def test_a_file_that_holds_no_word_vectors_is_said_so(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "vectors.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(CheckpointError, match=r"holds no word vectors|no numbers"):
         load_text_encoder(str(path))
 
 
-def test_pickled_word_vectors_are_not_loaded(tmp_path, words):
+def test_pickled_word_vectors_are_not_loaded(tmp_path: Path, words: WordVectorEncoder) -> None:
     words.save(tmp_path / "saved")
     (tmp_path / "saved" / "model.safetensors").rename(tmp_path / "saved" / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="is missing"):
@@ -130,16 +141,18 @@ def test_pickled_word_vectors_are_not_loaded(tmp_path, words):
 
 
 @pytest.fixture
-def client(words: WordVectorEncoder, make_settings: Callable[..., object]) -> Iterator[TestClient]:
+def client(
+    words: WordVectorEncoder, make_settings: Callable[..., Settings]
+) -> Iterator[TestClient]:
     with open_client(make_settings(), tagger=replace(colour_tagger(), text=words)) as client:
         yield client
 
 
-def test_a_new_installation_starts_with_the_labels_that_have_vectors(client):
+def test_a_new_installation_starts_with_the_labels_that_have_vectors(client: TestClient) -> None:
     assert client.get("/labels").json()["items"] == []
 
 
-def test_a_label_with_an_unknown_word_is_refused_with_the_word(client):
+def test_a_label_with_an_unknown_word_is_refused_with_the_word(client: TestClient) -> None:
     refused = client.put("/labels", json={"labels": ["red", "blue zorbing"]})
     assert refused.status_code == 422
     assert refused.json()["code"] == "invalid_label"
@@ -149,7 +162,7 @@ def test_a_label_with_an_unknown_word_is_refused_with_the_word(client):
     assert client.put("/labels", json={"labels": ["red", "blue"]}).status_code == 200
 
 
-def test_every_text_with_an_unknown_word_is_pointed_at(client):
+def test_every_text_with_an_unknown_word_is_pointed_at(client: TestClient) -> None:
     labels = [
         {"name": "red", "prompts": ["green", "a zorbing"], "aliases": ["luge"]},
         "blue",
@@ -166,7 +179,9 @@ def test_every_text_with_an_unknown_word_is_pointed_at(client):
         ]
 
 
-def test_an_ad_hoc_label_with_an_unknown_word_is_refused_with_the_word(client, tmp_path):
+def test_an_ad_hoc_label_with_an_unknown_word_is_refused_with_the_word(
+    client: TestClient, tmp_path: Path
+) -> None:
     write_clip(tmp_path / "red.mp4", seconds_colours=["red"])
     for labels, status in ((["red", "zorbing"], 422), (["red", "blue"], 200)):
         with (tmp_path / "red.mp4").open("rb") as file:
@@ -178,14 +193,16 @@ def test_an_ad_hoc_label_with_an_unknown_word_is_refused_with_the_word(client, t
     assert "'zorbing'" in refused.json()["detail"]
 
 
-def test_a_text_to_embed_with_an_unknown_word_is_refused_with_the_word(client):
+def test_a_text_to_embed_with_an_unknown_word_is_refused_with_the_word(client: TestClient) -> None:
     refused = client.post("/embed", json={"text": "zorbing"})
     assert refused.status_code == 422
     assert "'zorbing'" in refused.json()["detail"]
     assert client.post("/embed", json={"text": "red"}).status_code == 200
 
 
-def test_labels_stored_for_another_text_model_are_refused_with_the_word(words, tmp_path):
+def test_labels_stored_for_another_text_model_are_refused_with_the_word(
+    words: WordVectorEncoder, tmp_path: Path
+) -> None:
     """Too many to be embedded in passing: the background work meets the word, requests tell it."""
     url = f"sqlite:///{tmp_path / 'labels.sqlite'}"
     many = [" ".join(colours) for colours in product(("red", "green", "blue"), repeat=7)]
@@ -207,7 +224,7 @@ def test_labels_stored_for_another_text_model_are_refused_with_the_word(words, t
         store.close()
 
 
-def test_a_label_is_searched_in_the_space_of_its_words(words):
+def test_a_label_is_searched_in_the_space_of_its_words(words: WordVectorEncoder) -> None:
     tagger = replace(colour_tagger(), text=words)
     index = tagger.index([Label("red"), Label("green"), Label("blue ice")])
     [[hit]] = index.search(np.array([[0, 1, 0]], np.float32), 1)
