@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.databases import database_url, postgres_server, postgres_url
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 __all__ = ["database_url", "postgres_server", "postgres_url"]
+
+# How long an example takes depends on what else the computer does.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
