@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 
 from app.store import (
     DEFAULT_SET,
@@ -21,11 +19,8 @@ from app.store import (
     SetFull,
     SetNotFound,
     SetProtected,
-    StoreMismatch,
     Written,
 )
-from app.store.database import migrate, migrate_down, open_engine
-from app.store.tables import Base
 from model import Label, LabelError, Prototypes
 from tests.support.word_vectors import WordSource
 
@@ -369,33 +364,3 @@ def test_every_sqlite_connection_has_durable_settings(tmp_path: Path) -> None:
             assert connection.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
             assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() >= 10_000
     store.close()
-
-
-def test_migrations_go_up_and_down(url: str) -> None:
-    engine = open_engine(url)
-    migrate(engine)
-    made = set(inspect(engine).get_table_names())
-
-    migrate_down(engine, "base")
-    left = set(inspect(engine).get_table_names())
-    migrate(engine)
-
-    assert {"label_sets", "labels", "prototypes", "removals"} <= made
-    assert left == {"alembic_version"}
-    assert set(inspect(engine).get_table_names()) == made
-    engine.dispose()
-
-
-def test_migrations_create_the_tables_of_the_model(store: LabelStore) -> None:
-    with store.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-
-        assert compare_metadata(context, Base.metadata) == []
-
-
-def test_a_database_of_a_newer_release_is_refused(store: LabelStore, url: str) -> None:
-    with store.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-
-    with pytest.raises(StoreMismatch):
-        LabelStore.open(url, WordSource())
