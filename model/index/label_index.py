@@ -48,7 +48,8 @@ class LabelIndex:
 
     A label's similarity is the maximum over its rows. Names keep their spelling; `label_key`
     decides whether two are the same label. `gone` (L,) bool marks the labels of `base` that were
-    removed or replaced. `shortlist` covers the rows of `base`. `thresholds` holds minimum scores by
+    removed or replaced. `shortlist` covers the rows of `base`; `merged` builds one for more than
+    `max_exact_rows` rows. `thresholds` holds minimum scores by
     label key; `search` ignores them, `threshold_search` does not.
     """
 
@@ -58,6 +59,7 @@ class LabelIndex:
     next_order: int
     shortlist: Shortlist | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    max_exact_rows: int = MAX_EXACT_ROWS
 
     @classmethod
     def build(cls, items: Iterable[tuple[str, Prototypes]], dim: int) -> Self:
@@ -155,7 +157,9 @@ class LabelIndex:
         """Whether `merged` would make searches and writes faster."""
         rows = len(self.base.rows)
         changes = len(self.delta.rows) + int(np.count_nonzero(self.gone))
-        needs_shortlist = self.shortlist is None and rows + len(self.delta.rows) > MAX_EXACT_ROWS
+        needs_shortlist = (
+            self.shortlist is None and rows + len(self.delta.rows) > self.max_exact_rows
+        )
         return needs_shortlist or changes > max(_MIN_CHANGES, rows * _MIN_SHARE_OF_CHANGES)
 
     def merged(self, queries: Floats) -> Self:
@@ -165,9 +169,10 @@ class LabelIndex:
         """
         base = self._one_block() if len(self.delta) or self.gone.any() else self.base
         shortlist = None
-        if len(base.rows) > MAX_EXACT_ROWS:
+        if len(base.rows) > self.max_exact_rows:
             shortlist = Shortlist.over(base.rows, _with_one(queries))
-        return self.of(base, shortlist).with_thresholds(self.thresholds)
+        merged = self.of(base, shortlist)
+        return replace(merged, thresholds=self.thresholds, max_exact_rows=self.max_exact_rows)
 
     def _one_block(self) -> LabelBlock:
         return join([(self.base, ~self.gone), (self.delta, np.ones(len(self.delta), np.bool_))])
@@ -176,7 +181,7 @@ class LabelIndex:
         """Returns the `top_k` labels nearest to each of (Q, dim) unit embeddings, best first.
 
         Labels with equal similarity are in the order in which they were added. Exact up to
-        MAX_EXACT_ROWS rows; beyond, the shortlist may miss a label, and the similarities of found
+        `max_exact_rows` rows; beyond, the shortlist may miss a label, and the similarities of found
         labels are exact. Raises ValueError when the embeddings have another length.
         """
         if embeddings.shape[1:] != (self.dim,):

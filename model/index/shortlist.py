@@ -2,7 +2,7 @@
 
 Each row is projected onto the main directions of typical queries, and each coordinate is quantised
 to one of 16 levels (4 bits). FAISS scans the codes of all rows, and the best thousand rows are
-compared exactly. Docs: `docs/decisions/0016-the-first-stage-scans-every-row.md`.
+compared exactly. See `docs/decisions/0016-the-first-stage-of-a-search-scans-every-row.md`.
 """
 
 from typing import Self

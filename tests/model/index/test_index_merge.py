@@ -1,5 +1,6 @@
 """An index in two blocks returns the same hits as one that was built at once."""
 
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -203,11 +204,10 @@ def check_in_order(
 
 @pytest.mark.parametrize(("rows", "has_shortlist"), [(1_000, False), (1_001, True)])
 def test_a_merge_builds_a_shortlist_above_the_limit_of_exact_rows(
-    many: Labels, monkeypatch: pytest.MonkeyPatch, rows: int, has_shortlist: bool
+    many: Labels, rows: int, has_shortlist: bool
 ) -> None:
-    monkeypatch.setattr("model.index.label_index.MAX_EXACT_ROWS", 1_000)
     items = many[:rows]
-    built = LabelIndex.build(items, 32)
+    built = replace(LabelIndex.build(items, 32), max_exact_rows=1_000)
     assert built.needs_merge == has_shortlist
 
     index = built.merged(np.empty((0, 32), np.float32))
@@ -220,12 +220,10 @@ def test_a_merge_builds_a_shortlist_above_the_limit_of_exact_rows(
         check_in_order(index, items, queries, 10)
 
 
-def test_a_merge_drops_the_shortlist_below_the_limit_of_exact_rows(
-    many: Labels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("model.index.label_index.MAX_EXACT_ROWS", 1_000)
+def test_a_merge_drops_the_shortlist_below_the_limit_of_exact_rows(many: Labels) -> None:
     no_queries = np.empty((0, 32), np.float32)
-    index = LabelIndex.build(many[:1_001], 32).merged(no_queries)
+    built = replace(LabelIndex.build(many[:1_001], 32), max_exact_rows=1_000)
+    index = built.merged(no_queries)
 
     fewer = index.remove([many[0][0]]).merged(no_queries)
 
@@ -234,11 +232,9 @@ def test_a_merge_drops_the_shortlist_below_the_limit_of_exact_rows(
 
 
 @pytest.mark.parametrize("top_k", [501, 1_500, 5_000])
-def test_a_large_top_k_compares_all_rows(
-    many: Labels, monkeypatch: pytest.MonkeyPatch, top_k: int
-) -> None:
-    monkeypatch.setattr("model.index.label_index.MAX_EXACT_ROWS", 1_000)
-    index = LabelIndex.build(many, 32).merged(np.empty((0, 32), np.float32))
+def test_a_large_top_k_compares_all_rows(many: Labels, top_k: int) -> None:
+    built = replace(LabelIndex.build(many, 32), max_exact_rows=1_000)
+    index = built.merged(np.empty((0, 32), np.float32))
     assert index.shortlist is not None
     gone = {name for name, _ in many[::7]}
     items = [item for item in many if item[0] not in gone]

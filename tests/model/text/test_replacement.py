@@ -1,4 +1,4 @@
-"""A checkpoint whose labels are embedded by another text model: only by one of the same space."""
+"""A text model replaces a checkpoint's only if it has the same text space."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ from tests.support.clips import clip_bytes
 from tests.support.servers import open_client
 
 WORDS = sorted({word for probe in _PROBES for word in probe.split()} | {"riding", "juggling"})
-# what a student learns from its teacher: the same vectors for the words of another language
+# what a distilled model learns: the same vectors for words of another language
 SPANISH = {"caballo": "horse", "pan": "bread", "nieve": "snow"}
 
 
@@ -55,13 +55,11 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def vector(tagger: Tagger, name: str) -> npt.NDArray[np.float32]:
-    row: npt.NDArray[np.float32] = tagger.prototypes([Label(name)])[0].vectors[0]
-    return row
+    found: npt.NDArray[np.float32] = tagger.prototypes([Label(name)])[0].vectors[0]
+    return found
 
 
-def test_a_student_of_the_checkpoints_model_brings_its_languages(
-    checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_distilled_model_adds_its_languages(checkpoint: Path, tmp_path: Path) -> None:
     student = tiny_model(tmp_path / "student", seed=0, foreign=True)
 
     plain = load_checkpoint(checkpoint)
@@ -73,7 +71,9 @@ def test_a_student_of_the_checkpoints_model_brings_its_languages(
     assert multilingual.video_space == plain.video_space
 
 
-def test_stored_labels_are_embedded_anew_for_it(checkpoint: Path, tmp_path: Path) -> None:
+def test_stored_labels_are_embedded_again_for_another_model(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     url = f"sqlite:///{tmp_path / 'labels.sqlite'}"
     plain = load_checkpoint(checkpoint)
     LabelStore.open(url, plain, first_labels=["caballo", "pan"]).close()
@@ -91,7 +91,7 @@ def test_stored_labels_are_embedded_anew_for_it(checkpoint: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("is_swapped", [True, False])
-def test_the_service_answers_in_another_language_by_one_variable(
+def test_one_variable_changes_the_services_text_model(
     make_settings: Callable[..., Settings],
     checkpoint: Path,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""Labels in a space of word vectors; a word without one is named, and never stands for nothing."""
+"""Word vectors as a text encoder; a word without a vector raises an error that names it."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def words(file: Path) -> WordVectorEncoder:
     ("text", "expected"),
     [
         ("red", (1, 0, 0)),
-        # a word counts by its direction, however long its vector
+        # a word's vector counts with unit length
         ("red green", (0.5**0.5, 0.5**0.5, 0)),
         ("Red, GREEN!", (0.5**0.5, 0.5**0.5, 0)),
         ("using the red in a green", (0.5**0.5, 0.5**0.5, 0)),
@@ -80,20 +80,18 @@ def test_a_text_is_the_mean_of_its_words(
         ("", "'' no direction"),
     ],
 )
-def test_a_text_without_a_direction_is_refused_by_name(
+def test_a_text_without_a_vector_is_refused_with_its_words(
     words: WordVectorEncoder, text: str, said: str
 ) -> None:
     with pytest.raises(LabelError, match=said):
         words.encode(["blue", text])
 
 
-def test_which_words_are_unknown_can_be_asked(words: WordVectorEncoder) -> None:
+def test_unknown_words_are_listed(words: WordVectorEncoder) -> None:
     assert words.unknown_words("a Red zorbing, the quokka") == ("zorbing", "quokka")
 
 
-def test_word2vecs_first_line_and_compression_are_understood(
-    tmp_path: Path, words: WordVectorEncoder
-) -> None:
+def test_a_word2vec_header_and_gzip_are_supported(tmp_path: Path, words: WordVectorEncoder) -> None:
     (tmp_path / "w2v.vec").write_text("8 3\n" + VECTORS)
     with gzip.open(tmp_path / "glove.txt.gz", "wt") as file:
         file.write(VECTORS)
@@ -103,7 +101,7 @@ def test_word2vecs_first_line_and_compression_are_understood(
         assert found.model_hash == words.model_hash
 
 
-def test_what_a_checkpoint_carries_is_the_same_space(
+def test_word_vectors_in_a_checkpoint_have_the_same_space(
     tmp_path: Path, file: Path, words: WordVectorEncoder
 ) -> None:
     assert carry_text_model(str(file), words, tmp_path / "out") == "./text"
@@ -115,7 +113,7 @@ def test_what_a_checkpoint_carries_is_the_same_space(
     assert kinds == {".json", ".safetensors"}
 
 
-def test_other_words_for_the_same_numbers_are_another_space(
+def test_other_words_with_the_same_vectors_are_another_space(
     tmp_path: Path, words: WordVectorEncoder
 ) -> None:
     (tmp_path / "other.txt").write_text(VECTORS.replace("green", "mauve"))
@@ -126,7 +124,7 @@ def test_other_words_for_the_same_numbers_are_another_space(
     "content",
     ["", "red one two three\n", "red 1 nan 0\n", "\ud800".encode("utf-8", "surrogatepass")],
 )
-def test_a_file_that_holds_no_word_vectors_is_said_so(tmp_path: Path, content: str | bytes) -> None:
+def test_a_file_without_word_vectors_is_refused(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "vectors.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(CheckpointError, match=r"holds no word vectors|no numbers"):
@@ -179,6 +177,19 @@ def test_every_text_with_an_unknown_word_is_pointed_at(client: TestClient) -> No
         ]
 
 
+def test_unknown_words_of_all_batches_are_pointed_at_in_the_order_of_the_request(
+    client: TestClient,
+) -> None:
+    labels = [" ".join(colours) for colours in product(("red", "green", "blue"), repeat=6)]
+    labels[3] = "red green blue red green blue red quokka"
+    labels[700] = "luge"
+    refused = client.put("/labels", json={"labels": labels})
+    assert [(fault["pointer"], fault["detail"]) for fault in refused.json()["errors"]] == [
+        ("#/labels/3/name", "no vector for 'quokka'"),
+        ("#/labels/700/name", "no vector for 'luge'"),
+    ]
+
+
 def test_an_ad_hoc_label_with_an_unknown_word_is_refused_with_the_word(
     client: TestClient, tmp_path: Path
 ) -> None:
@@ -193,7 +204,7 @@ def test_an_ad_hoc_label_with_an_unknown_word_is_refused_with_the_word(
     assert "'zorbing'" in refused.json()["detail"]
 
 
-def test_a_text_to_embed_with_an_unknown_word_is_refused_with_the_word(client: TestClient) -> None:
+def test_embedding_a_text_with_an_unknown_word_names_the_word(client: TestClient) -> None:
     refused = client.post("/embed", json={"text": "zorbing"})
     assert refused.status_code == 422
     assert "'zorbing'" in refused.json()["detail"]
@@ -203,7 +214,7 @@ def test_a_text_to_embed_with_an_unknown_word_is_refused_with_the_word(client: T
 def test_labels_stored_for_another_text_model_are_refused_with_the_word(
     words: WordVectorEncoder, tmp_path: Path
 ) -> None:
-    """Too many to be embedded in passing: the background work meets the word, requests tell it."""
+    """Too many labels to embed in a request: the background thread finds the word."""
     url = f"sqlite:///{tmp_path / 'labels.sqlite'}"
     many = [" ".join(colours) for colours in product(("red", "green", "blue"), repeat=7)]
     LabelStore.open(url, WordSource(), first_labels=["zorbing", *many]).close()
@@ -213,7 +224,7 @@ def test_labels_stored_for_another_text_model_are_refused_with_the_word(
         store.wait_until_embedded()
         with pytest.raises(LabelError, match="'zorbing'"):
             store.snapshot("default")
-        # the snapshot started the work again, which meets the word again
+        # the snapshot started the thread again, which finds the word again
         store.wait_until_embedded()
         store.remove("default", "zorbing")
         with pytest.raises(LabelError):

@@ -1,0 +1,115 @@
+"""Spellings of a name are one label, and invalid labels raise errors."""
+
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.errors import LabelError
+from model.text.labels import Label, clean_name, label_key
+
+
+def cleaned(text: str) -> str | None:
+    try:
+        return clean_name(text)
+    except LabelError:
+        return None
+
+
+# any Unicode text, and combinations of letters and spaces with special cases
+names = st.one_of(
+    st.text(max_size=40),
+    st.lists(st.sampled_from("aÅßéİﬁΣςǰ\u0301\u0345 \t\u00a0\u2003/"), max_size=12).map("".join),
+).filter(lambda text: cleaned(text) is not None)
+
+
+@given(names)
+def test_cleaning_a_name_is_idempotent(name: str) -> None:
+    once = clean_name(name)
+    assert clean_name(once) == once
+    assert once == unicodedata.normalize("NFC", once).strip()
+    assert "  " not in once
+
+
+@given(names)
+def test_every_spelling_of_a_name_has_the_same_key(name: str) -> None:
+    key = label_key(name)
+    assert label_key(clean_name(name)) == key
+    assert label_key(f" \t{name}\u00a0") == key
+    assert label_key(unicodedata.normalize("NFC", name)) == key
+    if cleaned(unicodedata.normalize("NFD", name)) is not None:
+        assert label_key(unicodedata.normalize("NFD", name)) == key
+    # folding case may make a name longer than a name may be
+    if cleaned(key) is not None:
+        assert label_key(key) == key
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Riding a Horse", "riding  a horse "),
+        ("cafe\u0301", "CAFÉ"),
+        ("STRASSE", "straße"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("ﬁshing", "FISHING"),
+        ("paddling/canoeing", "Paddling/Canoeing"),
+    ],
+)
+def test_spellings_of_one_label_have_equal_keys(one: str, other: str) -> None:
+    assert label_key(one) == label_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("resume", "résumé"), ("rowing", "row ing"), ("ride", "ride.")]
+)
+def test_different_labels_have_different_keys(one: str, other: str) -> None:
+    assert label_key(one) != label_key(other)
+
+
+def test_a_name_keeps_its_case_for_display() -> None:
+    assert clean_name("  Playing\tthe   Cello ") == "Playing the Cello"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("", "not empty"),
+        (" \t\u00a0\u2003", "not empty"),
+        ("\u200b\u200d\ufe0f", "not empty"),
+        ("a" * 201, "200 characters, this one has 201"),
+        ("a\x00b", "control characters"),
+        ("a\x7fb", "control characters"),
+        ("a\ud800b", "control characters"),
+    ],
+)
+def test_an_invalid_name_is_refused(wrong: str, said: str) -> None:
+    with pytest.raises(LabelError, match=said):
+        clean_name(wrong)
+    with pytest.raises(LabelError, match=said):
+        label_key(wrong)
+    with pytest.raises(LabelError, match=said):
+        Label(wrong)
+    with pytest.raises(LabelError, match=said):
+        Label("juggling", aliases=("balls", wrong))
+
+
+def test_the_longest_name_is_counted_after_cleaning() -> None:
+    assert len(clean_name("  " + "e\u0301" * 200)) == 200
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Label("juggling", prompts=("fine", " ")),
+        lambda: Label("juggling", prompts=("not \udcff Unicode",)),
+        lambda: Label("juggling", description="not \ud800 Unicode"),
+        lambda: Label("juggling", threshold=1.5),
+        lambda: Label("juggling", threshold=float("nan")),
+    ],
+    ids=["empty prompt", "prompt", "description", "high threshold", "threshold NaN"],
+)
+def test_a_label_with_an_invalid_text_or_threshold_is_refused(make: Callable[[], Label]) -> None:
+    with pytest.raises(LabelError, match="juggling"):
+        make()
