@@ -23,12 +23,12 @@ from model.video.reader import FrameBatch
 
 
 def _max_job_bytes(count: int, short_side: int) -> int:
-    """Memory in bytes for the times and frames of a job, whatever the video's aspect ratio."""
+    """Memory in bytes for the times and frames of a job, for any aspect ratio of the video."""
     return frames_offset(count) + whole_pages(count * max_frame_bytes(short_side))
 
 
 def _memory_file(size: int) -> int:
-    """Descriptor of a new memory file whose size nobody can change."""
+    """Descriptor of a new memory file, sealed at this size."""
     fd = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     # Only pages that are written to take memory.
     os.ftruncate(fd, size)

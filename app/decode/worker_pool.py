@@ -49,9 +49,10 @@ class WorkerPool(Generic[_Memory]):
 
     `module` is the program of a worker, and `start` the message that it is started with. It
     inherits no environment variable; `environment` holds those that it gets. It is replaced after
-    `jobs_per_worker` jobs. `make_memory` makes the memory that each worker keeps. With
-    `in_background` nobody waits for the start, nor for a worker that never gets ready: one that
-    ends with EX_UNAVAILABLE is not started again.
+    `jobs_per_worker` jobs. `make_memory` makes the memory that each worker keeps. A worker that
+    ends with EX_UNAVAILABLE before it is ready, or is of another protocol version, is not started
+    again. Entering the pool waits until workers are ready, and raises RuntimeError where none can
+    be; with `in_background` it does not wait.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class WorkerPool(Generic[_Memory]):
                     group.create_task(self._start_worker())
             if not self._workers:
                 raise RuntimeError(f"no worker of {self._module} can be started; see its output")
-        except BaseException:  # whatever stops the start, the processes must end
+        except BaseException:  # cancelled too: the processes must end
             await self._close()
             raise
         return self
@@ -130,7 +131,7 @@ class WorkerPool(Generic[_Memory]):
             except ConnectionError:
                 # It ended while it was idle, through no fault of this job: another one does it.
                 self._replace(worker)
-            except BaseException:  # whatever it was, the worker did not begin the job
+            except BaseException:  # cancelled too: the worker did not begin the job
                 self._release(worker)
                 raise
             else:

@@ -99,7 +99,7 @@ class WorkerProcess(Generic[_Memory]):
         return message
 
     def kill(self) -> None:
-        """End the process whatever it is doing; `wait` must follow."""
+        """End the process at once, also in the middle of a job; `wait` must follow."""
         self._process.kill()
         self._socket.close()
         self.memory = None

@@ -1,4 +1,4 @@
-"""What a decode process may use and touch, and when it ends."""
+"""Limits of a decode worker, and its end when the service ends."""
 
 import os
 import subprocess
@@ -74,7 +74,7 @@ async def test_memory_is_limited(clip: bytes) -> None:
             assert (await pool.probe(small)).codec == "h264"
 
 
-async def test_a_worker_is_shut_in() -> None:
+async def test_a_worker_is_limited_and_inherits_nothing() -> None:
     async with pool_of(1, max_memory_bytes=1 << 30) as pool:
         (pid,) = pool.pids
         limits = {

@@ -167,13 +167,13 @@ async def test_threads_help_a_large_video_and_leave_a_small_one_alone() -> None:
 
 
 async def _threads_seen(pool: DecodePool, clip: bytes) -> int:
-    """The most threads that the pool's worker was seen with while it decoded."""
+    """Maximum number of threads that the pool's worker had while it decoded."""
     (pid,) = pool.pids
-    most = 0
+    max_threads = 0
 
     def look() -> bool:
-        nonlocal most
-        most = max(most, int(status_of(pid).split("Threads:")[1].split()[0]))
+        nonlocal max_threads
+        max_threads = max(max_threads, int(status_of(pid).split("Threads:")[1].split()[0]))
         return job.done()
 
     with descriptor(clip) as fd:
@@ -181,4 +181,4 @@ async def _threads_seen(pool: DecodePool, clip: bytes) -> int:
         job = asyncio.ensure_future(pool.decode(fd, times, 32, threads=4))
         await until(look)
         await job
-    return most
+    return max_threads

@@ -98,15 +98,15 @@ def plain_clip() -> bytes:
 @pytest.fixture(scope="module")
 async def running() -> AsyncIterator[Pools]:
     """Pools started once for all tests, because the GPU worker loads torch."""
-    told: list[str] = []
-    async with gpu_pool(told) as gpu, pool_with(gpu) as pool:
-        yield told, gpu, pool
+    failures: list[str] = []
+    async with gpu_pool(failures) as gpu, pool_with(gpu) as pool:
+        yield failures, gpu, pool
 
 
 @pytest.fixture
-async def beside(running: Pools) -> Pools:
-    told, gpu, _ = running
-    told.clear()
+async def pools(running: Pools) -> Pools:
+    failures, gpu, _ = running
+    failures.clear()
     await until(lambda: gpu.has_idle)
     return running
 
@@ -119,8 +119,8 @@ def clip(**options: Any) -> bytes:
     )
 
 
-def gpu_pool(told: list[str], device: str = "cpu") -> GpuDecodePool:
-    return GpuDecodePool(device, environment=gpu_environment(), on_failure=told.append)
+def gpu_pool(failures: list[str], device: str = "cpu") -> GpuDecodePool:
+    return GpuDecodePool(device, environment=gpu_environment(), on_failure=failures.append)
 
 
 def pool_with(gpu: GpuDecodePool) -> DecodePool:
@@ -136,19 +136,19 @@ def numbers(batch: FrameBatch) -> list[int]:
 async def test_plain_videos_give_the_same_frames_and_nearly_the_same_pixels(
     device: str,
 ) -> None:
-    told: list[str] = []
-    most = 0
+    failures: list[str] = []
+    max_difference = 0
     tagger = replace(
         colour_tagger(), encoder=TorchEncoder(lively_network(), LITE.dim), sampling=SPREAD
     )
-    async with pool_of(1) as reference, gpu_pool(told, device) as gpu, pool_with(gpu) as pool:
+    async with pool_of(1) as reference, gpu_pool(failures, device) as gpu, pool_with(gpu) as pool:
         await until(lambda: gpu.has_idle)
         for name, options in PLAIN.items():
             for sampling in (SPREAD, SPARING):
                 with descriptor(clip(**options)) as fd:
                     expected_info, expected = await reference.sample(fd, sampling, SIDE)
                     info, batch = await pool.sample(fd, sampling, SIDE)
-                assert told == [], name
+                assert failures == [], name
                 assert info == expected_info, name
                 np.testing.assert_allclose(
                     batch.timestamps_seconds, expected.timestamps_seconds, atol=1e-6, err_msg=name
@@ -156,11 +156,11 @@ async def test_plain_videos_give_the_same_frames_and_nearly_the_same_pixels(
                 assert numbers(batch) == numbers(expected), name
                 difference = np.abs(batch.frames.astype(int) - expected.frames)
                 assert difference.mean() < 0.5, name
-                most = max(most, difference.max())
+                max_difference = max(max_difference, difference.max())
                 embeddings = tagger.embed_frames([expected, batch])
                 assert embeddings[0] @ embeddings[1] >= 0.999, name
     # with all bytes equal it would not have been asked
-    assert most > 0
+    assert max_difference > 0
 
 
 def enlarged(path: Path, times: int) -> bytes:
@@ -183,9 +183,9 @@ def enlarged(path: Path, times: int) -> bytes:
 @pytest.mark.shared
 @pytest.mark.slow
 async def test_the_shipped_checkpoint_sees_real_clips_as_it_does_through_the_cpu(
-    beside: Pools,
+    pools: Pools,
 ) -> None:
-    told, gpu, pool = beside
+    failures, gpu, pool = pools
     tagger = load_checkpoint()
     side = tagger.preprocess.short_side
     clips = sorted((SHARED / "data" / "videos" / "train").rglob("*.mp4"))[::60]
@@ -200,7 +200,7 @@ async def test_the_shipped_checkpoint_sees_real_clips_as_it_does_through_the_cpu
             equal.append(np.array_equal(batch.frames, expected.frames))
             embeddings = tagger.embed_frames([expected, batch])
             cosines.append(float(embeddings[0] @ embeddings[1]))
-    assert told == []
+    assert failures == []
     assert not all(equal)
     assert min(cosines) >= 0.999
 
@@ -229,25 +229,25 @@ def test_an_mp4_that_others_may_take_for_a_playlist_is_not_plain() -> None:
 
 
 @needs_torchcodec
-async def test_windows_are_decoded_in_the_order_asked(beside: Pools, plain_clip: bytes) -> None:
-    told, _, pool = beside
+async def test_windows_are_decoded_in_the_order_asked(pools: Pools, plain_clip: bytes) -> None:
+    failures, _, pool = pools
     with descriptor(plain_clip) as fd:
         batch = await pool.decode(fd, [2.5, 0.5, 0.51, 60.0, -1.0, 1.25], SIDE)
-    assert told == []
+    assert failures == []
     assert numbers(batch) == [25, 5, 5, 29, 0, 12]
 
 
 @needs_torchcodec
 @pytest.mark.parametrize("broken", [b"hello", clip()[:600]], ids=["text", "torn"])
-async def test_a_broken_file_is_refused_as_without_a_gpu(broken: bytes, beside: Pools) -> None:
-    told, _, pool = beside
+async def test_a_broken_file_is_refused_as_without_a_gpu(broken: bytes, pools: Pools) -> None:
+    failures, _, pool = pools
     with descriptor(broken) as fd:
         async with pool_of(1) as reference:
             with pytest.raises(VideoError) as expected:
                 await reference.sample(fd, SPREAD, SIDE)
         with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
             await pool.sample(fd, SPREAD, SIDE)
-    assert told == []
+    assert failures == []
 
 
 async def frozen_render(
@@ -270,57 +270,57 @@ async def frozen_render(
 @needs_torchcodec
 @pytest.mark.parametrize("end", [signal.SIGKILL, None], ids=["killed", "stuck"])
 async def test_a_gpu_worker_that_ends_or_hangs_costs_no_answer(
-    end: signal.Signals | None, beside: Pools, plain_clip: bytes
+    end: signal.Signals | None, pools: Pools, plain_clip: bytes
 ) -> None:
-    told, gpu, pool = beside
+    failures, gpu, pool = pools
     before = count_open_files()
     with descriptor(plain_clip) as fd:
-        job, pid = await frozen_render(beside, fd, seconds=3)
+        job, pid = await frozen_render(pools, fd, seconds=3)
         if end is not None:
             os.kill(pid, end)
         assert numbers((await job)[1]) == NUMBERS
-        assert len(told) == 1
+        assert len(failures) == 1
         await until(lambda: gpu.has_idle)
         assert not is_alive(pid)
         # no name for the frames: their memory has a descriptor as long as they live
         assert numbers((await pool.sample(fd, SPREAD, SIDE))[1]) == NUMBERS
-    assert len(told) == 1
+    assert len(failures) == 1
     assert count_open_files() == before
 
 
 @needs_torchcodec
-async def test_a_cancelled_request_ends_the_rendering(beside: Pools, plain_clip: bytes) -> None:
-    told, _, pool = beside
+async def test_a_cancelled_request_ends_the_rendering(pools: Pools, plain_clip: bytes) -> None:
+    failures, _, pool = pools
     with descriptor(plain_clip) as fd:
-        job, pid = await frozen_render(beside, fd)
+        job, pid = await frozen_render(pools, fd)
         job.cancel()
         with pytest.raises(asyncio.CancelledError):
             await job
         # nobody waits for the process that takes its place
         _, batch = await pool.sample(fd, SPREAD, SIDE)
     await until(lambda: not is_alive(pid))
-    assert told == []
+    assert failures == []
     assert numbers(batch) == NUMBERS
 
 
 @needs_torchcodec
 async def test_while_the_gpu_worker_is_busy_decode_workers_decode(
-    beside: Pools, plain_clip: bytes
+    pools: Pools, plain_clip: bytes
 ) -> None:
-    told, _, pool = beside
+    failures, _, pool = pools
     with descriptor(plain_clip) as fd:
-        job, pid = await frozen_render(beside, fd)
+        job, pid = await frozen_render(pools, fd)
         _, batch = await pool.sample(fd, SPREAD, SIDE)
         assert not job.done()
         os.kill(pid, signal.SIGCONT)
         _, rendered = await job
-    assert told == []
+    assert failures == []
     assert numbers(rendered) == numbers(batch) == NUMBERS
 
 
 @needs_torchcodec
-async def test_the_gpu_worker_is_limited_as_far_as_a_driver_allows(beside: Pools) -> None:
-    _, gpu, _ = beside
+async def test_the_gpu_worker_is_limited_as_far_as_a_driver_allows(pools: Pools) -> None:
+    _, gpu, _ = pools
     (pid,) = gpu.pids
     limits = Path(f"/proc/{pid}/limits").read_text()
     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -338,14 +338,14 @@ async def test_the_gpu_worker_is_limited_as_far_as_a_driver_allows(beside: Pools
 async def test_where_there_is_no_such_device_videos_are_decoded_on_the_cpu(
     plain_clip: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    told: list[str] = []
+    failures: list[str] = []
     with descriptor(plain_clip) as fd:
-        async with gpu_pool(told, device="cuda:99") as gpu, pool_with(gpu) as pool:
+        async with gpu_pool(failures, device="cuda:99") as gpu, pool_with(gpu) as pool:
             await until(lambda: gpu.pids)
             await until(lambda: not gpu.pids)
             _, batch = await pool.sample(fd, SPREAD, SIDE)
             assert (gpu.has_idle, gpu.pids) == (False, frozenset())
-    assert told == []
+    assert failures == []
     assert numbers(batch) == NUMBERS
     assert "no decoding on the GPU: " in capfd.readouterr().err
 
