@@ -41,9 +41,10 @@ from model.training.data.batches import Batch, StepBatches
 from model.training.data.manifest import Sample, read_manifest
 from model.training.data.step_plans import StepPlans
 from model.training.initial import initial_network
+from model.training.objective import TrainingTask
 from model.training.resources import TrainingResources
 from model.training.schedule import freeze
-from model.training.train import TrainingTask, train
+from model.training.train import train
 from model.training.words.text_bank import build_bank
 
 GOAL = 0.9

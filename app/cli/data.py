@@ -137,7 +137,7 @@ def overlap(
     Change `decision` in the table to keep or drop, then use `kinolex train --overlap TABLE.csv`.
     """
     with expected_errors():
-        from model.training.report.overlap_histogram import draw_histogram, removed_labels
+        from model.training.report.overlap_histogram import plot_histogram, removed_labels
         from model.training.words.overlap_review import review_manifests, write_review
 
         if out.exists() and not force:
@@ -145,7 +145,7 @@ def overlap(
         found = review_manifests(data, held_out, tau=tau, text_model=text_model)
         write_review(out, found)
         if histogram:
-            draw_histogram(histogram, found)
+            plot_histogram(histogram, found)
     typer.echo(
         f"{out}: {removed_labels(found)} of {len(found.labels)} training classes removed, "
         f"{len(found.overlaps)} overlaps to drop, {len(found.near)} near misses to keep"

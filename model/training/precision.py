@@ -41,10 +41,15 @@ def settle_precision(
         return replace(config, precision=saved)
     # summed over all processes, so that they all choose the same
     fp32, bf16 = total(list(step_seconds(network, config, device)), process)
-    faster: Literal["fp32", "bf16"] = "bf16" if bf16 < fp32 else "fp32"
+    faster = faster_precision(fp32, bf16)
     if process.is_first:
         log(f"precision {faster}: a step in bf16 takes {bf16 / fp32:.2f} of one in fp32")
     return replace(config, precision=faster)
+
+
+def faster_precision(fp32_seconds: float, bf16_seconds: float) -> Literal["fp32", "bf16"]:
+    """Choose the precision whose step takes less time, fp32 if they are equal."""
+    return "bf16" if bf16_seconds < fp32_seconds else "fp32"
 
 
 def step_seconds(network: Network, config: TrainConfig, device: str) -> tuple[float, float]:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 
-from model.encoder.networks import FrameNetwork, Network, video_features
+from model.encoder.networks import FrameNetwork, Network
 from model.text.text_encoder import TextEncoder
 from model.training.config import TrainConfig
 from model.training.data.batches import Batch, StepBatches
@@ -28,7 +28,6 @@ from model.training.data.step_plans import StepPlans
 from model.training.distributed import (
     DistributedRank,
     SigtermWatch,
-    gather,
     ignore_sigterm,
     join,
     leave,
@@ -36,11 +35,11 @@ from model.training.distributed import (
     total,
 )
 from model.training.initial import initial_network
-from model.training.objective import contrastive, cosine, cross_entropy, distillation, mse
+from model.training.objective import TrainingTask, term_names
 from model.training.precision import settle_precision
 from model.training.progress import ProgressLog
 from model.training.resources import TrainingResources
-from model.training.schedule import freeze, optimiser_for, set_rates, set_training_mode
+from model.training.schedule import freeze, optimiser_for, set_rates
 from model.training.state import TrainState, load_state, save_state
 from model.training.words.text_bank import TextBank, build_bank, read_descriptions
 
@@ -167,112 +166,6 @@ def _network_on(device: str, network: Network) -> Network:
         # on a CPU it is slower: 10.3 s instead of 8.9 s for two clips forward and backward
         return network.to(device).to(memory_format=torch.channels_last_3d)
     return network.to(device)
-
-
-class TrainingTask(nn.Module):
-    """The network with its loss: pixels of a batch in, terms of the loss out."""
-
-    _mean: Tensor
-    _std: Tensor
-
-    def __init__(
-        self,
-        network: Network,
-        teacher: Network,
-        vectors: Tensor,
-        config: TrainConfig,
-        process: DistributedRank | None = None,
-    ) -> None:
-        super().__init__()
-        if config.objective.contrastive and config.batch.micro_batch:
-            raise ValueError("a contrastive batch comes in one piece: set micro_batch to 0")
-        self.network = network
-        self.scale = nn.Parameter(torch.tensor(config.objective.scale).log())
-        self.head_only = False
-        # a tuple, so that neither is trained nor belongs to the saved weights
-        self._frozen = (teacher, vectors)
-        self._config = config
-        self._process = process or DistributedRank()
-        mean, std = config.preprocess.mean, config.preprocess.std
-        self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
-        self.register_buffer("_std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
-
-    def forward(
-        self, pixels: Sequence[Tensor], target_rows: Tensor, candidate_rows: Tensor
-    ) -> list[Tensor]:
-        """Compute the loss and its terms, scalar tensors; the first is the sum of the others.
-
-        `pixels` are (B, N, T, 3, H, W) uint8, one tensor for each kind; `target_rows` (sum of B,)
-        int64 are rows of `candidate_rows` (C,) int64, which are rows of the text bank.
-        """
-        set_training_mode(self.network, self._config.optimiser)
-        values = [(each.float() - self._mean) / self._std for each in pixels]
-        teacher, vectors = self._frozen
-        weight = self._config.objective.distillation
-        words, known_words = self.network.head.word_head, teacher.head.word_head
-        if self.head_only or weight:
-            # bf16 is twice as fast forward and slower backward (depthwise convolutions on CPUs)
-            with torch.no_grad(), torch.autocast(target_rows.device.type, torch.bfloat16):
-                known = _features(teacher, values)
-        # while the head trains alone, the backbone equals the teacher's
-        bf16 = self._config.precision == "bf16"
-        with torch.autocast(target_rows.device.type, torch.bfloat16, enabled=bf16):
-            features = known if self.head_only else _features(self.network, values)
-        candidates = vectors[candidate_rows]
-        terms = self._terms(features, candidates, target_rows)
-        if weight and words is not None and known_words is not None:
-            terms["distillation"] = weight * distillation(
-                words.classifier(features), known_words.classifier(known)
-            )
-        return [torch.stack(list(terms.values())).sum(), *terms.values()]
-
-    def _terms(self, features: Tensor, candidates: Tensor, rows: Tensor) -> dict[str, Tensor]:
-        weights = self._config.objective
-        embeddings = self.network.head(features)
-        targets = candidates[rows]
-        terms: dict[str, Tensor] = {}
-        if weights.mse:
-            terms["mse"] = weights.mse * mse(embeddings, targets)
-        if weights.cosine:
-            terms["cosine"] = weights.cosine * cosine(embeddings, targets)
-        if weights.cross_entropy:
-            terms["cross_entropy"] = weights.cross_entropy * cross_entropy(
-                embeddings,
-                rows,
-                candidates,
-                self.scale.exp().clamp(max=weights.largest_scale),
-                smoothing=weights.label_smoothing,
-                synonym_similarity=weights.synonym_similarity,
-            )
-        if weights.contrastive:
-            first = self._process.rank * len(rows)
-            terms["contrastive"] = weights.contrastive * contrastive(
-                gather(embeddings, self._process),
-                gather(rows, self._process),
-                slice(first, first + len(rows)),
-                candidates,
-                self.scale.exp().clamp(max=weights.largest_scale),
-                synonym_similarity=weights.synonym_similarity,
-            )
-        return terms
-
-
-def _features(network: Network, values: Sequence[Tensor]) -> Tensor:
-    """Features of each kind's pixels, one kind after the other: (sum of B, F) fp32."""
-    return torch.cat([video_features(network, each).float() for each in values])
-
-
-def term_names(config: TrainConfig) -> list[str]:
-    """Names of the loss terms in the order in which `TrainingTask` returns them."""
-    weights = config.objective
-    named = {
-        "mse": weights.mse,
-        "cosine": weights.cosine,
-        "cross_entropy": weights.cross_entropy,
-        "contrastive": weights.contrastive,
-        "distillation": weights.distillation if config.word_head else 0.0,
-    }
-    return [name for name, weight in named.items() if weight]
 
 
 def _backward(

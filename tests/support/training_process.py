@@ -1,6 +1,7 @@
 """A training run as a program, alone or under torchrun, with the tests' own text encoder.
 
-Run as `python -m tests.support.training_process TREE OUT STEPS`.
+Run as `python -m tests.support.training_process TREE OUT STEPS [PAUSE]`. After step PAUSE it
+waits for a line on stdin.
 """
 
 import sys
@@ -17,7 +18,7 @@ from tests.support.training_tree import DIM, tiny_config
 from tests.support.word_vectors import WordVectors
 
 
-def main(tree: str, out: str, steps: str) -> None:
+def main(tree: str, out: str, steps: str, pause: str = "") -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     samples = [
@@ -31,7 +32,13 @@ def main(tree: str, out: str, steps: str) -> None:
     )
     config = replace(tiny_config(steps=int(steps)), optimiser=optimiser, save_every=1000)
     config = replace(config, objective=replace(config.objective, contrastive=0.5))
-    resources = TrainingResources(log=lambda line: print(line, flush=True))
+
+    def log(line: str) -> None:
+        print(line, flush=True)
+        if pause and line.startswith(f"step {pause}/"):
+            sys.stdin.readline()
+
+    resources = TrainingResources(log=log)
     train(config, samples, WordVectors(DIM), Path(out), resources)
 
 

@@ -1,4 +1,4 @@
 """`kinolex train compare`: end-to-end training against frozen networks on the same classes.
 
-`comparison` is the entrance. Shipping a checkpoint does not import this room.
+`comparison` is the entry point. `train`, `run` and `ship` do not import this room.
 """

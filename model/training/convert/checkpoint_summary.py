@@ -1,4 +1,4 @@
-"""A checkpoint in a few lines, for a person who wonders what is in the folder."""
+"""A summary of a checkpoint in a few lines, for `kinolex checkpoint show`."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from model.errors import CheckpointError
 
 
 def summary_of(name_or_path: str) -> Mapping[str, str]:
-    """What a checkpoint is, by directory or Hub id; nothing but its header is read of the weights.
+    """Summarise a checkpoint, by directory or Hub id; of the weights only the header is read.
 
     Raises CheckpointError.
     """
@@ -32,7 +32,9 @@ def summary_of(name_or_path: str) -> Mapping[str, str]:
         "pictures": f"short side {pixels.short_side} px, cut to {pixels.crop_side} px",
         "text model": text.model + (f" (sha256 {text.sha256[:12]})" if text.sha256 else ""),
         "templates": ", ".join(text.templates),
-        "background bank": f"{bank:,} clips" if bank else "none: scores say which, not how sure",
+        "background bank": f"{bank:,} clips"
+        if bank
+        else "none: scores rank labels, they are no probabilities",
         **came_from,
     }
 
@@ -43,10 +45,10 @@ def _network(name: str, tower: object) -> str:
 
 
 def _sizes(path: Path) -> tuple[int, int]:
-    """How many weights and how many clips of background a file holds."""
+    """Count the weights and the clips of the background bank in a file."""
     try:
         with safe_open(path, "pt") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # it is no mapping
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # not a mapping
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     weights = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith("network."))

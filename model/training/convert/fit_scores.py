@@ -1,4 +1,4 @@
-"""Scores of a checkpoint that was not trained here: a background bank and what is fitted on it."""
+"""Fit the scores of a checkpoint that was not trained here: background bank and calibration."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +17,10 @@ from model.training.data.manifest import read_manifest
 from model.training.measure.sample_embeddings import embed_readable
 from model.training.resources import Log
 
-# sources are drawn by the square root of their size, so that a large one is not the whole bank
+# sources are weighted by the square root of their size, so that no large one fills the bank
 _TEMPER = 0.5
-# of fewer, every random set holds a sample's own
-_FEWEST_LABELS = 4
+# with fewer, every random set of labels contains the sample's own
+_MIN_LABELS = 4
 
 RAW_SCORES = """There is no background bank, and no data stand behind the scores: compare them,
 do not read them as probabilities."""
@@ -28,7 +28,7 @@ do not read them as probabilities."""
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Scores:
-    """A background bank (M, dim), the parameters fitted with it, and what the card says of them."""
+    """A background bank (M, dim), the fitted calibration, and a sentence for the model card."""
 
     bank: Tensor
     calibration: CalibrationConfig
@@ -45,14 +45,14 @@ def save_with_scores(
     device: str = "cpu",
     log: Log = print,
 ) -> Path:
-    """Write a checkpoint that is not centred, its scores fitted on `manifests` where there are any.
+    """Write a checkpoint without centring; fit its scores on `manifests`, if there are any.
 
-    `card` makes the model card of what is written and a sentence about the scores. Returns `out`;
-    raises what `fit_scores` raises.
+    `card` renders the model card from the configuration and a sentence about the scores. Returns
+    `out`. Raises the errors of `fit_scores`.
     """
     dim = config.encoder.dim
     zero, none = torch.zeros(dim), torch.empty(0, dim)
-    # as it is, because scores are fitted on a checkpoint
+    # first without scores, because they are fitted with the checkpoint as it is loaded
     save_checkpoint(out, config, network, text_mean=zero, bank=none, card=card(config, RAW_SCORES))
     if manifests:
         scores = fit_scores(out, manifests, device=device, log=log)
@@ -70,10 +70,10 @@ def fit_scores(
     seed: int = 0,
     log: Log = print,
 ) -> Scores:
-    """Bank and scores of the checkpoint in `directory` from samples of these manifests.
+    """Fit the scores of the checkpoint in `directory` to samples of manifests.
 
     At most 1,024 samples are embedded. Raises CheckpointError, ManifestError, and ValueError when
-    no sample can be read or too few labels are named to fit anything.
+    the samples that can be read have too few labels.
     """
     samples = [sample for manifest in manifests for sample in read_manifest(manifest)]
     tagger = load_checkpoint(directory, device=device)
@@ -82,9 +82,9 @@ def fit_scores(
     embedded = embed_readable(tagger, chosen)
     labelled = embedded.select(lambda sample: bool(sample.label))
     names = sorted({sample.label for sample in labelled.samples})
-    if len(names) < _FEWEST_LABELS:
+    if len(names) < _MIN_LABELS:
         raise ValueError(
-            f"a bank needs samples of {_FEWEST_LABELS} labels that can be read, not {len(names)}"
+            f"scores need readable samples of at least {_MIN_LABELS} labels, not {len(names)}"
         )
     banked = replace(tagger, calibration=Calibration(CalibrationConfig(), embedded.vectors))
     prototypes = banked.prototypes([Label(name) for name in names])

@@ -1,4 +1,4 @@
-"""An image-text model of the CLIP or SigLIP family, made a checkpoint like any other."""
+"""Convert an image-text model of the CLIP or SigLIP family to a checkpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -26,7 +26,7 @@ from model.training.resources import Log
 from model.video.sampling import SamplingConfig
 
 FAMILIES = ("clip", "siglip")
-# what sentence-transformers may do behind the towers; Kinolex does it itself
+# modules of sentence-transformers after the towers that Kinolex replaces
 _HARMLESS = ("Normalize",)
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
@@ -57,7 +57,7 @@ $scores
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ImageTextModel:
-    """A model as transformers loads it, with what it does to texts and pictures."""
+    """A model as transformers loads it, with its tokenizer and preprocessing."""
 
     model: Any
     tokenizer: Any
@@ -81,11 +81,11 @@ def import_model(
     device: str = "cpu",
     log: Log = print,
 ) -> Path:
-    """Write the checkpoint of a model by folder or Hub id into `out`, and return that.
+    """Convert a model, by folder or Hub id, to a checkpoint in `out`; return `out`.
 
-    `frames` per video are averaged; text vectors are not centred. Manifests in `bank` give a
-    background bank and fitted scores. Raises CheckpointError when the model is of another family
-    or its weights are pickled, and what `fit_scores` raises.
+    `frames` per video are averaged; text vectors are not centred. Manifests in `bank` fit the
+    background bank and the scores; `command` stands in the model card. Raises CheckpointError when
+    the model is of another family or its weights are pickled, and the errors of `fit_scores`.
     """
     if Path(name_or_path).resolve() == out.resolve():
         raise CheckpointError(f"{out} is the model itself; choose another folder")
@@ -120,7 +120,7 @@ def _card(config: CheckpointConfig, scores: str) -> str:
 
 def read_image_text_model(name_or_path: str) -> ImageTextModel:
     """Load a CLIP or SigLIP by folder or Hub id. Raises CheckpointError."""
-    # seconds of import that a run without such a model never costs
+    # imported here because it takes seconds and few runs need it
     from transformers import (
         AutoConfig,
         AutoImageProcessor,
@@ -136,8 +136,8 @@ def read_image_text_model(name_or_path: str) -> ImageTextModel:
         kind = AutoConfig.from_pretrained(folder, **here).model_type
         if kind not in FAMILIES:
             raise CheckpointError(
-                f"{name_or_path} is a model of type {kind!r}; what can be imported is the CLIP "
-                "family and SigLIP of fixed size"
+                f"{name_or_path} is a model of type {kind!r}; only models of the CLIP family and "
+                "SigLIP models of fixed size can be imported"
             )
         family: Any = CLIPModel if kind == "clip" else SiglipModel
         with without_progress_bars():
@@ -155,7 +155,7 @@ def read_image_text_model(name_or_path: str) -> ImageTextModel:
 
 
 def folder_of(name_or_path: str) -> Path:
-    """The folder of a model, fetched from the Hub if need be. Raises CheckpointError."""
+    """Find the folder of a model, fetching it from the Hub if needed. Raises CheckpointError."""
     path = Path(name_or_path)
     if path.is_dir():
         return path
@@ -172,7 +172,7 @@ def folder_of(name_or_path: str) -> Path:
 
 
 def _transformers_folder(folder: Path) -> Path:
-    """Where sentence-transformers keeps the transformers model, if the folder is one of its own."""
+    """The transformers model's folder, which may lie inside a sentence-transformers folder."""
     listed = folder / "modules.json"
     if not listed.is_file():
         return folder
@@ -183,9 +183,11 @@ def _transformers_folder(folder: Path) -> Path:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{listed} cannot be read: {error}") from error
     if not inside.is_relative_to(folder.resolve()):
-        raise CheckpointError(f"{listed} leads out of its folder")
+        raise CheckpointError(f"{listed} points outside its folder")
     if extra := [kind for kind in kinds if kind not in _HARMLESS]:
-        raise CheckpointError(f"{folder} puts {', '.join(extra)} behind its towers")
+        raise CheckpointError(
+            f"{folder} has {', '.join(extra)} after its towers, which is not supported"
+        )
     return inside
 
 
@@ -210,12 +212,12 @@ def _tower_config(model: Any) -> TowerConfig:
 def _network_of(found: ImageTextModel) -> FrameNetwork:
     model, tower = found.model, _tower_config(found.model)
     projection = getattr(model, "visual_projection", None)
-    # SigLIP's features are its embeddings
+    # SigLIP has no projection
     weight: Tensor = torch.eye(tower.hidden_size) if projection is None else projection.weight
     network = build_network(EncoderConfig("vision_tower", len(weight), 0.0, tower=tower))
     assert isinstance(network, FrameNetwork)
     vision = {
-        # some versions of transformers wrap the layers once more
+        # some versions of transformers have one more level of modules
         name.removeprefix("vision_model."): value
         for name, value in model.vision_model.state_dict().items()
     }
@@ -227,8 +229,8 @@ def _network_of(found: ImageTextModel) -> FrameNetwork:
 
 
 def _write_text_tower(found: ImageTextModel, folder: Path) -> str:
-    """The text tower as a transformers folder; the sha256 of its weights."""
-    # seconds of import that a run without such a model never costs
+    """Write the text tower as a transformers folder; return the SHA-256 of its weights."""
+    # imported here because it takes seconds and few runs need it
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection, SiglipTextModel
 
     model = found.model
@@ -248,10 +250,10 @@ def _write_text_tower(found: ImageTextModel, folder: Path) -> str:
 
 
 def _own_scale(model: Any) -> CalibrationConfig:
-    """The logistic that the model was trained with, where it was.
+    """The calibration with the logistic scale and bias that the model was trained with.
 
     CLIP has no bias: its cosines lie between 0 and about 0.4 (Hessel et al., EMNLP 2021, section
-    3), and the middle stands for one chance in two. Unknown is left at one half, below its limit.
+    3), so that the middle, 0.2, gets a score of 0.5. `unknown` is always 0.5, below its limit.
     """
     scale = float(np.exp(model.logit_scale.item()))
     bias = getattr(model, "logit_bias", None)

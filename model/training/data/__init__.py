@@ -1,4 +1,4 @@
-"""Training data: manifests, data set layouts, archives, shards, and batches of frames.
+"""Training data: manifests, layouts of public data sets, shards, and batches of frames.
 
-Imports no other room of training but the configuration.
+Every other room of training may import it; it imports none of them.
 """

@@ -1,4 +1,4 @@
-"""Random crops, flips and brightness; a still picture can be made to move (Ken Burns)."""
+"""Augmentation: random crops, flips and brightness; moving crops of still pictures."""
 
 import math
 
@@ -20,10 +20,10 @@ def augment(
     *,
     frames: int,
 ) -> Tensor:
-    """(T, H, W, 3) uint8 to (frames, 3, side, side) uint8.
+    """Augment (T, H, W, 3) uint8 frames to (frames, 3, side, side) uint8.
 
-    A video keeps one crop over time. One picture asked for several frames moves from a random
-    first crop to a random last one in equal steps (the paper, section 4.1).
+    A video keeps one crop over time. For a single picture and `frames` above 1, the crop moves in
+    equal steps between two random crops (the Ken Burns effect of the paper, section 4.1).
     """
     height, width = clip.shape[1:3]
     first = random_box(height, width, config, rng)
@@ -48,7 +48,7 @@ def augment(
 def random_box(
     height: int, width: int, config: BatchConfig, rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """Top, left, height and width in pixels of a random crop, as `config` says."""
+    """Draw a random crop as `config` specifies: top, left, height and width in pixels."""
     if not config.smallest_crop:
         side = min(config.side, height, width)
         corner = rng.integers((height - side + 1, width - side + 1))

@@ -1,4 +1,4 @@
-"""Public data sets as they are published, on disk, to manifest rows. Nothing is opened or copied.
+"""Convert public data sets in their published layouts to manifest rows, without opening videos.
 
 folders      [train|val|test/]LABEL/clip.mp4, videos or pictures
 kinetics     400, 600, 700, 700-2020: annotation CSVs beside clips named ID_START_END.mp4, in
@@ -6,8 +6,8 @@ kinetics     400, 600, 700, 700-2020: annotation CSVs beside clips named ID_STAR
              crawlers and torchvision); or class folders without any CSV
 ucf101       UCF-101/CLASS/v_CLASS_gNN_cNN.avi and ucfTrainTestlist/{train,test}listNN.txt
 hmdb51       CLASS/*.avi and CLASS_test_splitN.txt (1 train, 2 test, 0 neither)
-activitynet  activity_net.v1-N.min.json and v_ID.mp4 anywhere below; a row for each segment
-webdataset   *.tar with KEY.mp4 or KEY.jpg and its words in KEY.json or KEY.txt
+activitynet  activity_net.v1-N.min.json and v_ID.mp4 in any folder; a row for each segment
+webdataset   *.tar with KEY.mp4 or KEY.jpg and its texts in KEY.json or KEY.txt
 """
 
 import json
@@ -37,7 +37,7 @@ class LayoutError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The rows found, and how many annotated ones have no file (links die) or no label."""
+    """The rows, and the number of annotations without a file (links die) or without a label."""
 
     samples: list[Sample]
     missing: int = 0
@@ -45,9 +45,9 @@ class Imported:
 
 
 def import_layout(name: str, root: Path, *, fold: int = 1) -> Imported:
-    """Rows of the data set `name` under `root`; `fold` 1 to 3 is UCF101's and HMDB51's split.
+    """Read the rows of the data set `name` under `root`; `fold` is UCF101's or HMDB51's split, 1-3.
 
-    Raises LayoutError when there is nothing like it.
+    Raises LayoutError when `root` does not hold that layout.
     """
     if name not in LAYOUTS:
         raise LayoutError(f"no layout {name!r}; there are {', '.join(sorted(LAYOUTS))}")
@@ -90,9 +90,9 @@ def _kinetics(root: Path, fold: int) -> Imported:
     missing = unlabelled = 0
     for table in tables:
         labelled = set(column_names(table)) >= _KINETICS_COLUMNS
-        for place, row in rows_of(table):
+        for position, row in rows_of(table):
             if row is None:
-                raise LayoutError(f"{table}, {place}: more or fewer cells than the header")
+                raise LayoutError(f"{table}, {position}: more or fewer cells than the header")
             if not labelled or not row["label"]:
                 unlabelled += 1
                 continue
@@ -100,7 +100,7 @@ def _kinetics(root: Path, fold: int) -> Imported:
             try:
                 sample = _kinetics_sample(row, clips, split, root, dataset)
             except ValueError as error:
-                raise LayoutError(f"{table}, {place}: {error}") from error
+                raise LayoutError(f"{table}, {position}: {error}") from error
             if sample:
                 samples.setdefault(sample.path, sample)
             missing += sample is None
@@ -115,7 +115,7 @@ def _kinetics_sample(
     found = cut or clips.get(row["youtube_id"], [])
     if not found:
         return None
-    # K400's archives carry whole copies of damaged clips in `replacement`
+    # K400's archives contain intact copies of damaged clips in `replacement`
     ranked = sorted(
         found, key=lambda p: ("replacement" not in p.parts, _split_of(p, root) != split)
     )
@@ -160,7 +160,7 @@ def _activitynet(root: Path, fold: int) -> Imported:
     documents = [path for path in sorted(root.rglob("*.json")) if "activity" in path.name.lower()]
     if not documents:
         raise LayoutError(f"{root} holds no activity_net.v1-N.min.json")
-    # v1-3 holds v1-2's videos again
+    # v1-3 includes the videos of v1-2
     database = _database(documents[-1])
     videos = {path.stem.removeprefix("v_"): path for path in _files(root, VIDEO_SUFFIXES)}
     samples: list[Sample] = []
@@ -186,7 +186,7 @@ def _webdataset(root: Path, fold: int) -> Imported:
 
 
 def _database(path: Path) -> list[tuple[str, str, list[tuple[str, float, float]]]]:
-    """Of each video its name, split, and labels with start and end in seconds."""
+    """Read each video's name, split, and labels with start and end in seconds."""
     try:
         database = json.loads(path.read_text(encoding="utf-8"))["database"]
         return [
@@ -198,7 +198,7 @@ def _database(path: Path) -> list[tuple[str, str, list[tuple[str, float, float]]
             for name, entry in database.items()
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LayoutError(f"{path} is no ActivityNet annotation: {error!r}") from error
+        raise LayoutError(f"{path} is not an ActivityNet annotation: {error!r}") from error
 
 
 LAYOUTS: Mapping[str, Callable[[Path, int], Imported]] = {
@@ -217,7 +217,7 @@ def _files(root: Path, suffixes: frozenset[str]) -> list[Path]:
 
 
 def _tables(root: Path) -> Iterator[Path]:
-    """Annotation tables; Kinetics-600 was published with the ending .txt, too."""
+    """Find annotation tables; Kinetics-600 was also published with the suffix .txt."""
     for path in sorted(root.rglob("*.csv")) + sorted(root.rglob("*.txt")):
         try:
             if "youtube_id" in column_names(path):

@@ -3,8 +3,8 @@
 Columns of a CSV or Parquet file: `path` relative to the manifest's folder (or `shard` and `name`,
 a member of a zip or tar shard), `label`, `captions` (joined by ` || `), `start`, `end` (seconds,
 empty for the whole video), `dataset`, `split`, and `pair`, a second picture that shows how the
-action ends (beside `path`, or in the same shard). A row needs a label or captions; further columns
-are kept out of the way.
+action ends (relative to the manifest like `path`, or in the same shard). A row needs a label or
+captions; other columns are ignored.
 """
 
 import hashlib
@@ -27,16 +27,16 @@ COLUMNS = (
 
 
 class ManifestError(ValueError):
-    """A manifest with bad rows; the message lists every one of them."""
+    """A manifest has invalid rows; the message lists all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A row: where the bytes are, what they show, and where the row came from.
+    """A row of a manifest: file, texts, data set and split.
 
-    `member` names the entry of the shard that `path` points to, or is empty when `path` is the
-    file itself. `start_seconds` and `end_seconds` bound the span that the label is about. `pair`
-    is a second picture, a member of the same shard or a path, empty for none.
+    `member` names an entry of the shard at `path`, or is empty when `path` is the file itself.
+    `start_seconds` and `end_seconds` bound the labelled span, None for the start and end of the
+    video. `pair` is a second picture, a member of the same shard or a path, empty for none.
     """
 
     path: Path
@@ -51,36 +51,39 @@ class Sample:
 
     @property
     def is_picture(self) -> bool:
-        """Whether the bytes are a still picture."""
+        """Whether the file is a still picture, by its suffix."""
         return Path(self.member or self.path).suffix.lower() in PICTURE_SUFFIXES
 
     @property
     def source(self) -> str:
-        """What the sample is balanced with: its zip, or its data set, whose tar shards are one."""
+        """The group for balanced sampling: the zip file, or the data set (with all tar shards)."""
         in_zip = self.member and self.path.suffix not in TAR_SUFFIXES
         return self.path.name if in_zip else self.dataset
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What the sample shows, in words: the label, or the captions where there is none."""
+        """The sample's texts: the label, or the captions without a label."""
         return (self.label,) if self.label else self.captions
 
 
 def read_manifest(path: Path, *, check_files: bool = True) -> list[Sample]:
-    """All rows of a CSV or Parquet manifest. Raises ManifestError naming every bad row."""
+    """Read all rows of a CSV or Parquet manifest. Raises ManifestError that lists every bad row.
+
+    `check_files` also checks that files and shard members exist.
+    """
     samples: list[Sample] = []
     problems: list[str] = []
     known: dict[tuple[Path, bool], frozenset[str] | str] = {}
     try:
         _check_columns(path)
-        for place, row in rows_of(path):
+        for position, row in rows_of(path):
             try:
                 sample = _sample(row, path.parent)
                 if check_files:
                     _check_files(sample, known)
                 samples.append(sample)
             except ValueError as error:
-                problems.append(f"{place}: {error}")
+                problems.append(f"{position}: {error}")
     except TableError as error:
         problems.append(str(error))
     if problems:
@@ -89,13 +92,13 @@ def read_manifest(path: Path, *, check_files: bool = True) -> list[Sample]:
 
 
 def write_manifest(path: Path, samples: Sequence[Sample]) -> None:
-    """Write a CSV manifest, or Parquet by its ending; paths become relative to its folder."""
+    """Write a CSV or (by suffix) Parquet manifest; paths become relative to its folder."""
     folder = path.parent.resolve()
     write_rows(path, COLUMNS, [_row(sample, folder) for sample in samples])
 
 
 def digest_of(samples: Sequence[Sample]) -> str:
-    """Hex digest of what the rows say; where their files lie does not count."""
+    """Compute a SHA-256 digest (hex) of names, texts and spans, without the files' folders."""
     digest = hashlib.sha256()
     for s in samples:
         files = (s.path.name, s.member, Path(s.pair).name)
@@ -156,7 +159,7 @@ def _seconds(row: dict[str, str], column: str) -> float | None:
 
 
 def _check_files(sample: Sample, known: dict[tuple[Path, bool], frozenset[str] | str]) -> None:
-    """Raise ValueError when the sample's files are not there; `known` remembers each `path`."""
+    """Raise ValueError when a file of the sample is missing; `known` caches contents by path."""
     key = (sample.path, bool(sample.member))
     if key not in known:
         known[key] = _contents(sample)
@@ -172,7 +175,7 @@ def _check_files(sample: Sample, known: dict[tuple[Path, bool], frozenset[str] |
 
 
 def _contents(sample: Sample) -> frozenset[str] | str:
-    """Names in the sample's shard (none for a plain file), or what is wrong with it."""
+    """List the names in the sample's shard (empty for a plain file), or return an error message."""
     if not sample.path.is_file():
         return f"no file {sample.path}"
     try:
@@ -182,7 +185,7 @@ def _contents(sample: Sample) -> frozenset[str] | str:
 
 
 def _row(sample: Sample, folder: Path) -> tuple[str, ...]:
-    place = os.path.relpath(sample.path.resolve(), folder)
+    location = os.path.relpath(sample.path.resolve(), folder)
     pair = sample.pair
     if pair and not sample.member:
         pair = os.path.relpath(Path(pair).resolve(), folder)
@@ -191,8 +194,8 @@ def _row(sample: Sample, folder: Path) -> tuple[str, ...]:
         for seconds in (sample.start_seconds, sample.end_seconds)
     )
     return (
-        "" if sample.member else place,
-        place if sample.member else "",
+        "" if sample.member else location,
+        location if sample.member else "",
         sample.member,
         sample.label,
         CAPTION_SEPARATOR.join(sample.captions),

@@ -1,4 +1,4 @@
-"""Bytes of samples to frames: from plain files, or from zip and tar shards without extracting."""
+"""Read samples as frames, from plain files or from zip and tar shards without extracting."""
 
 import io
 import math
@@ -19,15 +19,15 @@ from model.training.data.manifest import Sample
 from model.video.reader import open_video
 from model.video.sampling import SamplingConfig, clip_timestamps
 
-# What Pillow's readers raise on damaged files, whatever their format.
+# Raised by Pillow's readers for damaged files.
 _DAMAGE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 
 
 def read_picture(sample: Sample, short_side: int, *, enlarge: bool = True) -> npt.NDArray[np.uint8]:
-    """A picture as one frame (1, H, W, 3) uint8 RGB with its short side at `short_side`.
+    """Read a picture as one frame (1, H, W, 3) uint8 RGB with its short side at `short_side`.
 
-    A smaller picture stays as it is unless `enlarge`. Raises CorruptVideo when the bytes are no
-    picture, OSError when there are none.
+    A smaller picture keeps its size unless `enlarge`. Raises CorruptVideo when it cannot be
+    decoded, OSError when the file cannot be read.
     """
     name = f"{sample.path} {sample.member}".strip()
     with open_sample(sample) as file, _picture(file, name) as rgb:
@@ -39,10 +39,9 @@ def read_picture(sample: Sample, short_side: int, *, enlarge: bool = True) -> np
 
 
 def read_pair(sample: Sample, short_side: int, *, enlarge: bool = True) -> npt.NDArray[np.uint8]:
-    """A picture and its pair as two frames (2, H, W, 3), the second in the size of the first.
+    """Read a picture and its pair as two frames (2, H, W, 3), both in the size of the first.
 
-    Otherwise as `read_picture`. Raises CorruptVideo when one of them is no picture, OSError when
-    there is none.
+    Otherwise as `read_picture`, which lists the errors raised.
     """
     first = read_picture(sample, short_side, enlarge=enlarge)
     with _open_pair(sample) as file, _picture(file, f"{sample.path} {sample.pair}") as rgb:
@@ -58,11 +57,11 @@ def read_clips(
     *,
     rng: np.random.Generator | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """A video's clips: (clips * frames_per_clip, H, W, 3) uint8.
+    """Read a video's clips: (clips * frames_per_clip, H, W, 3) uint8.
 
-    Without `rng` as the service would take them. With it, `spread` clips come from a random stretch
-    of at least half of the sample's span, and each `consecutive` clip starts at a random frame from
-    which it fits (the paper, section 3). Raises a VideoError when the bytes cannot be used.
+    Without `rng` timestamps are those of the service. With `rng`, `spread` clips cover a random
+    part of at least half of the sample's span, and each `consecutive` clip starts at a random frame
+    from which it fits (the paper, section 3). Raises a VideoError when the video cannot be decoded.
     """
     with open_sample(sample) as file, open_video(file) as video:
         duration, rate = video.info.duration_seconds, video.info.frames_per_second
@@ -78,14 +77,14 @@ def read_clips(
 
 
 def read_frames(sample: Sample, sampling: SamplingConfig, short_side: int) -> npt.NDArray[np.uint8]:
-    """Frames of a picture (1) or of a video (clips * frames_per_clip)."""
+    """Read one frame of a picture, or clips * frames_per_clip frames of a video."""
     if sample.is_picture:
         return read_picture(sample, short_side)
     return read_clips(sample, sampling, short_side)
 
 
 def open_sample(sample: Sample) -> BinaryIO:
-    """The sample's bytes as a file. Raises CorruptVideo (a bad shard) or OSError."""
+    """Open the sample as a binary file. Raises CorruptVideo (a damaged shard) or OSError."""
     if sample.member:
         return io.BytesIO(read_member(sample.path, sample.member))
     return sample.path.open("rb")
@@ -99,12 +98,12 @@ def _open_pair(sample: Sample) -> BinaryIO:
 
 @contextmanager
 def _picture(file: BinaryIO, name: str) -> Iterator[Image.Image]:
-    """The decoded picture in RGB. Raises CorruptVideo."""
+    """Decode a picture to RGB. Raises CorruptVideo."""
     try:
         with Image.open(file) as picture:
             rgb = picture.convert("RGB")
     except _DAMAGE as error:
-        raise CorruptVideo(f"{name} is no picture: {error}") from error
+        raise CorruptVideo(f"{name} is not a picture: {error}") from error
     yield rgb
 
 

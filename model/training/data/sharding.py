@@ -1,8 +1,8 @@
-"""Samples to tar shards in WebDataset's layout: KEY.mp4 or KEY.jpg beside KEY.json.
+"""Write samples to tar shards in WebDataset's layout: KEY.mp4 or KEY.jpg beside KEY.json.
 
-Videos are decoded as the service would see them (rotation and aspect applied), only the labelled
-span, and written again small and quick to seek in: short side and group of pictures as asked, at
-a constant frame rate. A manifest of the shards lies beside them; shards are read in place.
+The labelled span of a video is decoded as the service does (rotation and aspect ratio applied) and
+encoded again with a small picture, a short group of pictures and a constant frame rate, so that
+random clips are read quickly. A manifest of the shards is written beside them.
 """
 
 import io
@@ -27,16 +27,16 @@ from model.training.data.manifest import Sample, write_manifest
 from model.training.data.readers import open_sample, read_pair, read_picture
 from model.video.reader import OpenVideo, open_video
 
-_FRAMES_AT_ONCE = 64  # decoded at a time: 64 frames of 340 x 256 are 17 MB
+_FRAMES_PER_BLOCK = 64  # decoded at a time: 64 frames of 340 x 256 are 17 MB
 _TAR_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
 class ShardConfig:
-    """How samples are written: `gop` frames from one keyframe to the next, `quality` is x264's CRF.
+    """How samples are encoded: `gop` frames between keyframes, `quality` is x264's CRF.
 
-    Nothing is made larger than it was. A shard ends before it exceeds `max_bytes`, but holds at
-    least one sample.
+    `short_side` is in pixels; smaller pictures are not enlarged. A shard has at most `max_bytes`
+    bytes, unless a single sample is larger. `seed` shuffles the samples.
     """
 
     short_side: int = 256
@@ -48,7 +48,7 @@ class ShardConfig:
 
 @dataclass(frozen=True, slots=True)
 class Sharded:
-    """The manifest that was written, how many samples it has, and what was left out and why."""
+    """The manifest that was written, its number of samples, and the skipped ones with reasons."""
 
     manifest: Path
     samples: int
@@ -63,14 +63,14 @@ def write_shards(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sharded:
-    """Write `out/shard-NNNNNN.tar` in a seeded random order and `out/manifest.csv`.
+    """Write `out/shard-NNNNNN.tar` in a seeded random order, and `out/manifest.csv`.
 
-    Samples that cannot be read are left out and named in the answer.
+    Samples that cannot be read are skipped and listed in the result. `workers` processes encode.
     """
     config = config or ShardConfig()
     out.mkdir(parents=True, exist_ok=True)
     ordered = list(samples)
-    # sorted by class, a shard would hold a few classes only, and a stream of shards likewise
+    # in the order of a manifest sorted by class, a shard would hold few classes
     random.Random(config.seed).shuffle(ordered)
     written: list[Sample] = []
     skipped: list[str] = []
@@ -90,7 +90,7 @@ def write_shards(
 
 
 def encode_sample(sample: Sample, config: ShardConfig) -> dict[str, bytes] | str:
-    """Endings and bytes of a sample's members, or why there are none."""
+    """Encode a sample: bytes of its members by suffix, or the reason why it cannot be read."""
     try:
         if sample.is_picture:
             read = read_pair if sample.pair else read_picture
@@ -103,7 +103,7 @@ def encode_sample(sample: Sample, config: ShardConfig) -> dict[str, bytes] | str
 
 
 class _Shards:
-    """Tar files of limited size, each complete when it has its name."""
+    """Writes tar files of limited size; a file gets its final name when it is complete."""
 
     def __init__(self, out: Path, max_bytes: int) -> None:
         self._out, self._max_bytes = out, max_bytes
@@ -118,7 +118,7 @@ class _Shards:
             self._finish()
 
     def add(self, key: str, sample: Sample, members: dict[str, bytes]) -> Sample:
-        """Write a sample's members; the sample as it lies in the shard."""
+        """Write a sample's members; return the sample with its location in the shard."""
         about = {"label": sample.label, "captions": sample.captions, "dataset": sample.dataset}
         payloads = {**members, ".json": json.dumps({**about, "split": sample.split}).encode()}
         size = sum(_TAR_BLOCK + -(-len(p) // _TAR_BLOCK) * _TAR_BLOCK for p in payloads.values())
@@ -163,7 +163,7 @@ def _encoded(
         yield from map(encode, samples)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        # a few dozen samples ahead, so that what is encoded and not yet written stays small
+        # in groups, so that few encoded samples wait in memory
         for start in range(0, len(samples), 8 * workers):
             yield from pool.map(encode, samples[start : start + 8 * workers])
 
@@ -178,8 +178,8 @@ def _encode_video(video: OpenVideo, sample: Sample, config: ShardConfig) -> byte
     count = max(1, round((end - start) * rate))
     times = np.minimum(start + (np.arange(count) + 0.5) / rate, duration)
     blocks = (
-        video.decode(times[first : first + _FRAMES_AT_ONCE], short_side=max(2, side)).frames
-        for first in range(0, count, _FRAMES_AT_ONCE)
+        video.decode(times[first : first + _FRAMES_PER_BLOCK], short_side=max(2, side)).frames
+        for first in range(0, count, _FRAMES_PER_BLOCK)
     )
     return _h264(blocks, Fraction(rate).limit_denominator(1001), config)
 

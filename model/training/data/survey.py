@@ -1,4 +1,4 @@
-"""What a manifest holds, and which of its files cannot be read."""
+"""Summaries of a manifest: samples by data set, and files that cannot be read."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,12 @@ from model.training.progress import Progress, no_progress
 from model.video.sampling import SamplingConfig
 
 _SHORT_SIDE = 64
-_READ_AT_ONCE = 256
+_SAMPLES_PER_GROUP = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What one data set's rows of one split amount to."""
+    """Counts of one data set's rows of one split."""
 
     dataset: str
     split: str
@@ -28,7 +28,7 @@ class Holding:
 
 
 def survey(samples: Sequence[Sample]) -> list[Holding]:
-    """A line for each data set and split, largest first."""
+    """Count the rows of each data set and split, largest first."""
     groups = Counter((sample.dataset, sample.split) for sample in samples)
     holdings = []
     for (dataset, split), rows in groups.most_common():
@@ -43,18 +43,18 @@ def survey(samples: Sequence[Sample]) -> list[Holding]:
 def unreadable(
     samples: Sequence[Sample], *, workers: int = 1, progress: Progress = no_progress
 ) -> Iterator[str]:
-    """Files that give no frames, with the reason: a picture whole, a video at 2 places of its span.
+    """Yield each file that cannot be decoded, with the reason.
 
-    `workers` threads read at a time.
+    Pictures are decoded completely, videos at two timestamps of their span, by `workers` threads.
     """
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for start in range(0, len(samples), _READ_AT_ONCE):
-            part = samples[start : start + _READ_AT_ONCE]
-            yield from (reason for reason in pool.map(_trouble_with, part) if reason)
+        for start in range(0, len(samples), _SAMPLES_PER_GROUP):
+            part = samples[start : start + _SAMPLES_PER_GROUP]
+            yield from (reason for reason in pool.map(_reason_unreadable, part) if reason)
             progress(start + len(part), len(samples))
 
 
-def _trouble_with(sample: Sample) -> str:
+def _reason_unreadable(sample: Sample) -> str:
     try:
         if sample.pair:
             read_pair(sample, _SHORT_SIDE)

@@ -1,4 +1,4 @@
-"""Rows of CSV and Parquet files, as text cells with their place in the file."""
+"""Rows of CSV and Parquet files, as text cells with their position in the file."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -8,11 +8,11 @@ PARQUET_SUFFIX = ".parquet"
 
 
 class TableError(ValueError):
-    """A file that is no table."""
+    """A file cannot be read as a table, or lacks a column."""
 
 
 def column_names(path: Path) -> list[str]:
-    """The table's columns. Raises TableError."""
+    """Read the table's column names. Raises TableError."""
     try:
         if path.suffix == PARQUET_SUFFIX:
             return _parquet_names(path)
@@ -23,9 +23,10 @@ def column_names(path: Path) -> list[str]:
 
 
 def rows_of(path: Path) -> Iterator[tuple[str, dict[str, str] | None]]:
-    """Each row's place in words and its cells; None for a row of another length than the header.
+    """Yield each row's position, such as `line 2`, and its cells by column name.
 
-    Missing values are empty. Raises TableError.
+    Cells are None for a row of another length than the header; missing values are empty strings.
+    Raises TableError.
     """
     try:
         yield from _parquet_rows(path) if path.suffix == PARQUET_SUFFIX else _csv_rows(path)
@@ -34,7 +35,7 @@ def rows_of(path: Path) -> Iterator[tuple[str, dict[str, str] | None]]:
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write CSV, or Parquet by the file's ending."""
+    """Write CSV, or Parquet if the file has that suffix."""
     if path.suffix == PARQUET_SUFFIX:
         from pyarrow import Table, parquet
 
@@ -58,7 +59,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, str] | None]]:
 
 
 def _parquet_names(path: Path) -> list[str]:
-    # a dependency of those who use this format only
+    # imported only for this format, because it takes long
     from pyarrow import ArrowInvalid, parquet
 
     try:

@@ -1,8 +1,8 @@
-"""WebDataset tars that carry their own words, whoever wrote them, to manifest rows.
+"""Convert WebDataset tars to manifest rows.
 
-Members `KEY.ENDING` that share a key are one sample: a video or picture (`KEY.last.jpg` beside it
-shows how the action ends), and its words in `KEY.json` (`label`, `captions`, `caption`, `dataset`,
-`split`), or a caption in `KEY.txt`. Numbers of classes (`KEY.cls`) are no words.
+Members `KEY.SUFFIX` with the same key are one sample: a video or picture (with `KEY.last.jpg` if a
+second picture shows how the action ends), and its texts in `KEY.json` (`label`, `captions`,
+`caption`, `dataset`, `split`), or a caption in `KEY.txt`. Class numbers (`KEY.cls`) are ignored.
 """
 
 import json
@@ -18,9 +18,9 @@ _PAIR = ".last"
 
 
 def samples_in(root: Path, media: frozenset[str]) -> Iterator[Sample | None]:
-    """A sample for each key in the tars below `root`, None for one without words.
+    """Yield a sample for each key in the tars below `root`, None for a key without texts.
 
-    `media` are the endings of videos and pictures. Raises ValueError for a damaged tar.
+    `media` are the suffixes of videos and pictures. Raises ValueError for a damaged tar.
     """
     for tar in sorted(root.rglob("*.tar")):
         try:
@@ -35,7 +35,7 @@ def samples_in(root: Path, media: frozenset[str]) -> Iterator[Sample | None]:
 
 
 def _by_key(names: frozenset[str]) -> Mapping[str, frozenset[str]]:
-    """Endings of each key: a key ends at the first dot of a member's last part."""
+    """Group suffixes by key; a key ends at the first dot of the file name."""
     keys: dict[str, set[str]] = {}
     for name in names:
         path = PurePosixPath(name)
@@ -52,9 +52,9 @@ def _sample(tar: Path, key: str, ending: str, endings: frozenset[str], root: Pat
     elif ".txt" in endings:
         about = {"captions": [read_member(tar, key + ".txt").decode("utf-8", "replace")]}
     captions = about.get("captions") or [about.get("caption") or ""]
-    said = tuple(" ".join(str(c).split()) for c in captions if str(c).strip())
+    texts = tuple(" ".join(str(c).split()) for c in captions if str(c).strip())
     label = str(about.get("label") or "").strip()
-    if not label and not said:
+    if not label and not texts:
         return None
     pair = key + _PAIR + ending
     is_pair = ending in PICTURE_SUFFIXES and _PAIR + ending in endings
@@ -62,7 +62,7 @@ def _sample(tar: Path, key: str, ending: str, endings: frozenset[str], root: Pat
         path=tar,
         member=key + ending,
         label=label,
-        captions=said,
+        captions=texts,
         dataset=str(about.get("dataset") or root.resolve().name),
         split=str(about.get("split") or ""),
         pair=pair if is_pair else "",
@@ -73,5 +73,5 @@ def _document(tar: Path, key: str) -> dict[str, Any]:
     try:
         document = json.loads(read_member(tar, key + ".json"))
     except ValueError as error:
-        raise ValueError(f"{key}.json of {tar} is no JSON: {error}") from error
+        raise ValueError(f"{key}.json of {tar} is not valid JSON: {error}") from error
     return document if isinstance(document, dict) else {}

@@ -1,4 +1,4 @@
 """Evaluation of a checkpoint: embeddings of samples, metrics, intervals, protocols.
 
-`evaluate` is the entrance. Figures are values; pages are drawn in `report`.
+`evaluate` is the entry point. Results are values; `report` renders them.
 """

@@ -1,4 +1,4 @@
-"""Evaluations as pages: HTML, plots, maps.
+"""Evaluations as HTML pages with plots and maps.
 
-Imports `measure`; shipping a checkpoint does not import this room.
+Imports `measure`; `train`, `run` and `ship` do not import this room.
 """

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing from outside, and as JSON."""
+"""An evaluation as one self-contained HTML page and as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from model.training.report.plots import generalised_plot, map_plot, reliability_
 
 
 def write_report(report: Report, out: Path) -> Path:
-    """Write `report.html` and `report.json` into the folder `out`; the page's path."""
+    """Write `report.html` and `report.json` into the folder `out`; return the page's path."""
     out.mkdir(parents=True, exist_ok=True)
     document = json.dumps(as_document(report), indent=1, allow_nan=False)
     (out / "report.json").write_text(document + "\n", encoding="utf-8")
@@ -24,7 +24,7 @@ def write_report(report: Report, out: Path) -> Path:
 
 
 def as_document(report: Report) -> dict[str, Any]:
-    """The report as plain values for JSON, without pictures; what is not a number is null."""
+    """Convert the report to JSON values, without pictures; NaN and infinity become null."""
     document: dict[str, Any] = plain(report)
     for suite in document["suites"]:
         del suite["pictures"]
@@ -32,20 +32,20 @@ def as_document(report: Report) -> dict[str, Any]:
 
 
 def as_html(report: Report) -> str:
-    """The report as one page."""
-    asked = (
+    """Render the report as one HTML page."""
+    split = (
         f"the split {escape(report.held_out)}" if report.held_out else "the manifest's own split"
     )
     introduction = (
-        f"Revision {escape(report.revision)}. Unseen classes as in {asked}: neither they nor "
-        "anything that overlaps with them in words was trained on. Brackets hold 95 % intervals "
-        "that draw whole classes, not clips. <i>Served</i> ranks as the service does, by "
+        f"Revision {escape(report.revision)}. Unseen classes as in {split}: neither these classes "
+        "nor texts that overlap with them were trained on. Brackets hold 95 % intervals "
+        "that resample whole classes, not clips. <i>Served</i> ranks as the service does, by "
         "similarity standardised over the checkpoint's background bank; <i>raw</i> is the plain "
         "cosine."
     )
     sections = [_section(suite) for suite in report.suites]
     if report.left_out:
-        sections.append("<h2>Not asked</h2><p>" + "<br>".join(map(escape, report.left_out)))
+        sections.append("<h2>Not tested</h2><p>" + "<br>".join(map(escape, report.left_out)))
     return PAGE.substitute(
         title=f"{escape(report.model_id)}: unseen classes",
         introduction=introduction,
@@ -77,8 +77,8 @@ def _section(suite: SuiteReport) -> str:
     if suite.confusions:
         parts += ["<h3>Most frequent mistakes</h3>", _confusions_table(suite)]
     parts += [
-        "<h3>Map</h3><p>Every label (grey seen, black unseen), tied to the clip nearest to it, and "
-        "a few clips of each as dots. Near things are alike; distances across the map mean "
+        "<h3>Map</h3><p>Every label (grey seen, black unseen), with a line to its nearest clip, "
+        "and a few clips of each as dots. Near points are similar; large distances mean "
         "nothing (t-SNE).</p>",
         map_plot(suite.map),
     ]
@@ -93,7 +93,11 @@ def _tiles(suite: SuiteReport, served: Figures) -> str:
         ("top-1", percent(served.top1.value), f"{_range(served.top1)}, chance {percent(chance)}"),
         ("top-5", percent(served.top5.value), _range(served.top5)),
         ("top-1 among half of the classes", percent(_mean(served.half_splits.top1)), "EP1"),
-        ("unknown told from known", percent(_mean(served.rejection)), "AUROC, half held back"),
+        (
+            "unknown separated from known",
+            percent(_mean(served.rejection)),
+            "AUROC, half of the classes unknown",
+        ),
         ("calibration error", percent(suite.reliability.error), "of the first tag's score"),
     ]
     if SERVED in suite.together:
@@ -131,9 +135,9 @@ def _figures_table(figures: Mapping[str, Figures]) -> str:
         *("AUROC unknown", "top-1 without classes known from pretraining"),
     )
     note = (
-        "<p>EP2 asks all unseen classes, EP1 half of them, mean of ten draws. AUROC: how well the "
-        "best similarity tells clips with a label among those asked from clips without, half of "
-        "the classes held back; ranked raw, it is the usual measure of largest cosine.</p>"
+        "<p>EP2 ranks all unseen classes, EP1 a random half of them, mean of ten draws. AUROC: how "
+        "well the maximum similarity separates clips of one half of the classes, which are the "
+        "labels, from clips of the other half; ranked raw, it is the usual maximum cosine.</p>"
     )
     return table(head, rows) + note
 
@@ -171,7 +175,7 @@ def _clips_table(by_clips: Mapping[int, Interval]) -> str:
 
 
 def _plots(suite: SuiteReport) -> str:
-    plots = [("Scores: how often the first tag is right", reliability_plot(suite.reliability))]
+    plots = [("Scores: how often the first tag is correct", reliability_plot(suite.reliability))]
     if suite.together:
         curves = [(kind, suite.together[kind].curve) for kind in (RAW, SERVED)]
         plots.append(("Seen against unseen, for every handicap", generalised_plot(curves)))
@@ -206,7 +210,7 @@ def _confusions_table(suite: SuiteReport) -> str:
         (escape(pair.true), escape(pair.predicted), str(pair.count), percent(pair.share))
         for pair in suite.confusions
     ]
-    return table(("class", "called", "clips", "share of the class"), rows)
+    return table(("class", "predicted", "clips", "share of the class"), rows)
 
 
 def _gallery(pictures: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""How reports look: one light page, styled from within."""
+"""The HTML page and tables of reports, with styles inline, and values for their JSON."""
 
 import dataclasses
 import math
@@ -64,7 +64,7 @@ $sections
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An HTML table of cells that are HTML; those that start with a digit are set flush right."""
+    """Render an HTML table; cells are HTML, those that start with a digit are aligned right."""
 
     def row(cells: Sequence[str], tag: str) -> str:
         numeric = ['class="n"' if cell[:1].isdigit() else "" for cell in cells]
@@ -75,12 +75,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def percent(share: float) -> str:
-    """A share 0..1 for people; empty for NaN."""
+    """Format a share 0..1 in per cent; empty for NaN."""
     return "" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, mappings and sequences as JSON has them; what is not a number is null."""
+    """Convert dataclasses, mappings and sequences to JSON values; NaN and infinity to null."""
     if dataclasses.is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, as strings of SVG that need nothing from outside."""
+"""Plots of an evaluation, as self-contained SVG strings."""
 
 import base64
 import io
@@ -25,31 +25,33 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "legend.frameon": False,
-    "svg.hashsalt": "kinolex",  # the same report twice gives the same bytes
+    "svg.hashsalt": "kinolex",  # the same report always gives the same bytes
 }
 
 
 def reliability_plot(diagram: Reliability) -> str:
-    """Share right over confidence, with the number of clips behind each bar."""
+    """Plot the share of hits by confidence, with the number of clips of each bar."""
 
-    def draw(axes: Axes) -> None:
+    def plot(axes: Axes) -> None:
         width = 1 / len(diagram.counts)
-        middles = [(place + 0.5) * width for place in range(len(diagram.counts))]
+        middles = [(row + 0.5) * width for row in range(len(diagram.counts))]
         heights = [0.0 if share != share else share for share in diagram.share_right]
         bars = axes.bar(middles, heights, width * 0.92, color=ACCENT, alpha=0.85)
         axes.bar_label(
             bars, [str(count) if count else "" for count in diagram.counts], color=MUTED, size=8
         )
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        axes.set(xlim=(0, 1), ylim=(0, 1.06), xlabel="score of the first tag", ylabel="share right")
+        axes.set(
+            xlim=(0, 1), ylim=(0, 1.06), xlabel="score of the first tag", ylabel="share of hits"
+        )
 
-    return _data_uri(draw)
+    return _data_uri(plot)
 
 
 def generalised_plot(curves: Sequence[tuple[str, Generalised]]) -> str:
-    """Seen over unseen accuracy for every handicap; a dot where there is none."""
+    """Plot seen over unseen accuracy for every handicap; a dot marks no handicap."""
 
-    def draw(axes: Axes) -> None:
+    def plot(axes: Axes) -> None:
         for (name, curve), colour in zip(curves, (MUTED, ACCENT), strict=False):
             axes.plot(curve.unseen, curve.seen, color=colour, linewidth=1.8, label=name)
             seen, unseen = curve.at(0.0)
@@ -58,7 +60,7 @@ def generalised_plot(curves: Sequence[tuple[str, Generalised]]) -> str:
         axes.set(xlabel="accuracy on unseen classes", ylabel="accuracy on seen classes")
         axes.legend()
 
-    return _data_uri(draw)
+    return _data_uri(plot)
 
 
 def line_plot(
@@ -68,9 +70,9 @@ def line_plot(
     vertical: str,
     logarithmic: bool = False,
 ) -> str:
-    """Named lines of points, (name, x, y)."""
+    """Plot lines of points, (name, x, y)."""
 
-    def draw(axes: Axes) -> None:
+    def plot(axes: Axes) -> None:
         for name, x, y in lines:
             axes.plot(x, y, marker="o", markersize=4, linewidth=1.8, label=name)
         if logarithmic:
@@ -78,13 +80,13 @@ def line_plot(
         axes.set(xlabel=horizontal, ylabel=vertical, ylim=(0, None))
         axes.legend()
 
-    return _data_uri(draw)
+    return _data_uri(plot)
 
 
 def map_plot(plane: EmbeddingMap, *, width: int = 1080, height: int = 760) -> str:
-    """The map as an SVG element: clips as dots, labels as words tied to their nearest clip.
+    """Render the map as an SVG element: clips as dots, labels with a line to their nearest clip.
 
-    Hovering names a dot's file and label.
+    A dot's tooltip is its file name and label.
     """
     points = [(clip.x, clip.y) for clip in plane.clips]
     points += [(label.x, label.y) for label in plane.labels]
@@ -92,7 +94,7 @@ def map_plot(plane: EmbeddingMap, *, width: int = 1080, height: int = 760) -> st
     spans = [max(point[axis] for point in points) - low for axis, low in ((0, left), (1, top))]
     margin = 50.0
 
-    def place(x: float, y: float) -> tuple[float, float]:
+    def to_pixels(x: float, y: float) -> tuple[float, float]:
         return (
             round(margin + (x - left) / (spans[0] or 1) * (width - 2 * margin), 1),
             round(margin + (y - top) / (spans[1] or 1) * (height - 2 * margin), 1),
@@ -104,17 +106,17 @@ def map_plot(plane: EmbeddingMap, *, width: int = 1080, height: int = 760) -> st
         'aria-label="Labels and clips on a plane">'
     ]
     for clip in plane.clips:
-        x, y = place(clip.x, clip.y)
+        x, y = to_pixels(clip.x, clip.y)
         kind = "unseen" if clip.label in unseen else "seen"
         parts.append(
             f'<circle class="{kind}" cx="{x}" cy="{y}" r="3.5">'
             f"<title>{escape(clip.label)} ({escape(clip.name)})</title></circle>"
         )
-    # unseen labels come last, on top of the others
+    # unseen labels last, so that they cover the others
     for point in sorted(plane.labels, key=lambda point: not point.is_seen):
-        x, y = place(point.x, point.y)
+        x, y = to_pixels(point.x, point.y)
         nearest = plane.clips[point.nearest]
-        near_x, near_y = place(nearest.x, nearest.y)
+        near_x, near_y = to_pixels(nearest.x, nearest.y)
         kind = "seen" if point.is_seen else "unseen"
         parts.append(
             f'<line class="{kind}" x1="{x}" y1="{y}" x2="{near_x}" y2="{near_y}"/>'
@@ -124,10 +126,10 @@ def map_plot(plane: EmbeddingMap, *, width: int = 1080, height: int = 760) -> st
     return "".join([*parts, "</svg>"])
 
 
-def _data_uri(draw: Callable[[Axes], None]) -> str:
+def _data_uri(plot: Callable[[Axes], None]) -> str:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5.2, 4.0), layout="constrained")
-        draw(figure.add_subplot())
+        plot(figure.add_subplot())
         file = io.BytesIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()

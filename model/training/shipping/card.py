@@ -1,4 +1,4 @@
-"""The model card: what a checkpoint was made from, how, and how good it was measured to be."""
+"""The model card: data and commands that made a checkpoint, and its measured accuracy."""
 
 from collections.abc import Sequence
 from string import Template
@@ -75,7 +75,7 @@ _OURS = ("scratch", "imagenet")
 def model_card(
     config: CheckpointConfig, held_out: HeldOut, sources: Sequence[str], samples: int
 ) -> str:
-    """The README.md of a checkpoint; figures come from `config.provenance`."""
+    """Render the README.md of a checkpoint; figures come from `config.provenance`."""
     provenance = config.provenance
     figures = provenance["figures"]
     origin = _origin(config)
@@ -103,7 +103,7 @@ def model_card(
 
 
 def _origin(config: CheckpointConfig) -> str:
-    """Which of `_ORIGINS` the run's first weights had."""
+    """The key in `_ORIGINS` of the weights that the first run started from."""
     init = str(first_run(config.provenance)["init"])
     if init in _OURS:
         return init

@@ -1,4 +1,4 @@
 """Texts of training data: label vectors, held-out classes, overlaps, phrases from captions.
 
-Reads manifests from `data`.
+Imports manifests from `data`; training, measuring and comparing import it.
 """

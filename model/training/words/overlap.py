@@ -1,9 +1,10 @@
-"""Which training texts are too near a class that must stay unseen (the paper, section 3).
+"""Find training texts that overlap with a held-out class (the paper, section 3).
 
-Rule: the same lemmas, or the lemmas of one inside the other's, or a cosine distance below `tau`.
-The paper's tau of 0.05 is for word2vec; sentence embeddings put pairs of one meaning up to about
-0.25 apart ("skydiving" / "sky diving" 0.23) and clearly different pairs from about 0.15 on, so
-that the default of 0.25 rather removes too much.
+Two texts overlap if they have the same lemmas, if the lemmas of one contain those of the other, or
+if their cosine distance is below `tau`. The paper's tau of 0.05 is for word2vec. With sentence
+embeddings, pairs of one meaning have distances up to about 0.25 ("skydiving" / "sky diving" 0.23)
+and clearly different pairs from about 0.15 on; the default of 0.25 removes too much rather than
+too little.
 """
 
 import re
@@ -18,7 +19,7 @@ import snowballstemmer
 
 DEFAULT_TAU = 0.25
 _WORD = re.compile(r"[a-z0-9]+")
-_EMPTY_WORDS = frozenset(
+_STOP_WORDS = frozenset(
     (
         *("a", "an", "and", "at", "by", "do", "doing", "for", "from", "in", "into", "is", "of"),
         *("on", "onto", "or", "out", "over", "people", "person", "play", "someone", "the", "to"),
@@ -33,15 +34,15 @@ def _stemmer() -> Any:
 
 
 @cache
-def _empty_stems() -> frozenset[str]:
-    return frozenset(_stemmer().stemWords(sorted(_EMPTY_WORDS)))
+def _stop_stems() -> frozenset[str]:
+    return frozenset(_stemmer().stemWords(sorted(_STOP_WORDS)))
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """A training text that overlaps with a held-out class, by which rule.
+    """A training text that overlaps with a held-out class, and the rule that found it.
 
-    `distance` is their cosine distance, None for a caption, where it says nothing.
+    `distance` is their cosine distance, None for a caption, where it is not meaningful.
     """
 
     text: str
@@ -51,9 +52,9 @@ class Overlap:
 
 
 def lemmas(text: str) -> frozenset[str]:
-    """The stems of the text's words without empty words ("play" is one: it says too little)."""
+    """Stem the text's words, without stop words ("play" is one, because it is too general)."""
     stems = _stemmer().stemWords(_WORD.findall(text.casefold()))
-    return frozenset(stem for stem in stems if stem not in _empty_stems())
+    return frozenset(stem for stem in stems if stem not in _stop_stems())
 
 
 def label_overlaps(
@@ -63,7 +64,7 @@ def label_overlaps(
     *,
     tau: float = DEFAULT_TAU,
 ) -> list[Overlap]:
-    """Every overlap of training `labels` (N) with `held_out` (M); `distances` is (N, M) cosine."""
+    """Find all overlaps of N `labels` with M `held_out` classes; `distances` (N, M) are cosine."""
     classes = [(name, lemmas(name)) for name in held_out]
     overlaps: list[Overlap] = []
     for row, label in enumerate(labels):
@@ -77,7 +78,7 @@ def label_overlaps(
 
 
 def caption_overlaps(captions: Sequence[str], held_out: Sequence[str]) -> list[Overlap]:
-    """Every caption that holds all of a held-out class's lemmas."""
+    """Find all captions that contain all lemmas of a held-out class."""
     classes = [(name, lemmas(name)) for name in held_out]
     return [
         Overlap(caption, name, "contains the class", None)

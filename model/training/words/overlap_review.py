@@ -1,8 +1,8 @@
-"""Overlaps of training texts with held-out classes, decided by rule or by a person.
+"""Decide about overlaps of training texts with held-out classes, by rule or by a reviewed table.
 
-`kinolex data overlap` writes what the rules found as a table. A person changes its `decision` to
-`keep` where a rule is wrong, and to `drop` where one is missing; training reads it. What nobody
-has decided stops a run before it starts.
+`kinolex data overlap` writes the overlaps found by the rules as a table. A person sets `decision`
+to `keep` where a rule is wrong, and to `drop` where one is missing; training reads the table. A run
+does not start while an overlap has no decision.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,19 +22,19 @@ from model.training.words.overlap import Overlap, caption_overlaps, label_overla
 
 DROP, KEEP, REFUSE = "drop", "keep", "refuse"
 COLUMNS = ("text", "class", "rule", "distance", "decision")
-_NEAR = 0.1  # beyond tau: shown for a person to see what the rules let pass
+_NEAR_MARGIN = 0.1  # pairs up to this distance beyond tau are listed for review
 
 
 class OverlapError(ValueError):
-    """Training texts that overlap with held-out classes, and nobody said what to do with them."""
+    """Training texts overlap with held-out classes and there is no decision about them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What the rules found between training texts and held-out classes.
+    """Overlaps of training texts with held-out classes.
 
-    `labels` are the training labels and `nearest` (N,) their cosine distances to the nearest
-    held-out class; `overlaps` fall under a rule, `near` are label pairs that just do not.
+    `labels` are the N training labels and `nearest` (N,) their cosine distances to the nearest
+    held-out class; `overlaps` match a rule, `near` are label pairs that narrowly match none.
     """
 
     labels: tuple[str, ...]
@@ -45,7 +45,7 @@ class Review:
 
 
 def review(samples: Sequence[Sample], held_out: HeldOut, text: TextEncoder) -> Review:
-    """Compare the texts of all samples but the held-out classes' own with the held-out classes.
+    """Compare the texts of all samples, except those of held-out classes, with these classes.
 
     Raises OverlapError when no class is held out.
     """
@@ -58,7 +58,7 @@ def review(samples: Sequence[Sample], held_out: HeldOut, text: TextEncoder) -> R
     encoded = text.encode([*labels, *held_out.names])
     distances = 1.0 - encoded[: len(labels)] @ encoded[len(labels) :].T
     found = label_overlaps(labels, held_out.names, distances, tau=held_out.tau)
-    wider = label_overlaps(labels, held_out.names, distances, tau=held_out.tau + _NEAR)
+    wider = label_overlaps(labels, held_out.names, distances, tau=held_out.tau + _NEAR_MARGIN)
     known = {(overlap.text, overlap.held_out) for overlap in found}
     near = (o for o in wider if (o.text, o.held_out) not in known)
     return Review(
@@ -77,9 +77,9 @@ def review_manifests(
     tau: float | None = None,
     text_model: str | None = None,
 ) -> Review:
-    """`review` of what training would read, with the classes of a split by name or path.
+    """Review the training samples of manifests against a split, by name or path.
 
-    `tau` takes the place of the split's. Raises ManifestError, ValueError and OverlapError.
+    `tau` replaces the split's. Raises ManifestError, ValueError and OverlapError.
     """
     held_out = read_held_out(split)
     if tau is not None:
@@ -90,7 +90,7 @@ def review_manifests(
 
 
 def write_review(path: Path, found: Review) -> None:
-    """The table for a person: overlaps to drop first, then near misses to keep, nearest first."""
+    """Write the table to review: overlaps to drop, then near pairs to keep, nearest first."""
     decided = [(o, DROP) for o in _nearest_first(found.overlaps)]
     decided += [(o, KEEP) for o in _nearest_first(found.near)]
     rows = [
@@ -101,18 +101,18 @@ def write_review(path: Path, found: Review) -> None:
 
 
 def read_review(path: Path) -> Mapping[tuple[str, str], str]:
-    """The decision about each text and class. Raises OverlapError naming every bad row."""
+    """Read the decision about each (text, class). Raises OverlapError that lists every bad row."""
     decisions: dict[tuple[str, str], str] = {}
     problems: list[str] = []
     try:
         if lacking := {"text", "class", "decision"} - set(column_names(path)):
             raise OverlapError(f"{path} has no column {', '.join(sorted(lacking))}")
-        for place, row in rows_of(path):
+        for position, row in rows_of(path):
             decision = row["decision"].strip().lower() if row else ""
             if row is None:
-                problems.append(f"{place}: more or fewer cells than the header")
+                problems.append(f"{position}: more or fewer cells than the header")
             elif decision not in (DROP, KEEP):
-                problems.append(f"{place}: decision is drop or keep, not {row['decision']!r}")
+                problems.append(f"{position}: decision is drop or keep, not {row['decision']!r}")
             else:
                 decisions[row["text"], row["class"]] = decision
     except TableError as error:
@@ -123,9 +123,9 @@ def read_review(path: Path) -> Mapping[tuple[str, str], str]:
 
 
 def texts_to_drop(found: Review, how: str) -> frozenset[str]:
-    """Texts that training must not see. `how` is drop, keep, refuse, or a reviewed table's path.
+    """List the texts to drop. `how` is drop, keep, refuse, or the path of a reviewed table.
 
-    Raises OverlapError when something overlaps and `how` does not decide it.
+    Raises OverlapError when `how` does not decide about an overlap.
     """
     every = {overlap.text for overlap in found.overlaps}
     if how == DROP:
@@ -141,7 +141,7 @@ def texts_to_drop(found: Review, how: str) -> frozenset[str]:
         more = f"\n  and {len(undecided) - 20} more" if len(undecided) > 20 else ""
         raise OverlapError(
             f"{len(undecided)} training texts overlap with held-out classes:\n{shown}{more}\n"
-            "Look at them with `kinolex data overlap`, then train with --overlap TABLE.csv, "
+            "Review them with `kinolex data overlap`, then train with --overlap TABLE.csv, "
             "--overlap drop or --overlap keep."
         )
     return frozenset(text for (text, _), decision in decisions.items() if decision == DROP)
@@ -150,13 +150,13 @@ def texts_to_drop(found: Review, how: str) -> frozenset[str]:
 def without_texts(
     samples: Sequence[Sample], held_out: HeldOut, texts: frozenset[str]
 ) -> list[Sample]:
-    """The samples that are neither of a held-out class nor say one of `texts`."""
+    """Remove samples of held-out classes and samples with one of `texts`."""
     gone = texts | set(held_out.names)
     return [s for s in samples if not gone.intersection((s.label, *s.captions))]
 
 
 def _nearest_first(overlaps: Iterable[Overlap]) -> list[Overlap]:
-    far = 9.0  # captions have no distance and come last
+    far = 9.0  # captions have no distance and are listed last
     return sorted(
         overlaps, key=lambda o: (far if o.distance is None else o.distance, o.held_out, o.text)
     )

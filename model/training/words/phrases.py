@@ -1,8 +1,8 @@
-"""What people do, taken out of captions: "riding a bike" of "a boy in red is riding a bike uphill".
+"""Extract verb phrases from captions: "riding a bike" from "a boy in red is riding a bike uphill".
 
-A caption is a sentence about everything in its picture, and a label is a few words about what is
-done. Verb phrases of captions as texts of their own stand nearer to labels (Momeni et al., "Verbs
-in Action", ICCV 2023, who take them from a language model; here a few rules do).
+A caption describes everything in its picture, a label only the action. Verb phrases as additional
+texts are closer to labels than whole captions (Momeni et al., "Verbs in Action", ICCV 2023, who use
+a language model; here a few rules do).
 """
 
 import re
@@ -19,10 +19,10 @@ from model.training.words.overlap import label_overlaps
 from model.training.words.text_bank import encode_once
 
 _TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|[^\sa-z]")
-_LONGEST = 6  # words
-_FEWEST = 3  # times that "is ...ing" must be said for the word to be a verb
+_MAX_WORDS = 6
+_MIN_COUNT = 3  # occurrences of "is ...ing" for the word to count as a verb
 _FORMS_OF_BE = frozenset(("is", "are", "was", "were"))
-_NOT_DONE = frozenset(("being", "wearing"))  # how somebody looks
+_NO_ACTIONS = frozenset(("being", "wearing"))  # they describe appearance
 _PEOPLE = frozenset(
     (
         *("adult", "adults", "baby", "bicyclist", "biker", "bikers", "boy", "boys", "chef"),
@@ -59,10 +59,10 @@ _EMPTY_ENDS = frozenset(
 def with_phrases(
     samples: Sequence[Sample], held_out: HeldOut, text: TextEncoder, cache: Path
 ) -> list[Sample]:
-    """Samples without a label get the phrases of their captions as further captions.
+    """Add the phrases of captions as further captions to samples without a label.
 
-    A phrase that overlaps with a held-out class by the rules for labels is not taken. Vectors of
-    phrases are kept in the folder `cache`.
+    Phrases that overlap with a held-out class by the rules for labels are left out. Vectors of
+    phrases are stored in the folder `cache`.
     """
     found = phrases_of([() if sample.label else sample.captions for sample in samples])
     every = sorted({phrase for phrases in found for phrase in phrases})
@@ -77,10 +77,10 @@ def with_phrases(
 
 
 def phrases_of(captions: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """The phrases in each picture's captions, none twice.
+    """Extract the distinct phrases of each picture's captions.
 
-    A phrase is a verb in -ing that a person is nearest before, and what belongs to it. A word is
-    such a verb when all captions together often say that somebody "is" it.
+    A phrase starts with a verb in -ing whose nearest preceding noun is a person. A word counts as a
+    verb if it often follows a form of "be" in all captions together.
     """
     tokens = [[_TOKEN.findall(caption.casefold()) for caption in some] for some in captions]
     verbs = _verbs(words for some in tokens for words in some)
@@ -96,25 +96,25 @@ def _verbs(captions: Iterable[Sequence[str]]) -> frozenset[str]:
         for before, word in pairwise(words)
         if before in _FORMS_OF_BE and word.endswith("ing")
     )
-    return frozenset(w for w, count in counts.items() if count >= _FEWEST) - _NOT_DONE
+    return frozenset(w for w, count in counts.items() if count >= _MIN_COUNT) - _NO_ACTIONS
 
 
 def _phrases(words: Sequence[str], verbs: frozenset[str]) -> Iterable[str]:
     is_person = False
-    for place, word in enumerate(words):
+    for position, word in enumerate(words):
         if word in _PEOPLE or word in _ANIMALS:
             is_person = word in _PEOPLE
         elif word in verbs and is_person:
-            yield _phrase(words[place:], verbs)
+            yield _phrase(words[position:], verbs)
 
 
 def _phrase(words: Sequence[str], verbs: frozenset[str]) -> str:
-    """The verb at the start of `words` with its object, or with its first preposition's."""
+    """The verb at the start of `words` with its object, or with its first prepositional phrase."""
     taken = [words[0]]
     has_object = False
-    for word in words[1:_LONGEST]:
+    for word in words[1:_MAX_WORDS]:
         is_preposition = word in _PREPOSITIONS
-        if not word[0].isalpha() or word in _ENDS or word in verbs or word in _NOT_DONE:
+        if not word[0].isalpha() or word in _ENDS or word in verbs or word in _NO_ACTIONS:
             break
         if word in _FORMS_OF_BE or (is_preposition and has_object):
             break

@@ -100,7 +100,10 @@ def test_the_default_checkpoint_can_be_shown() -> None:
         (("import", "./nowhere", "--out", "out"), "./nowhere is not a directory"),
         (("import", "SOURCE", "--out", "SOURCE"), "is the model itself"),
         (("import", "SOURCE", "--out", "out", "--template", "video"), "each must contain one {}"),
-        (("convert", "FILE", "--text-model", "x.txt", "--out", "out"), "no checkpoint of the off"),
+        (
+            ("convert", "FILE", "--text-model", "x.txt", "--out", "out"),
+            "not a checkpoint of the off",
+        ),
         (("show", "./nowhere"), "./nowhere is not a directory"),
     ],
 )

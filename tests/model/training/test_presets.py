@@ -16,8 +16,8 @@ from model.training.config import PRESETS, read_preset
 from model.training.data.batches import StepBatches
 from model.training.data.layouts import import_layout
 from model.training.data.step_plans import StepPlans
+from model.training.objective import term_names
 from model.training.schedule import rate_factor
-from model.training.train import term_names
 from model.video.sampling import SamplingConfig
 from tests.support.clips import write_clip
 from tests.support.training_tree import NAMES

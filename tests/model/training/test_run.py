@@ -1,4 +1,4 @@
-"""A run can be stopped and gone on with, shared among processes, and learns what it is shown."""
+"""A run can be interrupted and continued, distributed over processes, and learns its samples."""
 
 import json
 import math
@@ -45,12 +45,15 @@ def run(
     return train(config, samples, WordVectors(DIM), out, resources)
 
 
-def program(*launcher: str, tree: Path, out: Path, steps: int) -> subprocess.Popen[str]:
+def program(
+    *launcher: str, tree: Path, out: Path, steps: int, pause: str = ""
+) -> subprocess.Popen[str]:
     arguments = [sys.executable, *launcher, "-m", "tests.support.training_process"]
     return subprocess.Popen(
-        [*arguments, str(tree), str(out), str(steps)],
+        [*arguments, str(tree), str(out), str(steps), pause],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -71,20 +74,24 @@ def steps_done(out: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("whole_group", [False, True], ids=["process", "group"])
-def test_a_terminated_run_goes_on_to_the_same_weights_bit_for_bit(
+def test_a_terminated_run_continues_to_the_same_weights_bit_for_bit(
     tree: Path, tmp_path: Path, whole_group: bool
 ) -> None:
     """SIGTERM to the process, or to its data workers, too, as service managers send it."""
     finish(program(tree=tree, out=tmp_path / "whole", steps=24))
 
-    interrupted = program(tree=tree, out=tmp_path / "parts", steps=24)
+    interrupted = program(tree=tree, out=tmp_path / "parts", steps=24, pause="10")
     assert interrupted.stdout is not None
-    said = interrupted.stdout.readline()
-    assert said.startswith("step 10/24")
+    assert interrupted.stdin is not None
+    line = interrupted.stdout.readline()
+    assert line.startswith("step 10/24")
     if whole_group:
         os.killpg(interrupted.pid, signal.SIGTERM)
     else:
         interrupted.terminate()
+    # the run waits after step 10, so that it cannot end before the signal
+    interrupted.stdin.write("\n")
+    interrupted.stdin.flush()
     finish(interrupted)
     assert 10 <= steps_done(tmp_path / "parts") < 24
     finish(program(tree=tree, out=tmp_path / "parts", steps=24))
@@ -115,7 +122,7 @@ def test_a_time_limit_stops_after_a_step_and_saves_it(tree: Path, tmp_path: Path
     assert trained.steps == steps_done(tmp_path) == 1
 
 
-def test_a_run_does_not_go_on_with_another_configuration(tree: Path, tmp_path: Path) -> None:
+def test_a_run_does_not_continue_with_another_configuration(tree: Path, tmp_path: Path) -> None:
     samples = samples_of(tree, "pictures")
     run(tiny_config(steps=1), samples, tmp_path)
 
@@ -123,7 +130,7 @@ def test_a_run_does_not_go_on_with_another_configuration(tree: Path, tmp_path: P
         run(tiny_config(steps=1, seed=1), samples, tmp_path)
 
 
-def test_a_run_does_not_go_on_with_other_data(tree: Path, tmp_path: Path) -> None:
+def test_a_run_does_not_continue_with_other_data(tree: Path, tmp_path: Path) -> None:
     samples = samples_of(tree, "pictures")
     run(tiny_config(steps=2), samples, tmp_path, max_minutes=0.0)
 
@@ -178,7 +185,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(tree: Path) -> None:
     [(ObjectiveConfig(mse=DIM / 2), 1.0), (ObjectiveConfig(cross_entropy=1.0), math.log(4))],
     ids=["mse", "cross-entropy"],
 )
-def test_one_batch_is_learnt_by_heart(
+def test_one_batch_can_be_overfitted(
     tree: Path, tmp_path: Path, objective: ObjectiveConfig, untrained: float
 ) -> None:
     samples = samples_of(tree, "pictures")[: len(NAMES)]
@@ -205,7 +212,7 @@ def test_pieces_of_a_batch_give_the_whole_batchs_step(tree: Path, tmp_path: Path
         torch.testing.assert_close(pieces[name], whole[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_what_is_frozen_stays_as_it_was(tree: Path, tmp_path: Path) -> None:
+def test_frozen_blocks_keep_their_weights(tree: Path, tmp_path: Path) -> None:
     samples = samples_of(tree, "pictures")
     optimiser = OptimiserConfig(backbone_rate=1e-2, head_rate=1e-2, frozen_blocks=3)
     first = run(tiny_config(steps=1, optimiser=optimiser), samples, tmp_path / "a")
@@ -238,7 +245,7 @@ def test_threads_other_than_the_main_one_can_train(tree: Path, tmp_path: Path) -
     assert done == [1]
 
 
-def test_tensorboard_gets_what_the_log_gets(tree: Path, tmp_path: Path) -> None:
+def test_tensorboard_gets_the_values_of_the_log(tree: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
 
     train(
@@ -262,7 +269,7 @@ def test_a_contrastive_batch_comes_in_one_piece(tree: Path, tmp_path: Path) -> N
         run(split, samples_of(tree, "pictures"), tmp_path / "split")
 
 
-def test_after_a_run_sigterm_does_what_it_did_before(tree: Path, tmp_path: Path) -> None:
+def test_a_run_restores_the_handler_of_sigterm(tree: Path, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
 
     run(tiny_config(steps=1), samples_of(tree, "pictures"), tmp_path)

@@ -204,11 +204,13 @@ def pickled(folder: Path) -> None:
             lambda f: (f / "modules.json").write_text(
                 '[{"path": ""}, {"path": "1", "type": "a.b.Dense"}]'
             ),
-            "puts Dense behind",
+            "has Dense after",
             id="modules",
         ),
         pytest.param(
-            lambda f: (f / "modules.json").write_text('[{"path": ".."}]'), "leads out", id="path"
+            lambda f: (f / "modules.json").write_text('[{"path": ".."}]'),
+            "points outside",
+            id="path",
         ),
     ],
 )

@@ -196,7 +196,7 @@ def test_a_file_that_torch_did_not_write_is_refused(tmp_path: Path, content: byt
     path = tmp_path / "checkpoint.pth.tar"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="no checkpoint of the official code"):
+    with pytest.raises(CheckpointError, match="not a checkpoint of the official code"):
         read_official(path)
 
 

@@ -295,5 +295,5 @@ def test_imported_rows_make_a_manifest_that_is_read_back(tmp_path: Path) -> None
 def test_a_damaged_activitynet_annotation_is_named(tmp_path: Path, damage: str) -> None:
     write(tmp_path, "activity_net.v1-3.min.json", damage)
 
-    with pytest.raises(LayoutError, match=r"activity_net\.v1-3\.min\.json is no ActivityNet"):
+    with pytest.raises(LayoutError, match=r"activity_net\.v1-3\.min\.json is not an ActivityNet"):
         import_layout("activitynet", tmp_path)

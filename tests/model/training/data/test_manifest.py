@@ -61,7 +61,7 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         10: f"no file {tmp_path / 'b.mp4'}",
         11: "has more or fewer cells than the header",
         12: f"{tmp_path / 'p' / 'colours.zip'} holds no 99.png",
-        13: "is no readable shard",
+        13: "cannot be read as a shard",
         14: f"no file {tmp_path / 'gone.png'}",
     }
     for (line, message), problem in zip(expected.items(), problems, strict=True):

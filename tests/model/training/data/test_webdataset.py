@@ -66,7 +66,7 @@ def test_tars_of_others_have_captions_in_text_files_or_json(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"), [(b"no tar", "no readable shard"), (None, "is no JSON")]
+    ("damage", "said"), [(b"no tar", "cannot be read as a shard"), (None, "is not valid JSON")]
 )
 def test_damage_is_named(tmp_path: Path, damage: bytes | None, said: str) -> None:
     tar = tar_of(tmp_path / "w" / "0.tar", {"a.png": picture_bytes("red"), "a.json": b"{"})

@@ -109,7 +109,9 @@ def test_broken_files_are_listed_and_left_out(tmp_path: Path) -> None:
     embedded = embed_readable(colour_tagger(), samples)
     assert embedded.samples == (samples[1],)
     assert embedded.vectors.argmax(axis=1).tolist() == [1]
-    assert [(b.sample.path, "no picture" in b.reason) for b in embedded.broken] == [(broken, True)]
+    assert [(b.sample.path, "not a picture" in b.reason) for b in embedded.broken] == [
+        (broken, True)
+    ]
     with pytest.raises(VideoError, match=r"broken\.png"):
         embed_samples(colour_tagger(), samples)
 

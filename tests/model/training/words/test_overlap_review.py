@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from model.training.data.manifest import Sample, read_manifest
-from model.training.report.overlap_histogram import draw_histogram, removed_labels
+from model.training.report.overlap_histogram import plot_histogram, removed_labels
 from model.training.resources import TrainingResources
 from model.training.run import RunRequest, run
 from model.training.words.held_out import HeldOut, read_held_out
@@ -150,8 +150,8 @@ def test_nothing_held_out_is_nothing_to_review() -> None:
 def test_the_histogram_counts_what_the_rules_remove(tmp_path: Path) -> None:
     found = review(SAMPLES, HELD_OUT, TEXT)
 
-    draw_histogram(tmp_path / "overlap.png", found)
-    draw_histogram(tmp_path / "overlap.svg", found)
+    plot_histogram(tmp_path / "overlap.png", found)
+    plot_histogram(tmp_path / "overlap.svg", found)
 
     assert removed_labels(found) == 1
     drawn = (tmp_path / "overlap.svg").read_text()
