@@ -1,13 +1,24 @@
 """Warnings about new labels: near duplicates, and names that the text model does not know."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, Field
 
 from app.errors import InvalidLabel
 from app.labels.fields import invalid_labels
 from app.store import LabelStore, NewLabel, SetState, Written
-from model import KinolexError, KnowsWords, LabelError, TextEncoder, UnknownWords, label_key
+from model import (
+    Hit,
+    KinolexError,
+    KnowsWords,
+    LabelError,
+    LabelIndex,
+    TextEncoder,
+    UnknownWords,
+    label_key,
+)
 
 # Minimum cosine similarity of near duplicates. The nearest pair among the default labels, two kinds
 # of football, is at 0.84; "riding a horse" and "horse riding" are at 0.97.
@@ -50,24 +61,37 @@ def advise(
         return [not_advised(str(error))]
     warnings: list[Warned] = []
     for key in (key for key in positions if key in vectors):
-        position = positions[key]
-        name = labels[position].label.name
-        unknown = text.unknown_words(name) if isinstance(text, KnowsWords) else ()
-        if unknown and len(unknown) == len(name.split()):
-            warnings.append(
-                _warned(position, "not_understood", f"{name!r} has no word that the model knows")
-            )
+        name = labels[positions[key]].label.name
+        if _is_unknown(name, text):
+            code, detail = "not_understood", f"{name!r} has no word that the model knows"
+        elif (hit := _near_duplicate(index, key, vectors[key], positions)) is not None:
+            code = "near_duplicate"
+            detail = f"{name!r} means much the same as {hit.name!r} ({hit.similarity:.2f})"
+        else:
             continue
-        for hit in index.search(vectors[key], _NEIGHBOURS)[0]:
-            other = label_key(hit.name)
-            # of two similar new labels, warn about the later one
-            if other == key or positions.get(other, -1) > position:
-                continue
-            if hit.similarity >= NEAR_DUPLICATE:
-                likeness = f"{name!r} means much the same as {hit.name!r} ({hit.similarity:.2f})"
-                warnings.append(_warned(position, "near_duplicate", likeness))
-                break
+        warnings.append(Warned(pointer=f"#/labels/{positions[key]}", code=code, detail=detail))
     return warnings
+
+
+def _is_unknown(name: str, text: TextEncoder) -> bool:
+    unknown = text.unknown_words(name) if isinstance(text, KnowsWords) else ()
+    return bool(unknown) and len(unknown) == len(name.split())
+
+
+def _near_duplicate(
+    index: LabelIndex,
+    key: str,
+    vector: npt.NDArray[np.float32],
+    positions: Mapping[str, int],
+) -> Hit | None:
+    """Returns the best near duplicate of a label; of two new labels, only the later one has one."""
+    for hit in index.search(vector, _NEIGHBOURS)[0]:
+        other = label_key(hit.name)
+        if other == key or positions.get(other, -1) > positions[key]:
+            continue
+        if hit.similarity >= NEAR_DUPLICATE:
+            return hit
+    return None
 
 
 def not_advised(reason: str) -> Warned:
@@ -111,7 +135,3 @@ def _path(label: int, text: UnknownWords) -> tuple[str | int, ...]:
 
 def _quoted(words: Sequence[str]) -> str:
     return ", ".join(map(repr, words))
-
-
-def _warned(position: int, code: str, detail: str) -> Warned:
-    return Warned(pointer=f"#/labels/{position}", code=code, detail=detail)

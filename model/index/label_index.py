@@ -129,7 +129,7 @@ class LabelIndex:
         return replace(self, delta=delta, gone=gone)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Self:
-        """The same labels with these thresholds, by label key, in place of those before."""
+        """Returns an index of the same labels with these thresholds by label key."""
         return replace(self, thresholds=thresholds)
 
     def threshold(self, name: str) -> float:
