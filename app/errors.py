@@ -1,6 +1,6 @@
-"""How a request can fail: the service's errors, and one table from code to status and title.
+"""Errors of the service, and the HTTP status and title of every error code.
 
-The errors of the library and of every part of the service carry a stable `code`.
+Errors of the library and of each part of the service have a stable `code`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from model import KinolexError
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a code means over HTTP."""
+    """HTTP status and title of an error code."""
 
     status: int
     title: str
@@ -20,48 +20,48 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "malformed_request": Kind(400, "The request cannot be read"),
-    "missing_file": Kind(400, "The request carries no video"),
-    "host_not_allowed": Kind(403, "This service does not answer under that host name"),
-    "origin_not_allowed": Kind(403, "Web pages of that origin may not use this service"),
-    "not_found": Kind(404, "There is nothing at this address"),
-    "label_not_found": Kind(404, "There is no such label"),
-    "label_set_not_found": Kind(404, "There is no such label set"),
-    "example_not_found": Kind(404, "The label has no such example"),
-    "method_not_allowed": Kind(405, "This address does not take that method"),
-    "upload_timeout": Kind(408, "The request's body did not arrive in time"),
-    "label_set_protected": Kind(409, "This label set cannot be deleted"),
-    "revision_not_reached": Kind(409, "The label set is not at that revision yet"),
+    "missing_file": Kind(400, "The request has no video"),
+    "host_not_allowed": Kind(403, "The host name is not allowed"),
+    "origin_not_allowed": Kind(403, "The origin of the web page is not allowed"),
+    "not_found": Kind(404, "The address does not exist"),
+    "label_not_found": Kind(404, "The label does not exist"),
+    "label_set_not_found": Kind(404, "The label set does not exist"),
+    "example_not_found": Kind(404, "The label does not have this example"),
+    "method_not_allowed": Kind(405, "The address does not allow the method"),
+    "upload_timeout": Kind(408, "The request body did not arrive in time"),
+    "label_set_protected": Kind(409, "The label set cannot be deleted"),
+    "revision_not_reached": Kind(409, "The label set has not reached the revision"),
     "revision_mismatch": Kind(412, "The label set is at another revision"),
-    "upload_too_large": Kind(413, "The request's body is over the limit"),
-    "unsupported_media_type": Kind(415, "The request's Content-Type is not taken here"),
+    "upload_too_large": Kind(413, "The request body is over the size limit"),
+    "unsupported_media_type": Kind(415, "The Content-Type is not supported"),
     "not_a_video": Kind(415, "The file is not a video in an allowed format"),
-    "still_picture": Kind(415, "The file is a picture, not a video"),
-    "unsupported_codec": Kind(415, "The video's codec is not allowed"),
+    "still_picture": Kind(415, "The file is a still picture"),
+    "unsupported_codec": Kind(415, "The video codec is not allowed"),
     "invalid_parameter": Kind(422, "A parameter is not valid"),
     "invalid_label": Kind(422, "A label is not valid"),
     "too_many_examples": Kind(422, "The label would have too many examples"),
-    "label_set_full": Kind(422, "The label set would hold too many labels"),
+    "label_set_full": Kind(422, "The label set would have too many labels"),
     "empty_file": Kind(422, "The file is empty"),
-    "no_video_stream": Kind(422, "The file holds no video stream"),
-    "no_frames": Kind(422, "Not a single frame could be decoded"),
-    "corrupt": Kind(422, "The video is damaged beyond use"),
+    "no_video_stream": Kind(422, "The file has no video stream"),
+    "no_frames": Kind(422, "No frame could be decoded"),
+    "corrupt": Kind(422, "The video is damaged"),
     "encrypted": Kind(422, "The video is encrypted"),
     "too_long": Kind(422, "The video is too long"),
     "too_large_picture": Kind(422, "The video's frames have too many pixels"),
     "video_error": Kind(422, "The video cannot be tagged"),
-    "precondition_required": Kind(428, "The request needs a condition"),
+    "precondition_required": Kind(428, "The request needs If-Match or If-None-Match"),
     "internal_error": Kind(500, "The service failed"),
     "not_ready": Kind(503, "The service is starting"),
     "overloaded": Kind(503, "The service is busy"),
-    "deadline_exceeded": Kind(503, "The deadline passed before the answer was found"),
-    "labels_not_ready": Kind(503, "The labels are still being embedded"),
-    "store_unavailable": Kind(503, "The label store does not answer"),
-    "storage_full": Kind(507, "There is no room to receive the video"),
+    "deadline_exceeded": Kind(503, "The request timed out"),
+    "labels_not_ready": Kind(503, "The labels are being embedded"),
+    "store_unavailable": Kind(503, "The label database is not available"),
+    "storage_full": Kind(507, "No disk space is left for the upload"),
 }
 
 
 class ServiceError(KinolexError):
-    """The service cannot or will not answer; `retry_after_seconds` says when it might."""
+    """Base of the service's errors; `retry_after_seconds` becomes the header Retry-After."""
 
     def __init__(self, detail: str, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(detail)
@@ -69,19 +69,19 @@ class ServiceError(KinolexError):
 
 
 class MalformedRequest(ServiceError):
-    """The bytes are not what the Content-Type promises."""
+    """The body does not match its Content-Type, or a header cannot be parsed."""
 
     code = "malformed_request"
 
 
 class MissingFile(ServiceError):
-    """A multipart body without a part named `file`."""
+    """The form has no part named `file`."""
 
     code = "missing_file"
 
 
 class EmptyFile(ServiceError):
-    """The video has no bytes."""
+    """The file has no bytes."""
 
     code = "empty_file"
 
@@ -98,62 +98,62 @@ class UploadTooLarge(ServiceError):
 
 
 class UploadTimeout(ServiceError):
-    """The body came too slowly."""
+    """The body did not arrive in time."""
 
     code = "upload_timeout"
 
 
 class UnsupportedMediaType(ServiceError):
-    """A Content-Type that this address does not take."""
+    """The address does not support the Content-Type."""
 
     code = "unsupported_media_type"
 
 
 class HostNotAllowed(ServiceError):
-    """A Host header that names somebody else's machine."""
+    """The Host header has a name that is not allowed."""
 
     code = "host_not_allowed"
 
 
 class OriginNotAllowed(ServiceError):
-    """A web page of a foreign origin tries to write."""
+    """A web page of an origin that is not allowed sends a write."""
 
     code = "origin_not_allowed"
 
 
 class NotReady(ServiceError):
-    """The first warm inference has not been run yet."""
+    """The first inference is not done yet."""
 
     code = "not_ready"
 
 
 class Overloaded(ServiceError):
-    """The queue is full."""
+    """The queue is full, or the wait would exceed the deadline."""
 
     code = "overloaded"
 
 
 class DeadlineExceeded(ServiceError):
-    """No answer within the request's deadline."""
+    """The deadline passed before the answer was ready."""
 
     code = "deadline_exceeded"
 
 
 class TracingNotInstalled(ServiceError):
-    """An endpoint for traces, but no OpenTelemetry; told when the service starts."""
+    """KINOLEX_OTLP_ENDPOINT is set, but OpenTelemetry is not installed; raised at start."""
 
     code = "tracing_not_installed"
 
 
 class StorageFull(ServiceError):
-    """No room for the upload."""
+    """No disk space is left for the upload."""
 
     code = "storage_full"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with the input: where (`part` of the request, JSON pointer) and what."""
+    """One fault of the input: the `part` of the request, a JSON pointer into it, and a message."""
 
     part: str
     pointer: str
@@ -161,7 +161,7 @@ class Fault:
 
 
 class InvalidParameter(ServiceError):
-    """Well-formed input with values that are not allowed."""
+    """A parameter or field has a value that is not allowed."""
 
     code = "invalid_parameter"
 
@@ -171,12 +171,12 @@ class InvalidParameter(ServiceError):
 
     @classmethod
     def at(cls, part: str, name: str, detail: str) -> Self:
-        """One fault in one parameter."""
+        """The error for a single fault, in the parameter `name`."""
         return cls.of([{"loc": (part, name), "msg": detail}])
 
     @classmethod
     def of(cls, findings: Sequence[Mapping[str, Any]]) -> Self:
-        """Pydantic's findings; each `loc` begins with the part of the request, as FastAPI's do."""
+        """The error for pydantic's findings, whose `loc` begins with the part of the request."""
         faults = [
             Fault(str(part), _pointer(path), str(found["msg"]))
             for found in findings
@@ -186,11 +186,11 @@ class InvalidParameter(ServiceError):
 
 
 class InvalidLabel(InvalidParameter):
-    """Labels with texts that cannot be embedded."""
+    """A label has texts that cannot be embedded."""
 
     code = "invalid_label"
 
 
 def _pointer(path: Sequence[str | int]) -> str:
-    """JSON pointer (RFC 6901) as a URI fragment without percent-encoding."""
+    """A JSON pointer (RFC 6901) as a URI fragment without percent-encoding."""
     return "#" + "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)

@@ -1,4 +1,4 @@
-"""Failures as RFC 9457 bodies, in place of those that FastAPI and Starlette would write."""
+"""Errors as problem documents (RFC 9457), in place of the bodies of FastAPI and Starlette."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from starlette.responses import Response
 from app.errors import KINDS, Fault, InvalidParameter
 from model import KinolexError
 
-# For OpenAPI: the answer of every operation that fails.
+# OpenAPI of every error answer.
 PROBLEM_RESPONSE: dict[str, Any] = {
-    "description": "A problem (RFC 9457); `code` is stable, the rest is for people.",
+    "description": "A problem document (RFC 9457). `code` is stable; the texts may change.",
     "content": {
         "application/problem+json": {
             "schema": {
@@ -66,7 +66,7 @@ def problem(
     faults: Sequence[Fault] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """An RFC 9457 body for this code."""
+    """The problem document for this code."""
     kind = KINDS[code]
     request.state.problem_code = code
     body: dict[str, object] = {
@@ -91,12 +91,16 @@ def problem(
 
 
 def internal_problem(request: Request) -> Response:
-    """What a caller learns of an unexpected exception: the id under which it was logged."""
-    return problem(request, "internal_error", "the failure was logged under this request id")
+    """The problem document for an unexpected exception, without its details."""
+    return problem(
+        request,
+        "internal_error",
+        "the service failed; its log has the details under this request id",
+    )
 
 
 def install_problems(app: FastAPI) -> None:
-    """Answer every expected failure of this app with a problem."""
+    """Register handlers that answer every expected error of the app with a problem document."""
     app.add_exception_handler(KinolexError, _on_kinolex_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
@@ -107,7 +111,7 @@ async def _on_kinolex_error(request: Request, error: Exception) -> Response:
 
 
 def problem_of(request: Request, error: Exception) -> Response:
-    """An expected failure as a problem; raises it again if it is none that the API knows."""
+    """The problem document for an expected error; raises an error with an unknown code again."""
     code = getattr(error, "code", "")
     if code not in KINDS:
         raise error

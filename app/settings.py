@@ -1,6 +1,6 @@
-"""Everything that can be configured, read once from `KINOLEX_` variables.
+"""Settings, read once at start from `KINOLEX_` environment variables.
 
-The only module that reads the environment. `docs/configuration.md` is generated from it.
+No other module reads the environment. `docs/configuration.md` is generated from it.
 """
 
 import difflib
@@ -14,14 +14,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "KINOLEX_"
 MIB = 1024**2
-# The name is prometheus-client's, which looks at it when it is imported.
+# prometheus-client defines this name and reads it when it is imported.
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
-    """The service's settings; none changes after start."""
+    """Settings of the service; frozen."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
@@ -33,169 +33,189 @@ class Settings(BaseSettings):
         default=1,
         ge=1,
         le=64,
-        description="Server processes; each loads the model and shares the labels.",
+        description="Number of server processes. Each loads the model; all share the labels.",
     )
     allowed_hosts: Names = Field(
         default=(),
-        description="Names under which the service may be asked, besides `localhost` and IP "
-        "addresses, separated by commas; `*.example.org` covers its subdomains, `*` everything.",
+        description="Host names that requests may use, separated by commas. `*.example.org` allows "
+        "all subdomains, `*` every name. `localhost` and IP addresses are always allowed.",
     )
     allowed_origins: Names = Field(
         default=(),
-        description="Origins of foreign web pages that may use the service, such as "
-        "`https://app.example.org`, separated by commas. Its own page always may.",
+        description="Origins of other web pages that may use the service, such as "
+        "`https://app.example.org`, separated by commas. The service's own page is always allowed.",
     )
     data_dir: Path = Field(
         default=Path("data"),
-        description="Folder of the label database, and of `cache`, which may be deleted.",
+        description="Folder for the label database and for `cache`, which may be deleted.",
     )
     database_url: str = Field(
         default="",
         repr=False,
-        description="SQLAlchemy URL of the label store; empty: `labels.sqlite` in the data "
-        "folder. `postgresql://...`, 15 or newer, lets several machines share the labels.",
+        description="SQLAlchemy URL of the label database. `postgresql://...` (PostgreSQL 15 or "
+        "newer) lets several machines share the labels. Default: `labels.sqlite` in the data "
+        "folder.",
     )
     upload_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),
-        description="Folder for uploads that are too large for memory; their files have no name. "
-        "By default the system's folder for temporary files.",
+        description="Folder for uploads that do not fit in memory. The files have no name. "
+        "Default: the system's folder for temporary files.",
     )
     checkpoint: str = Field(
         default="",
-        description="Checkpoint folder or Hub id; empty: the one that ships with Kinolex.",
+        description="Folder or Hub id of the checkpoint. Default: the one that ships with Kinolex.",
     )
     text_model: str = Field(
         default="",
-        description="Text model for labels in place of the checkpoint's, by name or path; it must "
-        "have been distilled from that one. Empty: the checkpoint's own.",
+        description="Name or path of a text model that replaces the checkpoint's. It must be "
+        "distilled from that model. Default: the checkpoint's text model.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
-        description="Where the encoder runs. `auto` takes the GPU if there is one and says so in "
-        "the log; `cuda` refuses to start without one.",
+        description="Device that runs the encoder. `auto` uses a GPU if there is one and logs a "
+        "warning if there is none; `cuda` fails at start without a GPU.",
     )
     runtime: Literal["auto", "eager", "compile", "openvino"] = Field(
         default="auto",
-        description="What runs the encoder. `eager` is plain PyTorch in fp32. `auto` starts with "
-        "it, measures every runtime that is installed here, once, in a process of low priority, "
-        "and changes to the fastest whose embeddings stay within cosine 0.999 of it; `compile` "
-        "and `openvino` measure only that one. On a GPU all but `eager` mean 16 bits if they stay "
-        "as close.",
+        description="Runtime of the encoder. `eager` is plain PyTorch in fp32. `auto` starts with "
+        "it, measures every installed runtime once in a process of low priority, and changes to "
+        "the fastest whose embeddings have a cosine similarity of at least 0.999 to those of "
+        "`eager`. `compile` and `openvino` measure only that runtime. On a GPU, all but `eager` "
+        "use 16-bit numbers if these are as close.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severity that is logged."
+        default="info", description="Minimum log level."
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
-        description="Form of the log; `auto` is for people on a terminal, else JSON lines.",
+        description="Log format. `auto` is `console` on a terminal and `json` (JSON lines) "
+        "elsewhere.",
     )
 
     otlp_endpoint: str = Field(
         default="",
-        description="OpenTelemetry collector that is sent traces over HTTP, such as "
-        "`http://127.0.0.1:4318`; empty: no traces. Needs `pip install 'kinolex[otel]'`.",
+        description="Address of an OpenTelemetry collector that receives traces over HTTP, such as "
+        "`http://127.0.0.1:4318`. Needs `pip install 'kinolex[otel]'`. Default: no traces.",
     )
 
     max_upload_bytes: int = Field(
-        default=2048 * MIB, ge=1, description="Largest video taken, in bytes (2 GiB)."
+        default=2048 * MIB, ge=1, description="Maximum size of a video, in bytes (2 GiB)."
     )
     max_json_bytes: int = Field(
-        default=16 * MIB, ge=1024, description="Largest JSON body taken, in bytes (16 MiB)."
+        default=16 * MIB, ge=1024, description="Maximum size of a JSON body, in bytes (16 MiB)."
     )
     max_import_bytes: int = Field(
         default=256 * MIB,
         ge=1024,
-        description="Most bytes of labels taken as JSON lines or CSV (256 MiB).",
+        description="Maximum size of labels as JSON lines or CSV, in bytes (256 MiB).",
     )
     upload_memory_bytes: int = Field(
         default=16 * MIB,
         ge=0,
-        description="Uploads up to this size stay in memory; larger ones go to the upload folder.",
+        description="Maximum size of an upload that is kept in memory, in bytes (16 MiB). Larger "
+        "uploads go to the upload folder.",
     )
     upload_idle_seconds: float = Field(
-        default=30.0, gt=0, description="An upload that brings nothing for this long is dropped."
+        default=30.0, gt=0, description="Maximum time between two pieces of an upload."
     )
     upload_timeout_seconds: float = Field(
-        default=3600.0, gt=0, description="An upload may take this long in all."
+        default=3600.0, gt=0, description="Maximum time for a whole upload."
     )
     max_uploads: int = Field(
-        default=64, ge=1, description="Uploads received at once; more get 503."
+        default=64,
+        ge=1,
+        description="Maximum number of uploads received at the same time; others get 503.",
     )
 
     max_duration_seconds: float = Field(
-        default=4 * 3600.0, gt=0, description="Longest video tagged (4 hours)."
+        default=4 * 3600.0, gt=0, description="Maximum duration of a video (4 hours)."
     )
     max_pixels: int = Field(
-        default=8_300_000, ge=256, description="Most pixels per frame (4K is 8,294,400)."
+        default=8_300_000,
+        ge=256,
+        description="Maximum number of pixels in a frame (4K has 8,294,400).",
     )
     max_frames_per_second: float = Field(
-        default=240.0, gt=0, description="Frame rates are believed up to this one."
+        default=240.0,
+        gt=0,
+        description="Maximum frame rate; a higher rate in a file is treated as this one.",
     )
 
     request_timeout_seconds: float = Field(
         default=60.0,
         gt=0,
-        description="Time from the last byte of a video to the answer, waiting included.",
+        description="Maximum time from the last byte of a video to the answer, including the time "
+        "in the queue.",
     )
     progress_timeout_seconds: float = Field(
         default=30.0,
         gt=0,
-        description="With `granularity=segments`: longest time without another window done.",
+        description="Maximum time for a batch of windows with `granularity=segments`.",
     )
     max_windows: int = Field(
         default=1024,
         ge=1,
         le=65536,
-        description="Most windows per video; a longer video gets a wider stride.",
+        description="Maximum number of windows of a video; a longer video gets a wider stride.",
     )
     window_seconds: float = Field(
-        default=4.0, ge=0.1, description="Length of a window where the request does not say."
+        default=4.0, ge=0.1, description="Default length of a window, in seconds."
     )
     stride_seconds: float = Field(
-        default=2.0, ge=0.1, description="Step between windows where the request does not say."
+        default=2.0,
+        ge=0.1,
+        description="Default time from one window's start to the next, in seconds.",
     )
-    top_k: int = Field(default=5, ge=1, description="Tags answered where the request does not say.")
+    top_k: int = Field(default=5, ge=1, description="Default maximum number of tags.")
     max_ad_hoc_labels: int = Field(
-        default=1000, ge=1, description="Most labels that one request may bring along."
+        default=1000, ge=1, description="Maximum number of labels or texts in one request."
     )
     max_labels: int = Field(
-        default=1_000_000, ge=1, description="Most labels that a label set may hold."
+        default=1_000_000, ge=1, description="Maximum number of labels in a label set."
     )
     many_labels: int = Field(
         default=100_000,
         ge=1,
-        description="A write that leaves a label set with more labels says so in its answer.",
+        description="Number of labels in a label set over which the answer to a write has a "
+        "warning.",
     )
     queue_size: int = Field(
-        default=32, ge=1, description="Videos that may wait for decoding; more get 503."
+        default=32,
+        ge=1,
+        description="Maximum number of requests that wait for decoding; others get 503.",
     )
     decode_workers: int = Field(
         default_factory=lambda: max(1, len(os.sched_getaffinity(0))),
         ge=1,
         le=256,
-        description="Processes that decode, one video each. By default one per processor.",
+        description="Number of decode processes; each decodes one video at a time. Default: one "
+        "per processor.",
     )
     decode_threads: int = Field(
         default_factory=lambda: min(8, len(os.sched_getaffinity(0))),
         ge=1,
         le=16,
-        description="Threads that decode a video of 720p or more while it is the only one; beside "
-        "others each gets one. By default one per processor, at most 8.",
+        description="Number of threads that decode a video of 720p or more while no other request "
+        "is in progress; otherwise one thread per video. Default: one per processor, at most 8.",
     )
     decode_device: Literal["auto", "cpu"] = Field(
         default="auto",
-        description="Where plain videos are decoded. `auto` takes the GPU if the encoder runs on "
-        "one and the extra `gpu` is installed, with less protection (docs/performance.md); `cpu` "
-        "never does.",
+        description="Device that decodes plain videos. `auto` uses the GPU if the encoder runs on "
+        "one and the extra `gpu` is installed; this has less protection (docs/performance.md). "
+        "`cpu` never uses the GPU.",
     )
     decode_memory_bytes: int = Field(
-        default=2048 * MIB, ge=256 * MIB, description="Address space of a decode process (2 GiB)."
+        default=2048 * MIB,
+        ge=256 * MIB,
+        description="Maximum address space of a decode process, in bytes (2 GiB).",
     )
     decode_cpu_seconds: int = Field(
-        default=60, ge=1, description="Processor time that a decode process may use on one video."
+        default=60, ge=1, description="Maximum processor time of a decode process for one video."
     )
     decode_jobs_per_worker: int = Field(
-        default=1000, ge=1, description="Videos after which a decode process is replaced."
+        default=1000,
+        ge=1,
+        description="Number of videos after which a decode process is replaced.",
     )
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
@@ -208,52 +228,52 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _stride_fits_window(self) -> Self:
         if self.stride_seconds > self.window_seconds:
-            raise ValueError("stride_seconds may not be over window_seconds")
+            raise ValueError("stride_seconds must not be over window_seconds")
         return self
 
     @property
     def metrics_dir(self) -> Path:
-        """Where several server processes keep their numbers for `/metrics`."""
+        """Folder in which several server processes share their metrics."""
         return self.data_dir / "metrics"
 
     @property
     def cache_dir(self) -> Path:
-        """Where what can be made again is kept; written by the service alone."""
+        """Folder for files that can be made again; only the service writes to it."""
         return self.data_dir / "cache"
 
     @property
     def store_url(self) -> str:
-        """The label store's URL, from `database_url` or the data folder."""
+        """SQLAlchemy URL of the label database."""
         return self.database_url or f"sqlite:///{self.data_dir / 'labels.sqlite'}"
 
 
 def share_metrics(folder: Path) -> None:
-    """Tells the server processes started from here on to keep their numbers in one folder."""
+    """Make server processes that start from now on share their metrics in `folder`."""
     os.environ[_METRICS_FOLDER] = str(folder)
 
 
 def metrics_folder() -> Path | None:
-    """The folder in which server processes share their numbers; None for one that is alone."""
+    """The folder in which server processes share their metrics; None for a single process."""
     folder = os.environ.get(_METRICS_FOLDER)
     return Path(folder) if folder else None
 
 
 def keep_compilations(folder: Path) -> None:
-    """Have torch.compile, here and in child processes, keep its results in `folder`.
+    """Make torch.compile keep its results in `folder`, in this process and its children.
 
-    Its own default is a folder under /tmp whose name others can guess, and it trusts what it finds.
+    The default is a predictable folder under /tmp, whose content torch would trust.
     """
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.resolve())
 
 
 def gpu_environment() -> dict[str, str]:
-    """What a GPU's driver and its libraries read, for a process that inherits nothing else."""
+    """Variables that a GPU's driver and libraries read, for a process with no other variables."""
     names = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def unknown_variables() -> list[str]:
-    """A sentence for each `KINOLEX_` variable that no setting has: a misspelling says nothing."""
+    """A warning for each `KINOLEX_` variable that is not a setting, such as a misspelt one."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     return [
         f"{name} is not a setting"

@@ -184,7 +184,7 @@ async def _warm_up(state: State, log: FilteringBoundLogger) -> None:
     tagger = state["tagger"]
     try:
         await state["service"].warm_up()
-    except Exception:
+    except Exception:  # whatever it is, the process stays up and is never ready
         log.exception("warm_up_failed")
         return
     _freeze_objects()

@@ -17,7 +17,8 @@ from app.observe.timings import collect_timings, stage
 from app.question import ClassifyRequest, OnProgress
 from app.question import Progress as Windows
 from app.routes.dependencies import State
-from app.routes.schemas.videos import ClassifyAnswer, read_classify_request
+from app.routes.schemas.options import read_classify_request
+from app.routes.schemas.videos import ClassifyAnswer
 from app.settings import Settings
 from app.startup import open_service
 from app.upload.buffer import SealedFile

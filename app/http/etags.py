@@ -1,4 +1,4 @@
-"""Revisions as entity tags: conditions that a request puts on a label set (RFC 9110, 13.1)."""
+"""Revisions of label sets as entity tags: conditional requests (RFC 9110, section 13.1)."""
 
 import re
 
@@ -12,22 +12,22 @@ _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 
 
 class PreconditionRequired(ServiceError):
-    """A write that could undo somebody else's needs to say which revision it has seen."""
+    """Write requires If-Match or If-None-Match."""
 
     code = "precondition_required"
 
 
 def etag(revision: int) -> str:
-    """The strong tag of a set at this revision."""
+    """The strong entity tag of a revision."""
     return f'"{revision}"'
 
 
 def read_condition(request: Request) -> Condition:
-    """What `If-Match` and `If-None-Match: *` ask of a write. Raises MalformedRequest."""
+    """The condition of a write from `If-Match` and `If-None-Match`. Raises MalformedRequest."""
     match = request.headers.get("if-match")
     none_match = request.headers.get("if-none-match")
     if none_match is not None and none_match.strip() != "*":
-        raise MalformedRequest("a write takes no If-None-Match but *")
+        raise MalformedRequest("If-None-Match must be * in a write")
     return Condition(
         revisions=None if match is None else "*" if match.strip() == "*" else _revisions(match),
         must_be_new=none_match is not None,
@@ -35,32 +35,33 @@ def read_condition(request: Request) -> Condition:
 
 
 def require_condition(request: Request) -> Condition:
-    """Like `read_condition`, but there must be one. Raises PreconditionRequired."""
+    """Like `read_condition`; raises PreconditionRequired if there is no condition."""
     condition = read_condition(request)
     if condition.is_empty:
         raise PreconditionRequired(
-            "send If-Match with the set's ETag to replace it, or If-None-Match: * to make it"
+            "send If-Match with the ETag of the label set to replace it, or If-None-Match: * to "
+            "create it"
         )
     return condition
 
 
 def is_known(request: Request, revision: int) -> bool:
-    """Whether the caller of a GET already has this revision, by its `If-None-Match`."""
+    """Whether `If-None-Match` of a GET says that the client has this revision."""
     header = request.headers.get("if-none-match", "")
-    # a GET may compare weakly: a proxy that compresses makes our tags weak
+    # weak comparison: a proxy that compresses makes tags weak
     return header.strip() == "*" or any(tag == str(revision) for _, tag in _TAG.findall(header))
 
 
 def unchanged(revision: int) -> Response:
-    """The answer to a caller who already has this revision."""
+    """The answer 304 for a client that has this revision."""
     return Response(status_code=304, headers={"ETag": etag(revision)})
 
 
 def _revisions(header: str) -> frozenset[int]:
     tags: list[tuple[str, str]] = _TAG.findall(header)
     if not tags:
-        raise MalformedRequest("If-Match takes entity tags in double quotes, or *")
-    # a weak tag never matches here, nor one that is not ours
+        raise MalformedRequest("If-Match must be * or entity tags in double quotes")
+    # strong comparison: a weak tag never matches, nor one that is no revision
     return frozenset(
         int(tag) for weak, tag in tags if not weak and re.fullmatch(r"[0-9]{1,18}", tag)
     )

@@ -1,8 +1,8 @@
-"""Which hosts and origins are answered: a foreign web page can neither write nor ask.
+"""Middleware: checks Host and Origin, so that other web pages can neither read nor write.
 
-Until there are keys, whoever reaches the port may use the service. A browser reaches it on behalf
-of any page it has open: directly (stopped by Origin), or after the page's own name was pointed at
-this machine, so-called DNS rebinding (stopped by Host).
+Without API keys, every client that reaches the port may use the service, and a browser sends
+requests for any page that it has open. Origin stops direct requests. Host stops DNS rebinding,
+where the host name of the page is made to resolve to this machine.
 """
 
 import ipaddress
@@ -16,12 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.errors import HostNotAllowed, OriginNotAllowed
 from app.problems import problem
 
-_READING = {"GET", "HEAD", "OPTIONS"}
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class OriginGuard:
-    """Refuses requests under a foreign Host and writing requests of foreign pages."""
+    """Middleware: refuses hosts that are not allowed, and writes from origins that are not."""
 
     def __init__(
         self, app: ASGIApp, *, allowed_hosts: Sequence[str], allowed_origins: Sequence[str]
@@ -43,16 +43,16 @@ class OriginGuard:
 
     def _check(self, method: str, headers: Headers) -> None:
         host = headers.get("host", "").lower()
-        if not self._is_our_name(_hostname(f"//{host}")):
-            raise HostNotAllowed("add the name to KINOLEX_ALLOWED_HOSTS to be asked under it")
+        if not self._is_allowed_name(_hostname(f"//{host}")):
+            raise HostNotAllowed("add the host name to KINOLEX_ALLOWED_HOSTS to allow it")
         origin = headers.get("origin", "").lower()
-        if method in _READING or not origin or origin in self._allowed_origins:
+        if method in _SAFE_METHODS or not origin or origin in self._allowed_origins:
             return
-        if not _is_same(origin, host):
-            raise OriginNotAllowed("add the page's origin to KINOLEX_ALLOWED_ORIGINS to let it in")
+        if not _is_same_origin(origin, host):
+            raise OriginNotAllowed("add the page's origin to KINOLEX_ALLOWED_ORIGINS to allow it")
 
-    def _is_our_name(self, name: str) -> bool:
-        # rebinding needs a name that an attacker can point at us; a number cannot be pointed
+    def _is_allowed_name(self, name: str) -> bool:
+        # DNS rebinding needs a host name; an IP address is safe
         if name == "localhost" or name.endswith(".localhost") or _is_address(name):
             return True
         return any(
@@ -76,8 +76,8 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _is_same(origin: str, host: str) -> bool:
-    """Whether the page came from the host that it asks; a proxy may have taken the TLS off."""
+def _is_same_origin(origin: str, host: str) -> bool:
+    """Whether the page comes from the host of the request; a proxy may have removed TLS."""
     try:
         page, us = urlsplit(origin), urlsplit(f"{urlsplit(origin).scheme}://{host}")
         default = _DEFAULT_PORTS.get(page.scheme)

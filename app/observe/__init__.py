@@ -1,4 +1,4 @@
 """What operators see: request log, stage timings, Prometheus metrics, OpenTelemetry traces.
 
-Every room above may record here; this room imports only problems and errors.
+Every room above may import it; it imports only problems and errors.
 """

@@ -1,4 +1,4 @@
-"""The service's structured logger."""
+"""The structured logger of the service."""
 
 import logging
 import sys
@@ -11,13 +11,13 @@ from structlog.typing import FilteringBoundLogger
 def make_logger(
     level: str, log_format: Literal["auto", "json", "console"], stream: TextIO | None = None
 ) -> FilteringBoundLogger:
-    """A structured logger of its own on `stream` or stderr; nothing global is configured."""
+    """Make a structured logger on `stream` (default stderr), without global configuration."""
     stream = stream or sys.stderr
     is_console = log_format == "console" or (log_format == "auto" and stream.isatty())
     shape: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if is_console
-        # as text: structured tracebacks, and rich's, print locals with the caller's headers
+        # plain tracebacks: structured ones print local variables, with the client's headers
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     logger: FilteringBoundLogger = structlog.wrap_logger(

@@ -1,4 +1,4 @@
-"""Middleware that identifies, times, counts and logs each request."""
+"""Middleware: request ids, request log, metrics, and 500 for unexpected errors."""
 
 import re
 import time
@@ -15,15 +15,16 @@ from app.observe.tracing import Tracing
 from app.problems import internal_problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# what proxies log for a client that hung up; it is never sent
-_CLIENT_GONE = 499
+# The status that proxies log for a client that disconnected; it is never sent.
+_CLIENT_DISCONNECTED = 499
 
 
 class RequestLog:
-    """Middleware: request ids, one log line per request, metrics, and 500 for unexpected errors.
+    """Middleware: gives each request an id, measures it, and logs one line about it.
 
-    Logs the route and never the query, a header or a file's name: they are the caller's. Answers
-    of `quiet_paths`, which are asked every few seconds for years, are logged as debug.
+    The line has the route, and never the query, a header or a file name, which may be private.
+    Requests for `quiet_paths`, which probes send every few seconds, are logged at level debug. An
+    unexpected error is logged and answered with 500.
     """
 
     def __init__(
@@ -51,13 +52,13 @@ class RequestLog:
 
     async def _observe(self, scope: Scope, receive: Receive, send: Send, timings: Timings) -> None:
         request = Request(scope)
-        given = request.headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        client_id = request.headers.get("x-request-id", "")
+        request_id = client_id if _REQUEST_ID.fullmatch(client_id) else uuid.uuid4().hex
         request.state.request_id = request_id
         log = self._log.bind(request_id=request_id)
         status = 0
 
-        async def answer(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -76,14 +77,14 @@ class RequestLog:
         if self._tracing is not None:
             self._tracing.begin_request(request_id)
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            status = status or _CLIENT_GONE
-        except Exception:  # the last place to log what nobody expected
+            status = status or _CLIENT_DISCONNECTED
+        except Exception:  # whatever it is, it is logged and answered with 500
             log.exception("request_failed")
             if status:
                 raise
-            await internal_problem(request)(scope, receive, answer)
+            await internal_problem(request)(scope, receive, send_with_headers)
         finally:
             route = getattr(scope.get("route"), "path", None)
             code = getattr(request.state, "problem_code", None)
@@ -93,8 +94,8 @@ class RequestLog:
             )
             if self._tracing is not None:
                 self._tracing.end_request(timings.intervals)
-            say = log.debug if scope["path"] in self._quiet_paths else log.info
-            say(
+            write_log = log.debug if scope["path"] in self._quiet_paths else log.info
+            write_log(
                 "request",
                 method=scope["method"],
                 route=route,

@@ -1,7 +1,7 @@
 """Seconds that each stage of the current request takes.
 
-The current `Timings` is ambient (a context variable): code that does the work names its stage and
-hands nothing on. Tasks and threads that a request starts record into the same value.
+The current `Timings` is a context variable, so that no function passes it on. Tasks and threads
+that a request starts record into the same value.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# A film has hundreds of batches of windows; a trace needs no more of them.
+# A long video has hundreds of batches of windows; a trace needs no more than this.
 _MAX_INTERVALS = 500
 
 _current: ContextVar["Timings | None"] = ContextVar("timings", default=None)

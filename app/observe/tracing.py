@@ -1,6 +1,6 @@
-"""Optional OpenTelemetry: a span for each request, made by FastAPI, and one for each stage in it.
+"""OpenTelemetry traces: FastAPI's span of each request, with a span for each of its stages.
 
-Only with an endpoint, and only then is the SDK loaded (`pip install 'kinolex[otel]'`).
+The SDK (`pip install 'kinolex[otel]'`) is loaded only if KINOLEX_OTLP_ENDPOINT is set.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _TRACES_PATH = "/v1/traces"
 
 
 class Tracing:
-    """Hands spans to an exporter in the background; `close` sends the last ones."""
+    """Exports spans in the background; `close` exports the last ones."""
 
     def __init__(self, provider: "TracerProvider") -> None:
         self._provider = provider
@@ -26,7 +26,7 @@ class Tracing:
 
     @classmethod
     def to_endpoint(cls, endpoint: str) -> "Tracing":
-        """Spans go to an OTLP collector over HTTP. Raises TracingNotInstalled."""
+        """Export to an OTLP collector over HTTP. Raises TracingNotInstalled."""
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         except ImportError as error:
@@ -40,7 +40,7 @@ class Tracing:
 
     @classmethod
     def to_exporter(cls, exporter: "SpanExporter") -> "Tracing":
-        """Spans go to this exporter."""
+        """Export to this exporter."""
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -51,7 +51,7 @@ class Tracing:
 
     @property
     def fastapi_settings(self) -> TelemetryConfig:
-        """What `FastAPI(telemetry=...)` is told: spans of requests, nothing else."""
+        """The value of `FastAPI(telemetry=...)`: spans of requests, nothing else."""
         return {
             "tracer_provider": self._provider,
             "metrics": False,
@@ -60,7 +60,7 @@ class Tracing:
         }
 
     def begin_request(self, request_id: str) -> None:
-        """Marks the request's span with its id, and takes the query off: it is the caller's."""
+        """Set the id on the request's span, and remove the query, which may be private."""
         from opentelemetry import trace
 
         span = trace.get_current_span()
@@ -68,10 +68,10 @@ class Tracing:
         span.set_attribute("url.query", "")
 
     def end_request(self, intervals: Sequence[tuple[str, int, int]]) -> None:
-        """Spans for stages (name, begin, end; nanoseconds) under that of the request."""
+        """Add a span for each stage (name, start, end; nanoseconds) under the request's span."""
         for stage, start, end in intervals:
             self._tracer.start_span(stage, start_time=start).end(end)
 
     def close(self) -> None:
-        """Sends what is left; may block for a few seconds."""
+        """Export the remaining spans; may block for a few seconds."""
         self._provider.shutdown()

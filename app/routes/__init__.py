@@ -1,4 +1,4 @@
 """HTTP routes, one file for each subject: parse, call the service or the store, return.
 
-`app.main` mounts them. `schemas` holds their JSON.
+`schemas` has their JSON. `app.main` mounts the routers; the command line uses the schemas.
 """

@@ -1,4 +1,4 @@
-"""What addresses of labels have in common: names in the path, pages and their tokens."""
+"""Parameters that label routes share: names in the path, page sizes and page tokens."""
 
 import base64
 import binascii
@@ -19,43 +19,43 @@ SetName = Annotated[
 
 
 async def named_set(label_set: SetName) -> None:
-    """Checks the name of the set in an address that has one, and puts it into OpenAPI."""
+    """Validate the path parameter `label_set` and add it to OpenAPI."""
 
 
-async def _asked_set(request: Request) -> str:
+async def _addressed_set(request: Request) -> str:
     name: str = request.path_params.get("label_set", DEFAULT_SET)
     return name
 
 
-AskedSet = Annotated[str, Depends(_asked_set)]
-LabelName = Annotated[str, Path(description="The label's name in any spelling; may contain `/`.")]
+AddressedSet = Annotated[str, Depends(_addressed_set)]
+LabelName = Annotated[str, Path(description="Name of the label, in any spelling; may contain `/`.")]
 
 PageSize = Annotated[
     int,
-    Query(ge=1, description=f"Most items in the answer; more than {MAX_ITEMS} is {MAX_ITEMS}."),
+    Query(ge=1, description=f"Maximum number of items; values over {MAX_ITEMS} mean {MAX_ITEMS}."),
     AfterValidator(lambda size: min(size, MAX_ITEMS)),
 ]
 PageToken = Annotated[
-    str, Query(max_length=8_000, description="`next_page_token` of the page before.")
+    str, Query(max_length=8_000, description="`next_page_token` of the previous page.")
 ]
 
 
 def write_token(last_key: str | None, query: str = "") -> str:
-    """A token that goes on behind `last_key` with the same query; empty at the end."""
+    """The token of the page after `last_key` of the same query; empty if `last_key` is None."""
     if last_key is None:
         return ""
     return base64.urlsafe_b64encode(json.dumps([last_key, query]).encode()).decode().rstrip("=")
 
 
 def read_token(token: str, query: str = "") -> str:
-    """The key behind which the page begins. Raises InvalidParameter for a token not of ours."""
+    """The key after which the page begins. Raises InvalidParameter for a token of another list."""
     if not token:
         return ""
     try:
         padded = token.encode() + b"=" * (-len(token) % 4)
-        last_key, asked = json.loads(base64.b64decode(padded, b"-_", validate=True))
+        last_key, token_query = json.loads(base64.b64decode(padded, b"-_", validate=True))
     except (binascii.Error, UnicodeError, ValueError, TypeError, RecursionError):
-        last_key, asked = None, None
-    if asked != query or not isinstance(last_key, str) or not last_key.isprintable():
-        raise InvalidParameter.at("query", "page_token", "not a token of this list")
+        last_key, token_query = None, None
+    if token_query != query or not isinstance(last_key, str) or not last_key.isprintable():
+        raise InvalidParameter.at("query", "page_token", "is not a page token of this list")
     return last_key

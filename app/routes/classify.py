@@ -1,4 +1,4 @@
-"""`POST /classify`: a video in, tags out."""
+"""`POST /classify`: tags of a video."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -11,7 +11,8 @@ from app.observe.timings import stage_seconds
 from app.question import ClassifyRequest, OnProgress
 from app.requests import cancel_on_disconnect
 from app.routes.dependencies import StateDep
-from app.routes.schemas.videos import ClassifyAnswer, Options, ProgressAnswer, read_classify_request
+from app.routes.schemas.options import ClassifyOptions, read_classify_request
+from app.routes.schemas.videos import ClassifyAnswer, ProgressAnswer
 from app.routes.video_body import video_body
 from app.upload.buffer import SealedFile
 from app.upload.intake import receive_video
@@ -19,13 +20,13 @@ from app.upload.intake import receive_video
 router = APIRouter(tags=["videos"])
 
 
-async def _asked(
+async def _received(
     request: Request, state: StateDep
 ) -> AsyncGenerator[tuple[SealedFile, ClassifyRequest]]:
-    """The video and what is asked about it; the video is there until the answer was sent."""
+    """The video and the options; the file exists until the answer was sent."""
     settings = state["settings"]
     query = request.query_params.multi_items()
-    # a wrong option is told before the video is sent
+    # wrong options in the query are refused before the video is received
     read_classify_request(query, (), settings)
     async with receive_video(request, settings, state["admission"]) as upload:
         yield upload.video, read_classify_request(query, upload.fields, settings)
@@ -36,23 +37,23 @@ async def _asked(
     summary="Tag a video",
     response_model=ClassifyAnswer,
     responses={200: {"content": {EVENT_TYPE: {"schema": {"type": "string"}}}}},
-    openapi_extra=video_body(Options),
+    openapi_extra=video_body(ClassifyOptions),
 )
 async def classify(
     request: Request,
-    asked: Annotated[tuple[SealedFile, ClassifyRequest], Depends(_asked)],
+    received: Annotated[tuple[SealedFile, ClassifyRequest], Depends(_received)],
     state: StateDep,
 ) -> ClassifyAnswer | Response:
-    """Names what happens in a video.
+    """Returns the labels that apply to a video, with scores, and with times if requested.
 
-    Send the video as the part `file` of a form, with the options as form fields, or as the body
-    itself with `Content-Type: video/*`, with the options in the query.
+    Send the video as the part `file` of a form with the options as form fields, or as the request
+    body with `Content-Type: video/*` and the options in the query.
 
-    With `Accept: text/event-stream` the answer comes as Server-Sent Events: `progress` for every
-    few windows of `granularity=segments`, then `result` with the same JSON as the plain answer,
-    or `problem`.
+    With `Accept: text/event-stream` the answer is a stream of Server-Sent Events: `progress` after
+    every few windows of `granularity=segments`, then `result` with the JSON of the plain answer, or
+    `problem`.
     """
-    video, options = asked
+    video, options = received
 
     async def answer(on_progress: OnProgress | None = None) -> ClassifyAnswer:
         classified = await state["service"].classify(video, options, on_progress)

@@ -1,6 +1,6 @@
-"""What routes ask for, by name: typed views of the state that the lifespan made.
+"""Dependencies of routes: typed access to the parts that the lifespan opened.
 
-All are coroutines: FastAPI sends plain functions to a thread, six of them for every video.
+All are coroutines, because FastAPI runs plain functions in threads, six for every video.
 """
 
 from typing import Annotated, TypedDict, cast
@@ -17,7 +17,7 @@ from model import Tagger
 
 
 class State(TypedDict):
-    """What lives as long as the app; each request sees a copy with its own id."""
+    """The parts that live as long as the app."""
 
     settings: Settings
     tagger: Tagger
@@ -29,7 +29,7 @@ class State(TypedDict):
 
 
 class RequestState(State):
-    """One request's copy."""
+    """The state as a request sees it, with the request's id."""
 
     request_id: str
 
@@ -58,7 +58,8 @@ async def _is_warm(state: "StateDep") -> bool:
     return state["warm"].is_set()
 
 
-# Where videos come in, one for all: FastAPI takes longer over seven than it takes to read a label.
+# Routes for videos take the whole state: resolving seven dependencies takes FastAPI longer than
+# reading a label.
 StateDep = Annotated[RequestState, Depends(_state)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 TaggerDep = Annotated[Tagger, Depends(_tagger)]

@@ -1,4 +1,4 @@
-"""`POST /embed`: a text or a video in, its embedding out."""
+"""`POST /embed`: embeddings of texts or of a video."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ from app.observe.timings import stage_seconds
 from app.requests import JSON_TYPE, cancel_on_disconnect, media_type
 from app.routes.dependencies import RequestState, StateDep
 from app.routes.schemas.embeddings import EmbedAnswer, EmbedTexts
-from app.routes.schemas.videos import VideoAnswer, VideoOptions, read_options
+from app.routes.schemas.options import VideoOptions, read_options
+from app.routes.schemas.videos import VideoAnswer
 from app.routes.video_body import video_body
 from app.settings import Settings
 from app.upload.intake import receive_video
@@ -29,15 +30,15 @@ def _body() -> dict[str, Any]:
 
 @router.post("/embed", summary="Embed a text or a video", openapi_extra=_body())
 async def embed(request: Request, state: StateDep) -> EmbedAnswer:
-    """Unit vectors in the space where videos and labels meet.
+    """Returns unit vectors of a video or of texts in the space that both share.
 
-    Send a video as `POST /classify` takes it, or JSON with a `text` or several `texts`. A text
-    gets the vector that a label of this name is searched by: with the checkpoint's prompt
-    templates, centred. The inner product of a video's and a text's vector is their `similarity`.
+    Send a video as for `POST /classify`, or JSON with a `text` or several `texts`. A text gets the
+    vector that a label with this name has: made with the checkpoint's prompt templates, and
+    centred. The inner product of a video's and a text's vector is their `similarity`.
     """
     service, admission = state["service"], state["admission"]
     query = request.query_params.multi_items()
-    # a wrong option is told before the video is sent
+    # wrong options in the query are refused before the video is received
     options = read_options(VideoOptions, query, "query")
     if media_type(request) == JSON_TYPE:
         # before the body is read, which is short and counts as no upload
@@ -76,6 +77,6 @@ def _texts(body: bytes, settings: Settings) -> list[str]:
     texts = read_body(EmbedTexts, body).all
     if len(texts) > settings.max_ad_hoc_labels:
         raise InvalidParameter.at(
-            "body", "texts", f"at most {settings.max_ad_hoc_labels} texts in a request"
+            "body", "texts", f"a request may have at most {settings.max_ad_hoc_labels} texts"
         )
     return texts

@@ -1,5 +1,6 @@
-"""Teaching by example: videos that show a label, under the label's address."""
+"""Examples of a label: videos that show it, under the address of the label."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,11 +11,11 @@ from app.errors import InvalidParameter
 from app.http.etags import etag, read_condition
 from app.labels.advice import Warned
 from app.requests import cancel_on_disconnect
-from app.routes.addressing import AskedSet, LabelName
+from app.routes.addressing import AddressedSet, LabelName
 from app.routes.dependencies import RequestState, StateDep, StoreDep, TaggerDep
 from app.routes.schemas.labels import ExamplesAnswer, TaughtAnswer
-from app.routes.schemas.videos import ModelAnswer
-from app.store import Example, StoredExample
+from app.routes.schemas.system import ModelAnswer
+from app.store import Example, StoredExample, Taught
 from app.upload.intake import Uploads, receive_videos
 from model import Tagger, VideoError
 
@@ -26,7 +27,7 @@ EXAMPLES = "/examples"
 _ADDRESS = f"/labels/{{name:path}}{EXAMPLES}"
 
 Digest = Annotated[
-    str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the video's bytes, in hex.")
+    str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the video file in hex.")
 ]
 
 
@@ -40,7 +41,7 @@ def _request_schema() -> dict[str, Any]:
                 "items": video,
                 "minItems": 1,
                 "maxItems": MAX_VIDEOS,
-                "description": "A short video; repeat the part for more.",
+                "description": "A short video. Repeat the part for more.",
             }
         },
         "required": ["file"],
@@ -50,39 +51,38 @@ def _request_schema() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-@router.post(_ADDRESS, summary="Teach a label by example", openapi_extra=_request_schema())
+@router.post(_ADDRESS, summary="Add examples to a label", openapi_extra=_request_schema())
 async def add_examples(
     request: Request,
     response: Response,
     state: StateDep,
-    label_set: AskedSet,
+    label_set: AddressedSet,
     name: LabelName,
 ) -> TaughtAnswer:
-    """Blends one to ten short videos that show the label into what it is searched by.
+    """Blends the embeddings of one to ten short videos into the vector of a label.
 
-    Only their embeddings are kept. More examples weigh more; the answer says how much. A video
-    that the label has already changes nothing. When this answers, the next request of any worker
-    is answered with it.
+    Only the embeddings are stored. The weight of the examples grows with their number; the answer
+    gives it. A video that the label already has changes nothing. Every request that is sent after
+    the answer uses the new vector.
     """
     condition = read_condition(request)
     store, tagger = state["store"], state["tagger"]
-    # a label that is not there is told before the videos are sent
+    # a missing label is refused before the videos are received
     _, stored = await to_thread.run_sync(store.examples, label_set, name)
     async with receive_videos(
         request, state["settings"], state["admission"], max_videos=MAX_VIDEOS
     ) as uploads:
         if uploads.fields:
-            raise InvalidParameter.at("form", uploads.fields[0][0], "there is no such option")
+            raise InvalidParameter.at("form", uploads.fields[0][0], "is not an option")
         async with cancel_on_disconnect(request):
             examples, warnings = await _embed(uploads, state)
     teach = partial(store.teach, label_set, name, examples, condition=condition)
     taught = await to_thread.run_sync(teach)
-    response.headers["ETag"] = etag(taught.state.revision)
-    return TaughtAnswer.of(taught, _model(tagger), [*warnings, *_unused(stored, tagger)])
+    return _answer(response, taught, tagger, [*warnings, *_unused(stored, tagger)])
 
 
 async def _embed(uploads: Uploads, state: RequestState) -> tuple[list[Example], list[Warned]]:
-    """Raises what the service raises; of several videos, the message says which."""
+    """Raises what the service raises; the message has the number of the video if there are more."""
     examples: list[Example] = []
     warnings: list[Warned] = []
     for number, video in enumerate(uploads.videos):
@@ -100,14 +100,14 @@ async def _embed(uploads: Uploads, state: RequestState) -> tuple[list[Example], 
     return examples, warnings
 
 
-@router.get(_ADDRESS, summary="List a label's examples")
+@router.get(_ADDRESS, summary="List the examples of a label")
 async def list_examples(
-    response: Response, store: StoreDep, tagger: TaggerDep, label_set: AskedSet, name: LabelName
+    response: Response, store: StoreDep, tagger: TaggerDep, label_set: AddressedSet, name: LabelName
 ) -> ExamplesAnswer:
-    """What a label was taught by. Those of another checkpoint are kept, and not used."""
+    """Returns the examples of a label. Those of another checkpoint are stored but not used."""
     state, stored = await to_thread.run_sync(store.examples, label_set, name)
     response.headers["ETag"] = etag(state.revision)
-    return ExamplesAnswer.of(state, stored, tagger.video_space, _model(tagger))
+    return ExamplesAnswer.of(state, stored, tagger.video_space, ModelAnswer.of(tagger))
 
 
 @router.delete(_ADDRESS, summary="Remove all examples of a label")
@@ -116,14 +116,12 @@ async def delete_examples(
     response: Response,
     store: StoreDep,
     tagger: TaggerDep,
-    label_set: AskedSet,
+    label_set: AddressedSet,
     name: LabelName,
 ) -> TaughtAnswer:
-    """Leaves the label with its words alone."""
+    """Removes all examples, so that the label is found by its words alone."""
     forget = partial(store.forget, label_set, name, condition=read_condition(request))
-    taught = await to_thread.run_sync(forget)
-    response.headers["ETag"] = etag(taught.state.revision)
-    return TaughtAnswer.of(taught, _model(tagger))
+    return _answer(response, await to_thread.run_sync(forget), tagger)
 
 
 @router.delete(f"{_ADDRESS}/{{sha256}}", summary="Remove an example of a label")
@@ -132,19 +130,20 @@ async def delete_example(
     response: Response,
     store: StoreDep,
     tagger: TaggerDep,
-    label_set: AskedSet,
+    label_set: AddressedSet,
     name: LabelName,
     sha256: Digest,
 ) -> TaughtAnswer:
-    """Removes one video's embedding from the label."""
+    """Removes one example from the label."""
     forget = partial(store.forget, label_set, name, sha256, condition=read_condition(request))
-    taught = await to_thread.run_sync(forget)
+    return _answer(response, await to_thread.run_sync(forget), tagger)
+
+
+def _answer(
+    response: Response, taught: Taught, tagger: Tagger, warnings: Sequence[Warned] = ()
+) -> TaughtAnswer:
     response.headers["ETag"] = etag(taught.state.revision)
-    return TaughtAnswer.of(taught, _model(tagger))
-
-
-def _model(tagger: Tagger) -> ModelAnswer:
-    return ModelAnswer(id=tagger.model_id, revision=tagger.revision)
+    return TaughtAnswer.of(taught, ModelAnswer.of(tagger), warnings)
 
 
 def _unused(stored: list[StoredExample], tagger: Tagger) -> list[Warned]:

@@ -1,4 +1,4 @@
-"""Label sets as a whole: list, read, replace or copy, delete."""
+"""Label sets as a whole: list, read, create, replace, copy, delete."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from app.labels.fields import PutSet, body_schema, new_labels, read_body
 from app.routes.addressing import PageSize, PageToken, SetName, read_token, write_token
 from app.routes.dependencies import SettingsDep, StoreDep, TaggerDep
 from app.routes.schemas.labels import OneSetAnswer, SetAnswer, SetsAnswer, WriteAnswer
-from app.routes.schemas.videos import ModelAnswer
+from app.routes.schemas.system import ModelAnswer
 from app.routes.writing import answer_write, json_body
 from app.store import Condition, LabelStore, Written
 from model import TextEncoder
@@ -23,37 +23,37 @@ router = APIRouter(tags=["label sets"])
 async def list_sets(
     store: StoreDep, tagger: TaggerDep, page_size: PageSize = 100, page_token: PageToken = ""
 ) -> SetsAnswer:
-    """The label sets by name, page by page."""
+    """Returns a page of label sets, sorted by name."""
     read = partial(store.sets, after=read_token(page_token), limit=page_size + 1)
     states = await to_thread.run_sync(read)
     last = states[page_size - 1].name if len(states) > page_size else None
     return SetsAnswer(
         items=[SetAnswer.of(state) for state in states[:page_size]],
         next_page_token=write_token(last),
-        model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+        model=ModelAnswer.of(tagger),
     )
 
 
 @router.get(
-    "/label-sets/{label_set}", summary="Read a label set's state", response_model=OneSetAnswer
+    "/label-sets/{label_set}", summary="Read the state of a label set", response_model=OneSetAnswer
 )
 async def get_set(
     request: Request, response: Response, store: StoreDep, tagger: TaggerDep, label_set: SetName
 ) -> OneSetAnswer | Response:
-    """The set's revision and size; its labels are under `/labels`."""
+    """Returns the revision and size of the set. Its labels are listed under `/labels`."""
     state = await to_thread.run_sync(store.state, label_set)
     if is_known(request, state.revision):
         return unchanged(state.revision)
     response.headers["ETag"] = etag(state.revision)
     return OneSetAnswer(
         label_set=SetAnswer.of(state),
-        model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+        model=ModelAnswer.of(tagger),
     )
 
 
 @router.put(
     "/label-sets/{label_set}",
-    summary="Replace, make or copy a label set",
+    summary="Create, replace or copy a label set",
     openapi_extra=body_schema(PutSet),
 )
 async def put_set(
@@ -64,9 +64,9 @@ async def put_set(
     tagger: TaggerDep,
     label_set: SetName,
 ) -> WriteAnswer:
-    """Makes the set hold these labels and no others, or what another set holds.
+    """Replaces the labels of the set by the given ones, or by those of another set.
 
-    Needs `If-Match` with the ETag of the set that is replaced, or `If-None-Match: *` to make it.
+    Requires `If-Match` with the ETag of the set to replace, or `If-None-Match: *` to create one.
     """
     condition = require_condition(request)
     body = await json_body(request)
@@ -92,6 +92,6 @@ def _put(
 async def delete_set(
     request: Request, response: Response, store: StoreDep, tagger: TaggerDep, label_set: SetName
 ) -> WriteAnswer:
-    """Deletes the set with its labels. The set `default` can only be emptied."""
+    """Deletes the set and its labels. The set `default` can be emptied, not deleted."""
     delete = partial(store.delete_set, label_set, condition=read_condition(request))
     return answer_write(response, await to_thread.run_sync(delete), tagger)

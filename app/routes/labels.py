@@ -18,7 +18,7 @@ from app.labels.formats import MEDIA_TYPES, FileFormat
 from app.requests import JSON_TYPE, media_type
 from app.routes import examples, label_sets
 from app.routes.addressing import (
-    AskedSet,
+    AddressedSet,
     LabelName,
     PageSize,
     PageToken,
@@ -28,7 +28,7 @@ from app.routes.addressing import (
 )
 from app.routes.dependencies import SettingsDep, StoreDep, TaggerDep
 from app.routes.schemas.labels import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, WriteAnswer
-from app.routes.schemas.videos import ModelAnswer
+from app.routes.schemas.system import ModelAnswer
 from app.routes.writing import answer_write
 from app.settings import Settings
 from app.store import LabelStore, NewLabel
@@ -37,11 +37,14 @@ from app.upload.intake import receive_text
 
 TextQuery = Annotated[
     str,
-    Query(max_length=200, description="Text that the name, an alias or the description has."),
+    Query(max_length=200, description="Text that the name, an alias or the description contains."),
 ]
 Format = Annotated[
     Literal["json", "ndjson", "csv"],
-    Query(alias="format", description="`ndjson` and `csv` can be sent back by `PUT`."),
+    Query(
+        alias="format",
+        description="`ndjson` (JSON lines) and `csv` return all labels, in a form for `PUT`.",
+    ),
 ]
 LINE_TYPES: dict[str, FileFormat] = {MEDIA_TYPES[each]: each for each in ("ndjson", "csv")}
 
@@ -63,16 +66,16 @@ async def put_labels(
     settings: SettingsDep,
     store: StoreDep,
     tagger: TaggerDep,
-    label_set: AskedSet,
+    label_set: AddressedSet,
 ) -> WriteAnswer:
-    """Adds labels, or replaces those of the same name: all of them, or none.
+    """Adds labels and replaces those with the same name: all of them, or none on an error.
 
-    When this answers, the next request of any worker finds them. With `If-Match` it happens only
-    while the set is at that revision; with `If-None-Match: *` only if there is no such set.
-    Instead of JSON, labels may come as JSON lines or CSV, as `GET` gives them with `format`.
+    Every request that is sent after the answer finds them. `If-Match` writes only if the set is at
+    that revision, `If-None-Match: *` only if the set does not exist. The body may also be JSON
+    lines or CSV, as `GET` returns them with `format`.
     """
     condition = read_condition(request)
-    labels = await _received(request, settings)
+    labels = await _read_labels(request, settings)
     put = partial(store.upsert, label_set, labels, condition=condition)
     written = await to_thread.run_sync(put_or_point, put, labels)
     advice = await to_thread.run_sync(advise, store, label_set, labels, written, tagger.text)
@@ -80,15 +83,15 @@ async def put_labels(
     return answer_write(response, written, tagger, warnings)
 
 
-async def _received(request: Request, settings: Settings) -> list[NewLabel]:
-    """Raises UnsupportedMediaType; plain text is out: any foreign web page could send it."""
+async def _read_labels(request: Request, settings: Settings) -> list[NewLabel]:
+    """Raises UnsupportedMediaType, also for plain text, which any web page could send."""
     sent_as = media_type(request)
     if sent_as == JSON_TYPE:
         body = await request.body()
         return await to_thread.run_sync(lambda: new_labels(read_body(PutLabels, body).labels))
     if sent_as not in LINE_TYPES:
         allowed = ", ".join([JSON_TYPE, *LINE_TYPES])
-        raise UnsupportedMediaType(f"send labels as one of {allowed}")
+        raise UnsupportedMediaType(f"send labels as one of: {allowed}")
     async with receive_text(request, settings) as text:
         return await to_thread.run_sync(_from_lines, text, LINE_TYPES[sent_as])
 
@@ -104,13 +107,13 @@ async def list_labels(
     response: Response,
     store: StoreDep,
     tagger: TaggerDep,
-    label_set: AskedSet,
+    label_set: AddressedSet,
     page_size: PageSize = 100,
     page_token: PageToken = "",
     q: TextQuery = "",
     file_format: Format = "json",
 ) -> LabelsAnswer | Response:
-    """The set's labels by name, page by page; as `ndjson` or `csv` all of them at once."""
+    """Returns a page of the set's labels, sorted by name; as `ndjson` or `csv` all labels."""
     if file_format != "json":
         return await _export(store, label_set, file_format)
     read = partial(store.page, label_set, after=read_token(page_token, q), limit=page_size, query=q)
@@ -122,7 +125,7 @@ async def list_labels(
         items=[LabelItem.of(stored) for stored in page.labels],
         next_page_token=write_token(page.last_key, q),
         label_set=SetAnswer.of(page.state),
-        model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+        model=ModelAnswer.of(tagger),
     )
 
 
@@ -140,7 +143,7 @@ async def _export(store: LabelStore, label_set: str, file_format: FileFormat) ->
 
 
 def _in_blocks(pieces: Iterator[str]) -> Iterator[str]:
-    # each block is a trip to a worker thread
+    # each block takes one call in a worker thread
     while block := "".join(islice(pieces, 1_000)):
         yield block
 
@@ -151,10 +154,10 @@ async def get_label(
     response: Response,
     store: StoreDep,
     tagger: TaggerDep,
-    label_set: AskedSet,
+    label_set: AddressedSet,
     name: LabelName,
 ) -> LabelAnswer | Response:
-    """One label, by any spelling of its name."""
+    """Returns a label, by any spelling of its name."""
     state, stored = await to_thread.run_sync(store.get, label_set, name)
     if is_known(request, state.revision):
         return unchanged(state.revision)
@@ -162,7 +165,7 @@ async def get_label(
     return LabelAnswer.of(
         stored,
         label_set=SetAnswer.of(state),
-        model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+        model=ModelAnswer.of(tagger),
     )
 
 
@@ -172,10 +175,10 @@ async def delete_label(
     response: Response,
     store: StoreDep,
     tagger: TaggerDep,
-    label_set: AskedSet,
+    label_set: AddressedSet,
     name: LabelName,
 ) -> WriteAnswer:
-    """Removes a label; the next request of any worker does not find it."""
+    """Removes a label. No request that is sent after the answer finds it."""
     remove = partial(store.remove, label_set, name, condition=read_condition(request))
     return answer_write(response, await to_thread.run_sync(remove), tagger)
 

@@ -1,4 +1,4 @@
-"""What runs here: health, readiness, the model, and the page."""
+"""The service itself: health, readiness, metrics, the model, and the page."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.errors import NotReady
 from app.routes.dependencies import IsWarmDep, MetricsDep, StoreDep, TaggerDep
-from app.routes.schemas.videos import RunningModel, Status
+from app.routes.schemas.system import RunningModel, Status
 from app.store import DEFAULT_SET, StoreUnavailable
 
 router = APIRouter(tags=["system"])
@@ -19,7 +19,7 @@ router = APIRouter(tags=["system"])
 PROBE_PATHS = ("/healthz", "/readyz", "/metrics")
 WEB = Path(__file__).resolve().parent.parent / "web"
 
-# The page loads its own files only, plays a video that the visitor chose, and is in nobody's frame.
+# The page loads its own files only, plays a video that the visitor chose, and cannot be framed.
 _PAGE_POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -41,34 +41,34 @@ _PAGE_HEADERS = {
 
 
 def mount_page_files(app: FastAPI) -> None:
-    """Serve the page's scripts and styles under /static."""
+    """Serve the scripts and styles of the page under /static."""
     app.mount("/static", StaticFiles(directory=WEB), name="static")
 
 
 @router.get("/", include_in_schema=False)
 async def page() -> FileResponse:
-    """The page where one drops a video."""
+    """Returns the page where a person drops a video."""
     return FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
 
 
-@router.get("/healthz", summary="Is the process alive?")
+@router.get("/healthz", summary="Check that the process is alive")
 async def healthz() -> Status:
-    """Answers as long as the event loop turns."""
+    """Answers 200 while the event loop runs."""
     return Status()
 
 
-@router.get("/readyz", summary="Can videos be tagged?")
+@router.get("/readyz", summary="Check that videos can be tagged")
 async def readyz(is_warm: IsWarmDep) -> Status:
-    """503 until the model is loaded and has run once."""
+    """Answers 503 until the first inference is done, then 200."""
     if not is_warm:
-        raise NotReady("the first inference is running")
+        raise NotReady("the first inference is not done yet")
     return Status()
 
 
-@router.get("/metrics", summary="Numbers for Prometheus", response_class=PlainTextResponse)
+@router.get("/metrics", summary="Read metrics for Prometheus", response_class=PlainTextResponse)
 async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -> Response:
-    """Requests, refusals, times of stages, queue and label set, in Prometheus's text format."""
-    # numbers are wanted most when something is down
+    """Returns counts and times of requests and stages, in a text format of Prometheus."""
+    # metrics matter most while the database is down
     with suppress(StoreUnavailable):
         state = await to_thread.run_sync(store.state, DEFAULT_SET)
         metrics.note_labels(state.name, state.revision, state.size)
@@ -77,7 +77,7 @@ async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -
     return Response(page, headers={"Content-Type": content_type})
 
 
-@router.get("/model", summary="Which checkpoint answers?")
+@router.get("/model", summary="Read the running model")
 async def running_model(tagger: TaggerDep) -> RunningModel:
-    """The checkpoint and what it looks at."""
+    """Returns the checkpoint, its sampling and its runtime."""
     return RunningModel.of(tagger)

@@ -1,4 +1,4 @@
-"""A video and its options for the OpenAPI document: a form, or a raw body and a query."""
+"""OpenAPI of requests with a video: a form, or a raw body with a query."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from pydantic import BaseModel
 
 
 def video_body(options: type[BaseModel]) -> dict[str, Any]:
-    """The body and its options: FastAPI does not see what streams past it."""
+    """Request body and parameters for `openapi_extra`: FastAPI does not see a streamed body."""
     properties = options.model_json_schema()["properties"]
-    video = {"type": "string", "format": "binary", "description": "The video."}
+    video = {"type": "string", "format": "binary", "description": "The video file."}
     form = {
         "type": "object",
         "properties": {"file": video, **properties},

@@ -1,4 +1,4 @@
-"""What the routes that write labels share: a JSON body as it is, and the answer to a write."""
+"""What the routes that write labels share: the JSON body, and the answer."""
 
 from collections.abc import Sequence
 
@@ -9,25 +9,25 @@ from app.http.etags import etag
 from app.labels.advice import Warned
 from app.requests import JSON_TYPE, media_type
 from app.routes.schemas.labels import SetAnswer, WriteAnswer
-from app.routes.schemas.videos import ModelAnswer
+from app.routes.schemas.system import ModelAnswer
 from app.store import Written
 from model import Tagger
 
 
 async def json_body(request: Request) -> bytes:
-    """The bytes of a JSON body: a large one is parsed in a thread, not on the event loop.
+    """The bytes of a JSON body, unparsed: parsing a large one belongs in a thread.
 
-    Raises UnsupportedMediaType; asking for JSON also keeps out the forms of foreign web pages.
+    Raises UnsupportedMediaType, also for forms, which a web page of another origin could send.
     """
     if media_type(request) != JSON_TYPE:
-        raise UnsupportedMediaType("send application/json")
+        raise UnsupportedMediaType(f"send the body as {JSON_TYPE}")
     return await request.body()
 
 
 def answer_write(
     response: Response, written: Written, tagger: Tagger, warnings: Sequence[Warned] = ()
 ) -> WriteAnswer:
-    """What was done, with the new revision as ETag."""
+    """The result of a write, with the new revision as ETag."""
     response.headers["ETag"] = etag(written.state.revision)
     return WriteAnswer(
         created=written.created,
@@ -35,5 +35,5 @@ def answer_write(
         removed=written.removed,
         warnings=list(warnings),
         label_set=SetAnswer.of(written.state),
-        model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+        model=ModelAnswer.of(tagger),
     )

@@ -69,7 +69,7 @@ def subclasses(base: type[KinolexError]) -> Iterator[type[KinolexError]]:
         yield from subclasses(child)
 
 
-def test_every_error_of_ours_has_a_status() -> None:
+def test_every_error_class_has_a_status() -> None:
     for module in pkgutil.walk_packages(app.__path__, "app."):
         if "migrations" not in module.name and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -97,7 +97,7 @@ def test_a_problem_has_the_members_of_rfc_9457_and_ours(client: TestClient) -> N
     }
 
 
-def test_an_unexpected_exception_is_a_500_that_tells_nothing_and_a_log_line_that_tells_all(
+def test_an_unexpected_exception_is_a_500_without_details_and_a_log_line_with_them(
     client: TestClient, log: io.StringIO
 ) -> None:
     answer = client.get("/broken", headers={"Authorization": "Bearer of-the-caller"})

@@ -1,4 +1,4 @@
-"""Three replicas on one PostgreSQL, written, asked and killed at once: what was said holds."""
+"""Three replicas on one PostgreSQL, written, read and killed at once: acknowledged writes last."""
 
 import random
 import subprocess
@@ -123,7 +123,7 @@ def write_until(stop: threading.Event, replicas: Replicas, history: History, wri
         try:
             answer = httpx2.put(f"{address}/labels", json={"labels": [name]}, timeout=30)
         except httpx2.TransportError:
-            # killed: nobody knows whether it was stored
+            # killed: whether the label was stored is unknown
             continue
         assert answer.status_code == 200, answer.text
         revision = answer.json()["label_set"]["revision"]

@@ -10,9 +10,9 @@ from app.settings import PREFIX, Settings
 
 HEAD = """# Configuration
 
-Generated from `app/settings.py`; do not edit. Every setting is an environment variable, read once
-when the service starts. A `KINOLEX_` variable that is none of these is reported in the log.
-`kinolex serve` has options for host, port and workers, which win over the variables.
+Generated from `app/settings.py`; do not edit. Every setting is an environment variable that is read
+once, when the service starts. A `KINOLEX_` variable that is not a setting is reported in the log.
+The options of `kinolex serve` for host, port and number of workers override the variables.
 
 | variable | default | meaning |
 |---|---|---|
@@ -21,15 +21,16 @@ when the service starts. A `KINOLEX_` variable that is none of these is reported
 FOOT = """
 ## Labels in other languages
 
-A checkpoint's videos were trained into the space of one text model. `KINOLEX_TEXT_MODEL` puts
-another one in its place that knows more languages, if that was distilled from the first: taught to
-give a sentence and its translations the vector that the first gives (the recipe that
-sentence-transformers has for making models multilingual). Vectors of the same length are not
-enough: `paraphrase-multilingual-MiniLM-L12-v2` has 384 numbers like `all-MiniLM-L6-v2`, the default
-checkpoint's model, but learned from `paraphrase-MiniLM-L12-v2`, and is refused. At start 20 plain
-English phrases are embedded by both models; at least 16 must be nearest to themselves, or the
-service says so and ends. Stored labels are embedded anew when the model changes, in the background
-where there are many, while replicas with the old model go on.
+The videos of a checkpoint were trained into the space of one text model. `KINOLEX_TEXT_MODEL`
+replaces that model by a multilingual one, which must be distilled from it: trained to give a
+sentence and its translations the vector of the original model (sentence-transformers has a recipe
+for making models multilingual). The same number of dimensions is not enough. For example,
+`paraphrase-multilingual-MiniLM-L12-v2` has 384 dimensions like `all-MiniLM-L6-v2`, the model of the
+default checkpoint, but is distilled from `paraphrase-MiniLM-L12-v2`, and is refused.
+
+At start, both models embed 20 plain English phrases. The service ends with an error unless at least
+16 phrases are nearest to themselves. When the model changes, stored labels are embedded again, in
+the background if there are many, while replicas with the old model keep running.
 """
 
 

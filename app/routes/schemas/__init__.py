@@ -1,4 +1,4 @@
-"""JSON of requests and answers, as pydantic models; their descriptions become the OpenAPI document.
+"""JSON of requests and answers as pydantic models; their descriptions are part of OpenAPI.
 
 Used by routes and the command line.
 """

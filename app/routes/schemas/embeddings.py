@@ -8,12 +8,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.labels.fields import Name, fault
-from app.routes.schemas.videos import ModelAnswer, VideoAnswer
+from app.routes.schemas.system import ModelAnswer
+from app.routes.schemas.videos import VideoAnswer
 from model import Tagger
 
 
 class EmbedTexts(BaseModel):
-    """One text, or several."""
+    """One text or several."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -28,7 +29,7 @@ class EmbedTexts(BaseModel):
 
     @property
     def all(self) -> list[str]:
-        """The texts in their order."""
+        """All texts, in their order."""
         return [self.text] if self.text is not None else self.texts or []
 
 
@@ -37,14 +38,16 @@ class EmbedAnswer(BaseModel):
 
     request_id: str
     embeddings: list[list[float]] = Field(
-        description="One for the video, or one for each text: the vector by which a label of that "
-        "name would be searched."
+        description="One unit vector for the video, or one for each text: the vector that a label "
+        "with this name has."
     )
-    dim: int
-    video: VideoAnswer | None = Field(description="null for texts.")
+    dim: int = Field(description="Number of dimensions.")
+    video: VideoAnswer | None = Field(description="Facts about the video; null for texts.")
     model: ModelAnswer
-    text_space: str = Field(description="Vectors of different spaces cannot be compared.")
-    timings: dict[str, float] = Field(description="Seconds in each stage.")
+    text_space: str = Field(
+        description="Digest of the text space; vectors of another space cannot be compared."
+    )
+    timings: dict[str, float] = Field(description="Seconds in each stage of the request.")
 
     @classmethod
     def of(
@@ -56,13 +59,13 @@ class EmbedAnswer(BaseModel):
         request_id: str,
         timings: Mapping[str, float],
     ) -> Self:
-        """(N, dim) vectors as JSON has them."""
+        """From (N, dim) unit vectors."""
         return cls(
             request_id=request_id,
             embeddings=embeddings.tolist(),
             dim=embeddings.shape[1],
             video=video,
-            model=ModelAnswer(id=tagger.model_id, revision=tagger.revision),
+            model=ModelAnswer.of(tagger),
             text_space=tagger.text_space,
             timings=dict(timings),
         )

@@ -1,4 +1,4 @@
-"""The JSON answers about labels and label sets; field descriptions become the OpenAPI document."""
+"""JSON of answers about labels and label sets; field descriptions are part of OpenAPI."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,23 +8,23 @@ from pydantic import BaseModel, Field
 
 from app.labels.advice import Warned
 from app.labels.fields import LabelFields, fields_of
-from app.routes.schemas.videos import ModelAnswer
+from app.routes.schemas.system import ModelAnswer
 from app.store import SetState, StoredExample, StoredLabel, Taught
 from model import example_weight
 
 
 class SetAnswer(BaseModel):
-    """A label set."""
+    """The state of a label set."""
 
     name: str
-    revision: int = Field(description="Grows by one with every write; also the ETag.")
+    revision: int = Field(description="Number of writes to the set; its ETag.")
     size: int = Field(description="Number of labels.")
     created_at: datetime
     updated_at: datetime
 
     @classmethod
     def of(cls, state: SetState) -> Self:
-        """The set in this state."""
+        """From the store's value."""
         return cls(
             name=state.name,
             revision=state.revision,
@@ -35,15 +35,15 @@ class SetAnswer(BaseModel):
 
 
 class LabelItem(LabelFields):
-    """A label as it is stored."""
+    """A stored label."""
 
     created_at: datetime
     updated_at: datetime
 
     @classmethod
     def of(cls, stored: StoredLabel, **more: Any) -> Self:
-        """The label with its times, and what a subclass has besides."""
-        # it was checked on its way in
+        """From the store's value; `more` are fields of a subclass."""
+        # its fields were validated when it was stored
         return cls.model_construct(
             None,
             created_at=stored.created_at,
@@ -54,7 +54,7 @@ class LabelItem(LabelFields):
 
 
 class Provenance(BaseModel):
-    """Who answers: the label set at a revision, and the checkpoint."""
+    """The label set and the checkpoint that an answer comes from."""
 
     label_set: SetAnswer
     model: ModelAnswer
@@ -72,31 +72,31 @@ class LabelAnswer(LabelItem):
 
 
 class LabelsAnswer(Provenance):
-    """A page of labels, by name."""
+    """A page of labels, sorted by name."""
 
     items: list[LabelItem]
-    next_page_token: str = Field(description="Continues the list; empty at its end.")
+    next_page_token: str = Field(description="Token of the next page; empty on the last page.")
 
 
 class SetsAnswer(BaseModel):
-    """A page of label sets, by name."""
+    """A page of label sets, sorted by name."""
 
     items: list[SetAnswer]
-    next_page_token: str = Field(description="Continues the list; empty at its end.")
+    next_page_token: str = Field(description="Token of the next page; empty on the last page.")
     model: ModelAnswer
 
 
 class ExampleItem(BaseModel):
-    """A video that a label was taught by; only its embedding is kept."""
+    """An example video of a label; only its embedding is stored."""
 
-    sha256: str = Field(description="Digest of the video's bytes; the example's address.")
+    sha256: str = Field(description="SHA-256 of the video file in hex; identifies the example.")
     created_at: datetime
-    model_revision: str = Field(description="Of the checkpoint that embedded it.")
-    in_use: bool = Field(description="False when another checkpoint embedded it.")
+    model_revision: str = Field(description="Revision of the checkpoint that embedded the video.")
+    in_use: bool = Field(description="False if another checkpoint embedded the video.")
 
     @classmethod
     def of(cls, stored: StoredExample, video_space: str) -> Self:
-        """The example beside a checkpoint."""
+        """From the store's value; `video_space` is that of the running checkpoint."""
         return cls(
             sha256=stored.sha256,
             created_at=stored.created_at,
@@ -105,11 +105,11 @@ class ExampleItem(BaseModel):
         )
 
 
-_WEIGHT = "Weight of the examples in use beside the label's words, which have the rest; 0 to 1."
+_WEIGHT = "Weight of the examples in use, 0 to 1; the label's words have the rest."
 
 
 class ExamplesAnswer(Provenance):
-    """A label's examples, oldest first."""
+    """The examples of a label, oldest first."""
 
     items: list[ExampleItem]
     weight: float = Field(description=_WEIGHT)
@@ -118,7 +118,7 @@ class ExamplesAnswer(Provenance):
     def of(
         cls, state: SetState, stored: Sequence[StoredExample], video_space: str, model: ModelAnswer
     ) -> Self:
-        """The examples beside a checkpoint."""
+        """From the store's values; `video_space` is that of the running checkpoint."""
         items = [ExampleItem.of(each, video_space) for each in stored]
         return cls(
             items=items,
@@ -129,17 +129,17 @@ class ExamplesAnswer(Provenance):
 
 
 class TaughtAnswer(Provenance):
-    """What a change of a label's examples did. The next request of any worker sees it."""
+    """Result of a change of a label's examples, which every later request sees."""
 
-    added: int
-    removed: int
-    examples: int = Field(description="Number of examples now in use.")
+    added: int = Field(description="Number of examples added.")
+    removed: int = Field(description="Number of examples removed.")
+    examples: int = Field(description="Number of examples in use.")
     weight: float = Field(description=_WEIGHT)
     warnings: list[Warned]
 
     @classmethod
     def of(cls, taught: Taught, model: ModelAnswer, warnings: Sequence[Warned] = ()) -> Self:
-        """The store's value as JSON has it."""
+        """From the store's value."""
         return cls(
             added=taught.added,
             removed=taught.removed,
@@ -152,9 +152,9 @@ class TaughtAnswer(Provenance):
 
 
 class WriteAnswer(Provenance):
-    """What a write did. The next request of any worker sees it."""
+    """Result of a write, which every later request sees."""
 
-    created: int
-    updated: int
-    removed: int
+    created: int = Field(description="Number of labels created.")
+    updated: int = Field(description="Number of labels replaced.")
+    removed: int = Field(description="Number of labels removed.")
     warnings: list[Warned]

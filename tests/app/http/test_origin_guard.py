@@ -1,4 +1,4 @@
-"""Whom the service answers."""
+"""Which hosts and origins are allowed."""
 
 import pytest
 from starlette.applications import Starlette
@@ -36,7 +36,7 @@ def answers(
         "[::1]:8000",
     ],
 )
-def test_addresses_and_localhost_are_our_names(host: str) -> None:
+def test_addresses_and_localhost_are_allowed_hosts(host: str) -> None:
     assert answers(host) == (200, None)
 
 
@@ -54,7 +54,7 @@ def test_addresses_and_localhost_are_our_names(host: str) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_a_name_that_somebody_pointed_at_us_is_refused(host: str, method: str) -> None:
+def test_a_foreign_name_that_resolves_to_this_machine_is_refused(host: str, method: str) -> None:
     assert answers(host, method=method) == (403, "host_not_allowed")
 
 
@@ -100,12 +100,12 @@ def test_a_foreign_page_may_not_write(origin: str, method: str) -> None:
     assert answers("localhost:8000", method=method, origin=origin) == (403, "origin_not_allowed")
 
 
-def test_a_foreign_page_may_be_let_in() -> None:
+def test_a_foreign_page_can_be_allowed() -> None:
     allowed = ("https://app.example",)
     assert answers("localhost", origin="https://app.example", allowed_origins=allowed)[0] == 200
     assert answers("localhost", origin="http://app.example", allowed_origins=allowed)[0] == 403
 
 
-def test_reading_and_programs_without_an_origin_are_not_held_up() -> None:
+def test_reads_and_requests_without_an_origin_are_allowed() -> None:
     assert answers("localhost", method="GET", origin="http://evil.example") == (200, None)
     assert answers("localhost", method="PUT") == (200, None)

@@ -85,13 +85,13 @@ def test_every_stage_has_a_histogram(client: TestClient) -> None:
     assert seen["kinolex_request_seconds_count", ("/classify",)] == 2
 
 
-def test_gauges_say_what_is_going_on_now(client: TestClient) -> None:
+def test_gauges_have_the_present_state(client: TestClient) -> None:
     tag(client)
     state = client.put("/labels", json={"labels": ["a new one"]}).json()["label_set"]
 
     seen = numbers(client)
 
-    assert seen["kinolex_requests_in_flight", ()] == 1  # the one that asks
+    assert seen["kinolex_requests_in_flight", ()] == 1  # this request
     for name in ("uploading", "waiting", "working"):
         assert seen[f"kinolex_videos_{name}", ()] == 0
     assert seen["kinolex_label_set_revision", ("default",)] == state["revision"]
@@ -106,7 +106,7 @@ def test_two_apps_count_for_themselves(make_settings: Callable[..., Settings]) -
         assert key not in numbers(two)
 
 
-def test_openmetrics_is_spoken_to_who_asks_for_it(client: TestClient) -> None:
+def test_openmetrics_is_returned_if_accept_asks_for_it(client: TestClient) -> None:
     answer = client.get(
         "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
     )
@@ -162,7 +162,7 @@ def get(connection: http.client.HTTPConnection, path: str) -> tuple[int, str]:
 def test_each_of_several_processes_answers_for_all(tmp_path: Path) -> None:
     with two_workers(tmp_path) as connection:
         with ThreadPoolExecutor(4) as crowd:
-            for _ in crowd.map(lambda _: ask_for_model(connection), range(60)):
+            for _ in crowd.map(lambda _: get_model(connection), range(60)):
                 pass
         counts = {
             parse(get(connection, "/metrics")[1])[
@@ -176,7 +176,7 @@ def test_each_of_several_processes_answers_for_all(tmp_path: Path) -> None:
     assert len(files) >= 2
 
 
-def ask_for_model(connection: http.client.HTTPConnection) -> None:
+def get_model(connection: http.client.HTTPConnection) -> None:
     own = http.client.HTTPConnection(connection.host, connection.port, timeout=60)
     assert json.loads(get(own, "/model")[1])["id"]
     own.close()

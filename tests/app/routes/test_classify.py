@@ -1,4 +1,4 @@
-"""`POST /classify` from outside, with a checkpoint whose answers can be computed on paper."""
+"""`POST /classify` over HTTP, with a checkpoint whose answers can be computed by hand."""
 
 import hashlib
 import math
@@ -66,7 +66,7 @@ def test_the_answer_has_the_shape_that_the_api_promises(client: TestClient) -> N
     }
 
 
-def test_the_score_is_the_one_computed_on_paper(client: TestClient) -> None:
+def test_the_score_is_the_one_computed_by_hand(client: TestClient) -> None:
     red = np.array(COLOURS["red"], float)
     cosine = red[0] / np.linalg.norm(red)
 
@@ -150,7 +150,7 @@ def test_a_label_put_now_is_found_by_the_next_request(client: TestClient) -> Non
     assert answer["label_set"]["revision"] == written.json()["label_set"]["revision"]
 
 
-def test_a_named_set_is_asked_by_its_name(client: TestClient) -> None:
+def test_a_named_set_is_searched_by_its_name(client: TestClient) -> None:
     client.put("/label-sets/cars/labels", json={"labels": ["red", "blue"]})
 
     answer = ask(client, RED, ("label_set", "cars"))
@@ -177,18 +177,6 @@ def test_top_k_and_min_score_cut_the_list(client: TestClient) -> None:
     assert len(ask(client, RED, *ALL, ("top_k", "999999"))["tags"]) == 3
     assert labels_of(ask(client, RED, *ALL, ("min_score", "0.5"))) == ["red"]
     assert len(ask(client, RED)["tags"]) == 5
-
-
-def test_what_fits_nothing_is_unknown(client: TestClient) -> None:
-    answer = ask(client, clip_bytes(seconds_colours=["black"]), *ALL)
-    assert answer["unknown"]["is_unknown"] is (answer["unknown"]["score"] > 0.5)
-
-    nothing = client.put("/label-sets/empty/labels", json={"labels": ["red"]})
-    client.delete("/label-sets/empty/labels/red")
-    assert nothing.status_code == 200
-    answer = ask(client, RED, ("label_set", "empty"))
-    assert answer["tags"] == []
-    assert answer["unknown"] == {"score": 1.0, "is_unknown": True}
 
 
 def test_segments_say_when(client: TestClient) -> None:
@@ -286,7 +274,7 @@ def test_a_label_that_cannot_be_one_is_refused(client: TestClient) -> None:
     ],
     ids=["empty", "text", "sound", "still", "truncated", "zeros", "playlist"],
 )
-def test_what_is_no_video_is_told_why(
+def test_a_file_that_is_no_video_is_refused_with_the_reason(
     content: bytes, status: int | None, code: str | None, client: TestClient
 ) -> None:
     answers = (
@@ -314,7 +302,7 @@ def test_what_is_no_video_is_told_why(
         ({"Content-Type": "multipart/form-data; boundary=x"}, b"--x--\r\n", 400, "missing_file"),
     ],
 )  # fmt: skip
-def test_a_body_that_cannot_be_read_is_told_why(
+def test_a_body_that_cannot_be_read_is_refused_with_the_reason(
     headers: dict[str, str], content: bytes, status: int, code: str, client: TestClient
 ) -> None:
     answer = client.post("/classify", content=content, headers=headers)

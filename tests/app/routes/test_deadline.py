@@ -1,4 +1,4 @@
-"""Whoever asks is answered at the deadline, whatever a thread that cannot be stopped does."""
+"""A request is answered at its deadline, also while a thread that cannot be stopped runs."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ MP4 = {"Content-Type": "video/mp4"}
 
 
 class PatientText(ColourText):
-    """Knows colours; waits for a sign before it says anything of one that is `late`."""
+    """Knows colours; waits for a signal before it embeds a text with `late`."""
 
     def __init__(self) -> None:
         super().__init__()

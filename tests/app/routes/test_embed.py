@@ -50,7 +50,7 @@ def test_a_videos_and_a_texts_vectors_give_the_similarity(client: TestClient) ->
         ({"text": "a", "normalise": True}, "#/normalise"),
     ],
 )
-def test_what_is_no_text_is_told_with_its_place(
+def test_a_wrong_text_is_refused_with_its_pointer(
     client: TestClient, body: dict[str, Any], pointer: str
 ) -> None:
     answer = client.post("/embed", json=body)

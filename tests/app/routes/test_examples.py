@@ -1,4 +1,4 @@
-"""Teaching by example over HTTP, with a checkpoint whose vectors can be computed on paper."""
+"""Examples over HTTP, with a checkpoint whose vectors can be computed by hand."""
 
 import hashlib
 from typing import Any
@@ -15,7 +15,7 @@ RED, GREEN = (clip_bytes(seconds_colours=[colour]) for colour in ("red", "green"
 RED_AGAIN = clip_bytes(seconds_colours=["red", "red"])
 # a name without a colour: ColourText makes it grey
 GREY = np.ones(3) / np.sqrt(3)
-PLACE = "/labels/warm%2Fcold/examples"
+ADDRESS = "/labels/warm%2Fcold/examples"
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def taught(client: TestClient) -> TestClient:
     return client
 
 
-def teach(client: TestClient, *videos: bytes, place: str = PLACE) -> httpx2.Response:
-    return client.post(place, files=[("file", ("a.mp4", video)) for video in videos])
+def teach(client: TestClient, *videos: bytes, address: str = ADDRESS) -> httpx2.Response:
+    return client.post(address, files=[("file", ("a.mp4", video)) for video in videos])
 
 
 def similarity(client: TestClient, video: bytes, **options: Any) -> float:
@@ -65,13 +65,13 @@ def test_examples_are_listed_by_digest_and_removed_one_by_one_or_all(taught: Tes
     before = similarity(taught, RED)
     teach(taught, RED, GREEN)
     teach(taught, RED)
-    listed = taught.get(PLACE).json()
+    listed = taught.get(ADDRESS).json()
     digests = {hashlib.sha256(video).hexdigest() for video in (RED, GREEN)}
 
-    one = taught.delete(f"{PLACE}/{hashlib.sha256(GREEN).hexdigest()}").json()
-    again = taught.delete(f"{PLACE}/{hashlib.sha256(GREEN).hexdigest()}")
-    left = taught.get(PLACE).json()["items"]
-    rest = taught.delete(PLACE).json()
+    one = taught.delete(f"{ADDRESS}/{hashlib.sha256(GREEN).hexdigest()}").json()
+    again = taught.delete(f"{ADDRESS}/{hashlib.sha256(GREEN).hexdigest()}")
+    left = taught.get(ADDRESS).json()["items"]
+    rest = taught.delete(ADDRESS).json()
 
     assert {item["sha256"] for item in listed["items"]} == digests
     assert all(item["in_use"] for item in listed["items"])
@@ -84,10 +84,10 @@ def test_examples_are_listed_by_digest_and_removed_one_by_one_or_all(taught: Tes
 
 def test_every_set_has_its_own_examples(taught: TestClient) -> None:
     taught.put("/label-sets/mine", json={"copy_of": "default"}, headers={"If-None-Match": "*"})
-    teach(taught, RED, place=f"/label-sets/mine{PLACE}")
+    teach(taught, RED, address=f"/label-sets/mine{ADDRESS}")
 
-    assert len(taught.get(f"/label-sets/mine{PLACE}").json()["items"]) == 1
-    assert taught.get(PLACE).json()["items"] == []
+    assert len(taught.get(f"/label-sets/mine{ADDRESS}").json()["items"]) == 1
+    assert taught.get(ADDRESS).json()["items"] == []
     assert similarity(taught, RED, label_set="mine") > similarity(taught, RED)
 
 
@@ -106,29 +106,32 @@ def test_a_label_named_like_the_address_is_reached_in_another_spelling(taught: T
         ([], 400, "malformed_request"),
     ],
 )
-def test_what_is_no_example_teaches_nothing(
+def test_a_refused_request_adds_no_example(
     taught: TestClient, videos: list[bytes], status: int, code: str
 ) -> None:
-    content = {"Content-Type": "multipart/form-data; boundary=x"}
-    answer = teach(taught, *videos) if videos else taught.post(PLACE, content=b"x", headers=content)
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    if videos:
+        answer = teach(taught, *videos)
+    else:
+        answer = taught.post(ADDRESS, content=b"x", headers=headers)
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert taught.get(PLACE).json()["items"] == []
+    assert taught.get(ADDRESS).json()["items"] == []
 
 
-def test_of_several_videos_the_broken_one_is_named(taught: TestClient) -> None:
+def test_the_error_has_the_number_of_the_broken_video(taught: TestClient) -> None:
     answer = teach(taught, RED, b"no video", GREEN)
 
     assert answer.status_code == 415
     assert answer.json()["detail"].startswith("video 2: ")
-    assert taught.get(PLACE).json()["items"] == []
+    assert taught.get(ADDRESS).json()["items"] == []
 
 
-def test_options_and_labels_that_are_not_there_are_told(taught: TestClient) -> None:
-    option = taught.post(PLACE, files={"file": RED}, data={"weight": "1"})
-    label = teach(taught, RED, place="/labels/nobody/examples")
-    digest = taught.delete(f"{PLACE}/latest")
-    stale = taught.post(PLACE, files={"file": RED}, headers={"If-Match": '"1"'})
+def test_unknown_options_labels_and_digests_are_refused(taught: TestClient) -> None:
+    option = taught.post(ADDRESS, files={"file": RED}, data={"weight": "1"})
+    label = teach(taught, RED, address="/labels/unknown/examples")
+    digest = taught.delete(f"{ADDRESS}/latest")
+    stale = taught.post(ADDRESS, files={"file": RED}, headers={"If-Match": '"1"'})
 
     assert [each.json()["code"] for each in (option, label, digest, stale)] == [
         "invalid_parameter",

@@ -95,7 +95,7 @@ def test_lines_have_a_limit_of_their_own(
         (CSV, b"name,threshold\nfine,\nx,2\n"),
     ],
 )
-def test_a_wrong_line_stores_nothing_and_is_told_by_pointer_and_line(
+def test_a_wrong_line_stores_nothing_and_has_a_pointer_and_a_line_number(
     store: LabelStore, headers: dict[str, str], body: bytes
 ) -> None:
     with label_client(store) as client:

@@ -1,4 +1,4 @@
-"""Label sets over HTTP: named, replaced only by who has seen them, copied, deleted."""
+"""Label sets over HTTP: named, replaced only at a known revision, copied, deleted."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_replacing_a_set_needs_a_condition(client: TestClient) -> None:
     assert names(client, "default") == ["juggling", "riding a horse"]
 
 
-def test_a_set_is_replaced_by_who_has_seen_it(client: TestClient) -> None:
+def test_a_set_is_replaced_only_at_the_revision_in_if_match(client: TestClient) -> None:
     seen = make(client, "sports", "rowing", "swimming")
 
     done = client.put(
@@ -73,7 +73,7 @@ def test_a_set_is_replaced_by_who_has_seen_it(client: TestClient) -> None:
     assert names(client, "sports") == ["diving", "rowing"]
 
 
-def test_a_set_is_made_once(client: TestClient) -> None:
+def test_a_set_is_created_once(client: TestClient) -> None:
     new = {"If-None-Match": "*"}
 
     first = client.put("/label-sets/sports", json={"labels": ["rowing"]}, headers=new)
@@ -107,7 +107,7 @@ def test_a_set_gets_either_labels_or_a_copy(client: TestClient, body: dict[str, 
     assert answer.status_code == 422
 
 
-def test_a_deleted_set_is_gone_but_its_revisions_go_on(client: TestClient) -> None:
+def test_revisions_go_on_after_a_set_was_deleted(client: TestClient) -> None:
     make(client, "sports", "rowing")
 
     deleted = client.delete("/label-sets/sports")

@@ -149,7 +149,7 @@ def test_the_same_label_twice_in_a_request_is_refused(client: TestClient) -> Non
         (b'{"labels": ["x"]}', "", 415, "unsupported_media_type"),
     ],
 )
-def test_bodies_that_are_no_labels_are_told_so(
+def test_bodies_that_are_no_labels_are_refused(
     client: TestClient, body: bytes, content_type: str, status: int, code: str | None
 ) -> None:
     answer = client.put("/labels", content=body, headers={"Content-Type": content_type})
@@ -212,7 +212,7 @@ def test_a_page_has_at_most_a_thousand_labels(client: TestClient, store: LabelSt
     assert store.state(DEFAULT_SET).size == 1_003
 
 
-def test_a_write_waits_for_nobody_elses_revision(client: TestClient) -> None:
+def test_a_write_with_a_condition_needs_the_revision(client: TestClient) -> None:
     seen = client.get("/labels").headers["etag"]
     client.put("/labels", json={"labels": ["swimming"]})
 
@@ -246,7 +246,7 @@ def test_conditions_are_read_as_http_has_them(
     assert answer.status_code == status
 
 
-def test_a_caller_who_has_the_revision_is_not_sent_it_again(client: TestClient) -> None:
+def test_a_client_that_has_the_revision_gets_304(client: TestClient) -> None:
     seen = client.get("/labels").headers["etag"]
 
     again = client.get("/labels", headers={"If-None-Match": f"W/{seen}"})
@@ -295,7 +295,9 @@ def warnings(answer: Any) -> list[tuple[str, str]]:
     return [(warned["pointer"], warned["code"]) for warned in answer.json()["warnings"]]
 
 
-def test_a_label_that_means_the_same_as_another_is_stored_and_told(client: TestClient) -> None:
+def test_a_label_with_the_meaning_of_another_is_stored_with_a_warning(
+    client: TestClient,
+) -> None:
     answer = client.put(
         "/labels", json={"labels": ["swimming", "horse riding a", "a ball", "ball a", "xqzv xqw"]}
     )
@@ -309,7 +311,7 @@ def test_a_label_that_means_the_same_as_another_is_stored_and_told(client: TestC
     assert "'riding a horse'" in answer.json()["warnings"][0]["detail"]
 
 
-def test_a_replaced_set_is_advised_on_too(client: TestClient) -> None:
+def test_a_replaced_set_gets_warnings_too(client: TestClient) -> None:
     answer = client.put(
         "/label-sets/default", json={"labels": ["a ball", "ball a"]}, headers={"If-Match": "*"}
     )
@@ -317,7 +319,7 @@ def test_a_replaced_set_is_advised_on_too(client: TestClient) -> None:
     assert warnings(answer) == [("#/labels/1", "near_duplicate")]
 
 
-def test_nobody_is_told_twice_about_the_same_label(client: TestClient) -> None:
+def test_a_warning_about_a_label_comes_once(client: TestClient) -> None:
     client.put("/labels", json={"labels": ["horse riding a"]})
 
     again = client.put("/labels", json={"labels": ["horse riding a", "riding a horse"]})
@@ -325,7 +327,7 @@ def test_nobody_is_told_twice_about_the_same_label(client: TestClient) -> None:
     assert warnings(again) == []
 
 
-def test_a_set_that_grows_large_is_stored_and_told(store: LabelStore) -> None:
+def test_a_set_that_grows_large_is_stored_with_a_warning(store: LabelStore) -> None:
     with label_client(store, many_labels=3) as client:
         fine = client.put("/labels", json={"labels": ["swimming"]})
         large = client.put("/labels", json={"labels": ["rowing"]})

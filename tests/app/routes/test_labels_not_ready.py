@@ -1,4 +1,4 @@
-"""A checkpoint with another text space: requests are told how many labels are embedded for it."""
+"""A checkpoint with another text space: errors say how many labels are embedded for it."""
 
 import threading
 import time
@@ -14,12 +14,12 @@ from tests.support.servers import open_client
 from tests.support.word_vectors import WordSource
 
 RED = clip_bytes(seconds_colours=["red"])
-# a batch is embedded, the next one waits; what is left is too much to do in passing
+# a batch is embedded, the next one waits; the rest is too much to embed in one request
 EARLY = ["red", *(f"label {number}" for number in range(BATCH - 1))]
 LATE = [f"late {number}" for number in range(1_100)]
 
 
-def test_a_request_is_told_how_many_labels_are_embedded_and_later_answered(
+def test_the_error_says_how_many_labels_are_embedded_until_all_are(
     make_settings: Callable[..., Settings],
 ) -> None:
     settings = make_settings()

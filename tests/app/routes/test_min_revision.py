@@ -1,13 +1,11 @@
-"""`min_revision`: an answer is at least as new as the caller's own write, or there is none."""
+"""`min_revision`: an answer is at least as new as the client's own write, or an error."""
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 from starlette.testclient import TestClient
 
-from app import service
 from app.settings import Settings
 from tests.support.clips import clip_bytes
 from tests.support.servers import open_client
@@ -41,11 +39,10 @@ def test_a_write_of_another_worker_is_waited_for(make_settings: Callable[..., Se
 def test_a_revision_that_does_not_come_is_a_conflict_within_the_callers_time(
     client: TestClient,
 ) -> None:
-    started = time.monotonic()
+    # at the deadline of one second the code would be `deadline_exceeded`
     status, answer = ask(client, min_revision=1_000, timeout_seconds=1)
 
     assert (status, answer["code"]) == (409, "revision_not_reached")
-    assert time.monotonic() - started < service.MAX_REVISION_WAIT_SECONDS
 
 
 @pytest.mark.parametrize("options", [{"min_revision": -1}, {"min_revision": 1, "labels": "red"}])

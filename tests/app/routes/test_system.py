@@ -76,7 +76,7 @@ def test_a_model_that_does_not_run_never_gets_ready(make_settings: Callable[...,
         assert client.get("/healthz").status_code == 200
 
 
-def test_the_model_says_what_it_is(client: TestClient) -> None:
+def test_the_running_model_is_described(client: TestClient) -> None:
     answer = client.get("/model").json()
 
     assert answer.pop("text_space") == colour_tagger().text_space
@@ -163,7 +163,7 @@ def test_openapi_knows_every_address_and_its_problems(client: TestClient) -> Non
     assert client.get("/docs").status_code == 200
 
 
-def test_a_request_is_one_log_line_without_what_belongs_to_the_caller(
+def test_a_request_is_one_log_line_without_private_data(
     make_settings: Callable[..., Settings], capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = make_settings(log_level="info", log_format="json")
@@ -203,7 +203,7 @@ def test_misspelt_variables_are_logged_at_start(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
-def test_cuda_is_not_quietly_replaced_by_the_cpu(make_settings: Callable[..., Settings]) -> None:
+def test_cuda_is_not_silently_replaced_by_the_cpu(make_settings: Callable[..., Settings]) -> None:
     app = create_app(make_settings(device="cuda"))
 
     with (

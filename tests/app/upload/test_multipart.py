@@ -49,13 +49,13 @@ def test_the_video_arrives_whole_however_the_body_is_cut(video: bytes, step: int
 
 
 @given(videos=st.lists(st.binary(max_size=40), min_size=1, max_size=4), step=st.integers(1, 70))
-def test_several_videos_are_told_apart(videos: list[bytes], step: int) -> None:
+def test_several_videos_are_separated(videos: list[bytes], step: int) -> None:
     body = b"".join(part("file", video, filename="a.mp4") for video in videos) + END
 
     assert parse_videos(body, step, max_videos=4) == (videos, [])
 
 
-def test_more_videos_than_taken_are_malformed() -> None:
+def test_more_videos_than_allowed_are_malformed() -> None:
     with pytest.raises(MalformedRequest, match="2"):
         parse_videos(part("file", b"v") * 3 + END, max_videos=2)
 
@@ -116,11 +116,11 @@ def test_a_boundary_is_needed(content_type: str) -> None:
         MultipartReader(content_type)
 
 
-def test_a_file_under_another_name_is_told_the_right_one() -> None:
+def test_the_error_for_a_file_under_another_name_gives_the_right_name() -> None:
     with pytest.raises(MissingFile, match="`file`, not `video`"):
         parse(part("video", b"bytes", filename="clip.mp4") + END)
 
 
-def test_a_form_without_a_file_is_told_so() -> None:
+def test_a_form_without_a_file_is_refused() -> None:
     with pytest.raises(MissingFile):
         parse(part("top_k", b"3") + END)

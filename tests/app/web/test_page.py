@@ -91,7 +91,7 @@ def open_page(
             return page
 
         yield make
-    assert [said for said in complaints if REFUSED not in said] == []
+    assert [message for message in complaints if REFUSED not in message] == []
     assert foreign == []
 
 
@@ -180,7 +180,7 @@ def test_choosing_a_moment_moves_the_player_to_it(
 
 
 @pytest.mark.browser
-def test_a_label_that_was_added_is_found_by_the_next_question(
+def test_an_added_label_is_found_by_the_next_request(
     open_page: "Callable[..., Page]", red: Path
 ) -> None:
     page = open_page()
@@ -193,7 +193,7 @@ def test_a_label_that_was_added_is_found_by_the_next_question(
 
 
 @pytest.mark.browser
-def test_a_removed_label_is_not_asked_and_can_be_taken_back(
+def test_a_removed_label_is_not_searched_and_can_be_restored(
     open_page: "Callable[..., Page]", red: Path
 ) -> None:
     page = open_page()
@@ -211,9 +211,7 @@ def test_a_removed_label_is_not_asked_and_can_be_taken_back(
 
 
 @pytest.mark.browser
-def test_a_label_is_taught_by_a_video_that_shows_it(
-    open_page: "Callable[..., Page]", red: Path
-) -> None:
+def test_an_example_video_is_added_to_a_label(open_page: "Callable[..., Page]", red: Path) -> None:
     page = open_page()
     add_label(page, "warm")
     with page.expect_file_chooser() as chooser:
@@ -258,7 +256,7 @@ def test_a_label_that_cannot_be_stored_is_explained_and_kept_in_its_field(
 
 
 @pytest.mark.browser
-def test_none_of_these_is_said_when_no_label_fits(
+def test_none_of_these_is_shown_when_no_label_fits(
     open_page: "Callable[..., Page]", red: Path
 ) -> None:
     page = open_page(tagger=colour_tagger())
@@ -278,7 +276,7 @@ def test_markup_in_a_label_is_shown_as_text(open_page: "Callable[..., Page]", re
 
 
 @pytest.mark.browser
-def test_a_question_can_be_cancelled_and_asked_again(
+def test_a_request_can_be_cancelled_and_sent_again(
     open_page: "Callable[..., Page]", red: Path
 ) -> None:
     encoder = PatientEncoder()
@@ -322,9 +320,7 @@ def test_the_timeline_grows_while_the_service_works(
 
 
 @pytest.mark.browser
-def test_a_service_that_is_gone_is_said_to_be_gone(
-    open_page: "Callable[..., Page]", red: Path
-) -> None:
+def test_a_service_that_fails_is_reported(open_page: "Callable[..., Page]", red: Path) -> None:
     page = open_page()
     page.route("**/classify", lambda route: route.fulfill(status=502, body="<h1>proxy</h1>"))
     drop(page, red)

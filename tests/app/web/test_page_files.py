@@ -11,7 +11,7 @@ WEB = Path(__file__).resolve().parents[3] / "app" / "web"
 
 def _luminance(colour: str) -> float:
     digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
-    levels = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    levels = [int(digits[index : index + 2], 16) / 255 for index in (0, 2, 4)]
     linear = [
         level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4 for level in levels
     ]
@@ -20,7 +20,7 @@ def _luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    ("front", "back", "least"),
+    ("front", "back", "min_contrast"),
     [
         ("ink", "ground", 7.0),
         ("ink", "surface", 7.0),
@@ -37,14 +37,14 @@ def _luminance(colour: str) -> float:
         ("accent", "line", 3.0),
     ],
 )
-def test_colours_can_be_told_apart_by_weak_eyes(
-    scheme: str, front: str, back: str, least: float
+def test_colours_have_enough_contrast(
+    scheme: str, front: str, back: str, min_contrast: float
 ) -> None:
     """Contrast ratios of WCAG 2: 4.5 for text, 3 for bars and the outlines of fields."""
     palettes = re.findall(r":root \{(.*?)\}", (WEB / "page.css").read_text("utf-8"), re.DOTALL)
     palette = dict(re.findall(r"--([\w-]+): (#\w+);", palettes[scheme == "dark"]))
     light, dark = sorted((_luminance(palette[front]), _luminance(palette[back])), reverse=True)
-    assert (light + 0.05) / (dark + 0.05) >= least
+    assert (light + 0.05) / (dark + 0.05) >= min_contrast
 
 
 def test_the_page_names_no_other_host_and_holds_nothing_inline() -> None:

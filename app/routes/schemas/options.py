@@ -1,0 +1,144 @@
+"""Options of requests about videos: query parameters and form fields, read and checked."""
+
+import csv
+from collections.abc import Iterable
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import InvalidParameter
+from app.question import ClassifyRequest, DecodeMode
+from app.settings import Settings
+from app.store import DEFAULT_SET
+
+_Options = TypeVar("_Options", bound=BaseModel)
+
+
+class VideoOptions(BaseModel):
+    """Options of every request that sends a video."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decode: DecodeMode = Field(
+        "auto",
+        description="How frames are chosen. The checkpoint divides the video into equal parts and "
+        "looks at one frame of each: `exact` takes the frame in the middle of the part, `auto` the "
+        "frame near the middle that is cheapest to decode. `keyframes` decodes keyframes only: the "
+        "fastest, with less exact times.",
+    )
+    timeout_seconds: float | None = Field(
+        None,
+        gt=0.0,
+        le=86400.0,
+        description="Maximum time from the last byte of the request to the answer. It can shorten "
+        "the service's own timeout, not extend it.",
+    )
+
+
+class ClassifyOptions(VideoOptions):
+    """Options of `POST /classify`."""
+
+    top_k: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Maximum number of tags. The service has a default.",
+    )
+    label_set: str | None = Field(
+        None, max_length=200, description="Name of the label set to search. Default: `default`."
+    )
+    min_revision: int | None = Field(
+        None,
+        ge=0,
+        le=2**63 - 1,
+        description="Minimum revision of the label set, as the answer to a write gives it. The "
+        "service waits up to a few seconds for it.",
+    )
+    labels: tuple[str, ...] = Field(
+        (),
+        description="Labels to search in place of a label set; they are not stored. Repeat the "
+        "option or separate labels by commas. Put a label that contains a comma in double quotes: "
+        '`"eat, drink"`.',
+    )
+    min_score: float = Field(0.0, ge=0.0, le=1.0, description="Minimum score of a tag.")
+    granularity: Literal["video", "segments"] = Field(
+        "video",
+        description="`video` tags the video as a whole. `segments` also tags spans of time.",
+    )
+    window_seconds: float | None = Field(
+        None,
+        ge=0.1,
+        le=3600.0,
+        description="Length of a window with `granularity=segments`. The service has a default.",
+    )
+    stride_seconds: float | None = Field(
+        None,
+        ge=0.1,
+        le=3600.0,
+        description="Time from the start of one window to the start of the next with "
+        "`granularity=segments`, at most `window_seconds`. The service has a default.",
+    )
+
+
+def read_classify_request(
+    query: Iterable[tuple[str, str]], fields: Iterable[tuple[str, str]], settings: Settings
+) -> ClassifyRequest:
+    """The request that query parameters and form fields make, with defaults from the settings.
+
+    An empty value counts as not given. Raises InvalidParameter.
+    """
+    fields = tuple(fields)
+    part = "form" if fields else "query"
+    options = read_options(ClassifyOptions, [*query, *fields], part)
+    window = options.window_seconds or settings.window_seconds
+    stride = options.stride_seconds or min(settings.stride_seconds, window)
+    if options.labels and options.label_set is not None:
+        raise InvalidParameter.at(part, "labels", "give either labels or label_set, not both")
+    if len(options.labels) > settings.max_ad_hoc_labels:
+        raise InvalidParameter.at(
+            part, "labels", f"a request may have at most {settings.max_ad_hoc_labels} labels"
+        )
+    if options.labels and options.min_revision is not None:
+        raise InvalidParameter.at(
+            part, "min_revision", "applies to label sets only; labels of a request have no revision"
+        )
+    if stride > window:
+        raise InvalidParameter.at(part, "stride_seconds", "must not be over window_seconds")
+    return ClassifyRequest(
+        label_set=options.label_set or DEFAULT_SET,
+        labels=options.labels,
+        top_k=options.top_k or settings.top_k,
+        min_score=options.min_score,
+        granularity=options.granularity,
+        window_seconds=window,
+        stride_seconds=stride,
+        timeout_seconds=options.timeout_seconds,
+        decode=options.decode,
+        min_revision=options.min_revision or 0,
+    )
+
+
+def split_labels(value: str) -> list[str]:
+    """Split a comma-separated list of labels; double quotes protect a comma inside a label."""
+    rows = csv.reader([value.replace("\n", ",").replace("\r", ",")], skipinitialspace=True)
+    return [name.strip() for row in rows for name in row if name.strip()]
+
+
+def read_options(model: type[_Options], pairs: Iterable[tuple[str, str]], part: str) -> _Options:
+    """Options from pairs of name and value, sent in `part` of the request (`query` or `form`).
+
+    An empty value counts as not given. Raises InvalidParameter.
+    """
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name == "labels":
+            given[name] = [*given.get(name, ()), *split_labels(value)]
+        elif name in given:
+            raise InvalidParameter.at(part, name, "given more than once")
+        elif value:
+            given[name] = value
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        findings = error.errors(include_url=False, include_input=False)
+        raise InvalidParameter.of([{**f, "loc": (part, *f["loc"])} for f in findings]) from error
