@@ -72,14 +72,20 @@ def steps_done(out: Path) -> int:
     return int(header["__metadata__"]["step"])
 
 
+@pytest.fixture(scope="module")
+def whole_run(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of 24 steps that was never interrupted."""
+    out = tmp_path_factory.mktemp("whole")
+    finish(program(tree=tree, out=out, steps=24))
+    return out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("whole_group", [False, True], ids=["process", "group"])
 def test_a_terminated_run_continues_to_the_same_weights_bit_for_bit(
-    tree: Path, tmp_path: Path, whole_group: bool
+    tree: Path, whole_run: Path, tmp_path: Path, whole_group: bool
 ) -> None:
     """SIGTERM to the process, or to its data workers, too, as service managers send it."""
-    finish(program(tree=tree, out=tmp_path / "whole", steps=24))
-
     interrupted = program(tree=tree, out=tmp_path / "parts", steps=24, pause="10")
     assert interrupted.stdout is not None
     assert interrupted.stdin is not None
@@ -96,8 +102,8 @@ def test_a_terminated_run_continues_to_the_same_weights_bit_for_bit(
     assert 10 <= steps_done(tmp_path / "parts") < 24
     finish(program(tree=tree, out=tmp_path / "parts", steps=24))
 
-    whole, parts = (load_file(tmp_path / name / STATE) for name in ("whole", "parts"))
-    assert steps_done(tmp_path / "parts") == steps_done(tmp_path / "whole") == 24
+    whole, parts = (load_file(out / STATE) for out in (whole_run, tmp_path / "parts"))
+    assert steps_done(tmp_path / "parts") == steps_done(whole_run) == 24
     assert whole.keys() == parts.keys()
     assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
 
