@@ -58,7 +58,7 @@ def client(log: io.StringIO) -> TestClient:
 
     @service.get("/http/{status}")
     async def http(status: int) -> None:
-        raise HTTPException(status, "said by a library")
+        raise HTTPException(status, "the text of a library")
 
     return client_of(service, log)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 def open_files(name: str) -> list[str]:
     """Targets of this process's descriptors that contain `name`, by number of the descriptor.
 
-    Other threads may open and close files meanwhile: a descriptor that is gone is left out.
+    Other threads may open and close files meanwhile: a descriptor that was closed is left out.
     """
     found = []
     for descriptor in sorted(Path("/proc/self/fd").iterdir(), key=lambda path: int(path.name)):

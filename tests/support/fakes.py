@@ -1,4 +1,4 @@
-"""A checkpoint that can be computed on paper: a video is its mean colour, a word is an axis."""
+"""A checkpoint that can be computed by hand: a video is its mean colour, a word is an axis."""
 
 import math
 import threading
@@ -94,6 +94,6 @@ class PatientEncoder(ColourEncoder):
 
 
 def sure_tagger(encoder: ColourEncoder | None = None) -> Tagger:
-    """A tagger of colours that never says "none of these", which the fakes' own always does."""
+    """A tagger of colours for which no video is unknown; for `colour_tagger` every one is."""
     config = CalibrationConfig(score_slope=10.0, score_bias=-5.0, unknown_limit=1.0)
     return replace(colour_tagger(encoder=encoder), calibration=Calibration(config))

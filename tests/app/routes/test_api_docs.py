@@ -16,7 +16,7 @@ ADDRESS = "http://127.0.0.1:8000"
 
 
 def commands() -> list[tuple[str, str]]:
-    """Each curl line and the status that it says it gets; 2xx when it says nothing."""
+    """Each curl line with the status in its comment; 2xx without a comment."""
     lines = [
         line
         for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -26,7 +26,7 @@ def commands() -> list[tuple[str, str]]:
     return [(part[1], part[2] or "2..") for part in parts if part]
 
 
-def test_every_curl_line_gets_the_status_that_the_page_says(server: str, tmp_path: Path) -> None:
+def test_every_curl_line_gets_the_status_on_the_page(server: str, tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", seconds_colours=["red", "green"])
     (tmp_path / ".curlrc").write_text(
         'silent\nshow-error\noutput = answer\nwrite-out = "%{http_code}"\n'

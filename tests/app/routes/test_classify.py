@@ -104,7 +104,7 @@ def test_fields_after_the_file_count_too(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "asked"),
+    ("values", "labels"),
     [
         (["red", "blue"], {"red", "blue"}),
         (["red, blue"], {"red", "blue"}),
@@ -116,11 +116,11 @@ def test_fields_after_the_file_count_too(client: TestClient) -> None:
     ],
 )
 def test_ad_hoc_labels_come_repeated_or_with_commas(
-    values: list[str], asked: set[str], client: TestClient
+    values: list[str], labels: set[str], client: TestClient
 ) -> None:
     answer = ask(client, RED, *[("labels", value) for value in values])
 
-    assert set(labels_of(answer)) == asked
+    assert set(labels_of(answer)) == labels
 
 
 def test_ad_hoc_labels_are_not_stored(client: TestClient) -> None:

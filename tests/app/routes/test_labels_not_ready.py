@@ -30,19 +30,19 @@ def test_the_error_says_how_many_labels_are_embedded_until_all_are(
     with open_client(settings, tagger=colour_tagger(text=text)) as client, soon_set(text.sign):
 
         def ask_until(expected: str) -> None:
-            told = ""
+            seen = ""
             end = time.monotonic() + 20
-            while told != expected:
-                assert time.monotonic() < end, told
+            while seen != expected:
+                assert time.monotonic() < end, seen
                 answer = client.post(
                     "/classify", content=RED, headers={"Content-Type": "video/mp4"}
                 )
                 if answer.status_code == 200:
-                    told = answer.json()["tags"][0]["label"]
+                    seen = answer.json()["tags"][0]["label"]
                     continue
                 assert (answer.status_code, answer.json()["code"]) == (503, "labels_not_ready")
                 assert int(answer.headers["retry-after"]) >= 1
-                told = answer.json()["detail"]
+                seen = answer.json()["detail"]
                 threading.Event().wait(0.05)
 
         ask_until(f"{BATCH} of {BATCH + 1_100:,} labels are embedded for this checkpoint")

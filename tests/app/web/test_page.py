@@ -43,8 +43,8 @@ NEW_FILE = """([name, type, data]) => {
   return transfer;
 }"""
 # Not page.wait_for_function: it calls eval in the page, which the page's policy forbids.
-HAS_REACHED = """([what, least]) => new Promise((resolve) => {
-  const look = () => player[what] >= least ? resolve() : setTimeout(look, 20);
+HAS_REACHED = """([what, min_value]) => new Promise((resolve) => {
+  const look = () => player[what] >= min_value ? resolve() : setTimeout(look, 20);
   const player = document.getElementById("player");
   look();
 })"""
@@ -67,7 +67,7 @@ def open_page(
     browser: "Browser", make_settings: "Callable[..., Settings]"
 ) -> "Iterator[Callable[..., Page]]":
     """Opens the page of a new service; afterwards nothing may have been logged in the browser or
-    asked of another host.
+    requested from another host.
     """
     complaints: list[str] = []
     foreign: list[str] = []
@@ -119,7 +119,7 @@ def drop(page: "Page", path: Path, media_type: str = "video/mp4") -> None:
 
 
 def tab_to(page: "Page", selector: str, key: str = "Tab") -> None:
-    """Presses Tab until this element has the focus, as one who has no mouse does."""
+    """Presses Tab until this element has the focus, as people without a mouse do."""
     for _ in range(30):
         if page.evaluate("(wanted) => document.activeElement.matches(wanted)", selector):
             return
@@ -127,9 +127,9 @@ def tab_to(page: "Page", selector: str, key: str = "Tab") -> None:
     pytest.fail(f"30 times {key} did not lead to {selector}")
 
 
-def wait_for_player(page: "Page", what: str, least: float) -> None:
+def wait_for_player(page: "Page", what: str, min_value: float) -> None:
     """Waits until this number of the player is high enough."""
-    page.evaluate(HAS_REACHED, [what, least])
+    page.evaluate(HAS_REACHED, [what, min_value])
 
 
 def labels_of_tags(page: "Page") -> list[str]:
@@ -296,7 +296,7 @@ def test_a_request_can_be_cancelled_and_sent_again(
 def test_the_timeline_grows_while_the_service_works(
     open_page: "Callable[..., Page]", tmp_path: Path
 ) -> None:
-    # eleven windows: the service tells of eight, and then of the rest
+    # eleven windows: the service reports eight, and then the rest
     film = tmp_path / "film.mp4"
     write_clip(film, seconds_colours=["red"] * 12 + ["blue"] * 12)
     encoder = PatientEncoder()
@@ -361,11 +361,11 @@ def test_an_answer_moves_nothing_below_it(
     open_page: "Callable[..., Page]", red: Path, make_tagger: Callable[[], Tagger]
 ) -> None:
     page = open_page(tagger=make_tagger())
-    places = "['timeline', 'ask', 'labels'].map((id) => document.getElementById(id).offsetTop)"
-    before = page.evaluate(places)
+    offsets = "['timeline', 'ask', 'labels'].map((id) => document.getElementById(id).offsetTop)"
+    before = page.evaluate(offsets)
     drop(page, red)
     labels_of_tags(page)
-    assert page.evaluate(places) == before
+    assert page.evaluate(offsets) == before
 
 
 @pytest.mark.browser
