@@ -13,12 +13,13 @@ from tempfile import TemporaryDirectory
 
 from app.main import create_app
 from app.settings import Settings
+from benchmarks.paths import ROOT
 from benchmarks.segments import join
 from tests.support.servers import running_server
 
 _SHOWN = ("playing the violin", "bowling", "riding a bicycle", "hammering")
 _ASKED = (*_SHOWN, "playing drums", "cutting vegetables", "swimming", "dancing")
-_PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "page.png"
+_PICTURE = ROOT / "docs" / "images" / "page.png"
 _WIDTH, _HEIGHT = 1180, 790
 _OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 

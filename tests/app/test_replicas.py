@@ -14,8 +14,8 @@ import httpx2
 import pytest
 
 from tests.support.clips import clip_bytes
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 REPLICAS = 3
 KILLS = 3
 ALL_LABELS = "100000"

@@ -1,14 +1,11 @@
 """Settings: where they come from, what they refuse, where they are written down."""
 
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
 from app.settings import PREFIX, Settings, unknown_variables
 from tests.support.configuration_page import page
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 def test_every_setting_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from app.cli.program import cli
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def kinolex(*arguments: object, typed: str | None = None) -> Result:

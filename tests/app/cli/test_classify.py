@@ -12,9 +12,10 @@ import pytest
 from app.cli.tag_files import tag_files
 from app.routes.schemas.videos import ClassifyAnswer
 from app.settings import Settings
-from tests.app.cli.command_line import ROOT, kinolex, plain
+from tests.app.cli.command_line import kinolex, plain
 from tests.support.clips import write_clip
 from tests.support.fakes import colour_tagger
+from tests.support.paths import ROOT
 
 LABELS = [("labels", "red, green"), ("labels", "blue")]
 

@@ -7,7 +7,8 @@ from importlib.metadata import entry_points, version
 import pytest
 
 from app.cli.program import main
-from tests.app.cli.command_line import ROOT, command_tree, kinolex
+from tests.app.cli.command_line import command_tree, kinolex
+from tests.support.paths import ROOT
 
 COMMANDS = command_tree()
 

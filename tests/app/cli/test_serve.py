@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.app.cli.command_line import ROOT, kinolex
+from tests.app.cli.command_line import kinolex
 from tests.support.clips import write_clip
+from tests.support.paths import ROOT
 from tests.support.ports import free_port
 
 

@@ -9,8 +9,9 @@ import pytest
 from typer.testing import Result
 
 from model.training.data.manifest import write_manifest
-from tests.app.cli.command_line import ROOT, command_tree, kinolex
+from tests.app.cli.command_line import command_tree, kinolex
 from tests.support.colour_world import colour_samples
+from tests.support.paths import ROOT
 
 PRESET = """
 model_id = "tiny"

@@ -12,9 +12,8 @@ from app.decode.decode_pool import DecodeTimeout
 from model.errors import VideoError, VideoTooLong
 from model.video.reader import VideoLimits
 from tests.support.clips import clip_bytes
+from tests.support.paths import ROOT
 from tests.support.pools import count_open_files, descriptor, is_alive, pool_of, status_of
-
-ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.anyio
 

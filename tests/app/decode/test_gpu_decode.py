@@ -30,6 +30,7 @@ from model.video.reader import FrameBatch, VideoInfo, VideoLimits, open_video
 from tests.support.clips import clip_bytes, read_number
 from tests.support.fakes import colour_tagger
 from tests.support.networks import LITE, lively_network
+from tests.support.paths import SHARED
 from tests.support.pools import (
     child_processes,
     count_open_files,
@@ -49,7 +50,6 @@ except (ImportError, OSError, RuntimeError):
 needs_torchcodec = pytest.mark.skipif(
     ffmpeg_major_version is None, reason="torchcodec does not run here, or finds no FFmpeg"
 )
-SHARED = Path(__file__).resolve().parents[4] / "shared"
 SPREAD = SamplingConfig(clips=2, frames_per_clip=3, spacing="spread")
 SPARING = replace(SPREAD, leeway=0.25)
 SIDE = 48

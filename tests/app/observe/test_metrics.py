@@ -23,12 +23,12 @@ from app.observe.tracing import Tracing
 from app.settings import Settings
 from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger
+from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.servers import BASE_URL, open_client
 
 RED = clip_bytes(seconds_colours=["red"])
 MP4 = {"Content-Type": "video/mp4"}
-ROOT = Path(__file__).resolve().parents[3]
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 

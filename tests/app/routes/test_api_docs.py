@@ -10,8 +10,9 @@ from starlette.testclient import TestClient
 from app.errors import KINDS
 from app.routes.schemas.options import ClassifyOptions
 from tests.support.clips import write_clip
+from tests.support.paths import ROOT
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:8000"
 
 

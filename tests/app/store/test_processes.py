@@ -4,16 +4,14 @@ import random
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from app.store import DEFAULT_SET, LabelStore
 from app.store.database import open_engine
+from tests.support.paths import ROOT
 from tests.support.word_vectors import WordSource
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def start(url: str, *arguments: str) -> subprocess.Popen[str]:

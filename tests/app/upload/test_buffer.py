@@ -13,9 +13,9 @@ import pytest
 from app.errors import UploadTooLarge
 from app.upload.buffer import Piece, SealedFile, UploadBuffer, UploadBuffers
 from tests.support.descriptors import open_files
+from tests.support.paths import ROOT
 
 MEMORY = 1000
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def received(pieces: list[bytes], folder: Path, *, expected_bytes: int = 0) -> SealedFile:

@@ -1,12 +1,13 @@
 """The page's files, without a browser: colours that can be read, and nothing from elsewhere."""
 
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-WEB = Path(__file__).resolve().parents[3] / "app" / "web"
+from tests.support.paths import ROOT
+
+WEB = ROOT / "app" / "web"
 
 
 def _luminance(colour: str) -> float:

@@ -28,6 +28,7 @@ from model.encoder.runtime_measurement import (
 from model.encoder.torch_encoder import TorchEncoder
 from tests.support.fakes import colour_tagger
 from tests.support.networks import LITE, lively_network
+from tests.support.paths import ROOT
 
 CLIPS: ClipShape = (1, 4, 3, 32, 32)
 PAPER = EncoderConfig("r2plus1d_18", dim=8)
@@ -94,7 +95,7 @@ def in_own_process(check: str, folder: Path) -> None:
     program += "getattr(file, sys.argv[1])(pathlib.Path(sys.argv[2]))"
     outcome = subprocess.run(
         [sys.executable, "-c", program, check, str(folder)],
-        cwd=Path(__file__).resolve().parents[3],
+        cwd=ROOT,
         env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(folder)},
         capture_output=True,
         text=True,

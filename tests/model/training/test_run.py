@@ -19,10 +19,10 @@ from model.training.data.manifest import Sample, read_manifest
 from model.training.resources import TrainingResources
 from model.training.train import Trained, train
 from tests.model.training.data.test_batches import batches
+from tests.support.paths import ROOT
 from tests.support.training_tree import DIM, NAMES, tiny_config, write_clips, write_pictures
 from tests.support.word_vectors import WordVectors
 
-ROOT = Path(__file__).resolve().parents[3]
 STATE = "state.safetensors"
 
 

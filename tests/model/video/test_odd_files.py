@@ -18,8 +18,9 @@ import pytest
 
 from model.errors import VideoError
 from model.video.reader import open_video
+from tests.support.paths import SHARED
 
-ODD_FILES = Path(__file__).resolve().parents[4] / "shared" / "badvideo"
+ODD_FILES = SHARED / "badvideo"
 
 pytestmark = pytest.mark.shared
 

@@ -4,7 +4,6 @@ import io
 import random
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -19,8 +18,8 @@ from model.video.container import MIN_THREADED_PIXELS
 from model.video.frames import DecodedFrame
 from model.video.reader import open_video
 from tests.support.clips import clip_bytes
+from tests.support.paths import SHARED
 
-SHARED = Path(__file__).resolve().parents[4] / "shared"
 SIDE = 40
 # Sixteen seconds with a keyframe every two: long enough for seeks.
 LONG: dict[str, Any] = {
