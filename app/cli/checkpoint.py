@@ -46,6 +46,7 @@ def import_(
     for each in template or ():
         options += ["--template", each]
     with expected_errors(on_one_line=True):
+        from model.training.convert.fit_scores import ScoreFit
         from model.training.convert.image_text import import_model
 
         import_model(
@@ -54,9 +55,7 @@ def import_(
             command=_command("import", [Path(model).name, *options], bank, out),
             frames=frames,
             templates=template or ("{}",),
-            bank=bank or (),
-            device=device,
-            log=_say,
+            score_fit=ScoreFit(tuple(bank or ()), device, _say),
         )
     _say_how_to_serve(out)
 
@@ -82,6 +81,7 @@ def convert(
     """Convert a checkpoint of the official code of Brattoli et al."""
     options = [file.name, "--text-model", Path(text_model).name, "--clips", str(clips)]
     with expected_errors(on_one_line=True):
+        from model.training.convert.fit_scores import ScoreFit
         from model.training.convert.official import convert as convert_official
 
         convert_official(
@@ -90,9 +90,7 @@ def convert(
             out,
             command=_command("convert", options, bank, out),
             clips=clips,
-            bank=bank or (),
-            device=device,
-            log=_say,
+            score_fit=ScoreFit(tuple(bank or ()), device, _say),
         )
     _say_how_to_serve(out)
 

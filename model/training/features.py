@@ -1,4 +1,4 @@
-"""Networks taken apart: features before the head, a head on features, weights between networks."""
+"""Parts of networks: features before the head, heads on features, interpolated weights."""
 
 import copy
 from typing import cast

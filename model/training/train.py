@@ -89,21 +89,15 @@ def train(
     optimiser = optimiser_for(network, task.scale, config.optimiser)
     state = TrainState(network, copy.deepcopy(network), task.scale, optimiser, digest_of(samples))
     first = load_state(out, state, config)
-    forward: nn.Module = task
-    if process.world_size > 1:
-        forward = DistributedDataParallel(task, find_unused_parameters=True)
+    is_distributed = process.world_size > 1
+    forward = DistributedDataParallel(task, find_unused_parameters=True) if is_distributed else task
 
     # loop
     progress = ProgressLog(
         config.steps, first, out, resources.log, tensorboard=resources.tensorboard
     )
     step = first
-    for batch in DataLoader(
-        Subset(batches, range(first, config.steps)),
-        batch_size=None,
-        num_workers=resources.workers,
-        worker_init_fn=ignore_sigterm,
-    ):
+    for batch in _loader(batches, range(first, config.steps), resources.workers):
         set_rates(optimiser, config.optimiser, step, config.steps)
         task.head_only = step < config.optimiser.head_steps
         terms = _backward(forward, batch, config, device)
@@ -156,6 +150,16 @@ def _texts_and_batches(
         seed=config.seed,
     )
     return bank, StepBatches(plans, config.training_sampling, config.steps, process)
+
+
+def _loader(batches: StepBatches, steps: range, workers: int) -> DataLoader[Batch]:
+    """Load the batches of `steps` in order, ahead of the trainer with `workers` above 0."""
+    return DataLoader(
+        Subset(batches, steps),
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=ignore_sigterm,
+    )
 
 
 def _network_on(device: str, network: Network) -> Network:

@@ -1,6 +1,6 @@
 """Fit the scores of a checkpoint that was not trained here: background bank and calibration."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,18 @@ RAW_SCORES = """There is no background bank, and no data stand behind the scores
 do not read them as probabilities."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreFit:
+    """The manifests that scores are fitted on, none for no fitting, and the device to embed on."""
+
+    manifests: tuple[Path, ...] = ()
+    device: str = "cpu"
+    log: Log = print
+
+
+NO_SCORE_FIT = ScoreFit()
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Scores:
     """A background bank (M, dim), the fitted calibration, and a sentence for the model card."""
@@ -40,12 +52,9 @@ def save_with_scores(
     config: CheckpointConfig,
     network: Network,
     card: Callable[[CheckpointConfig, str], str],
-    manifests: Sequence[Path] = (),
-    *,
-    device: str = "cpu",
-    log: Log = print,
+    score_fit: ScoreFit,
 ) -> Path:
-    """Write a checkpoint without centring; fit its scores on `manifests`, if there are any.
+    """Write a checkpoint without centring; fit its scores as `score_fit` specifies.
 
     `card` renders the model card from the configuration and a sentence about the scores. Returns
     `out`. Raises the errors of `fit_scores`.
@@ -54,31 +63,24 @@ def save_with_scores(
     zero, none = torch.zeros(dim), torch.empty(0, dim)
     # first without scores, because they are fitted with the checkpoint as it is loaded
     save_checkpoint(out, config, network, text_mean=zero, bank=none, card=card(config, RAW_SCORES))
-    if manifests:
-        scores = fit_scores(out, manifests, device=device, log=log)
+    if score_fit.manifests:
+        scores = fit_scores(out, score_fit)
         fitted = replace(config, calibration=scores.calibration)
         text = card(fitted, scores.sentence)
         save_checkpoint(out, fitted, network, text_mean=zero, bank=scores.bank, card=text)
     return out
 
 
-def fit_scores(
-    directory: Path,
-    manifests: Sequence[Path],
-    *,
-    device: str = "cpu",
-    seed: int = 0,
-    log: Log = print,
-) -> Scores:
+def fit_scores(directory: Path, score_fit: ScoreFit, *, seed: int = 0) -> Scores:
     """Fit the scores of the checkpoint in `directory` to samples of manifests.
 
     At most 1,024 samples are embedded. Raises CheckpointError, ManifestError, and ValueError when
     the samples that can be read have too few labels.
     """
-    samples = [sample for manifest in manifests for sample in read_manifest(manifest)]
-    tagger = load_checkpoint(directory, device=device)
+    samples = [sample for manifest in score_fit.manifests for sample in read_manifest(manifest)]
+    tagger = load_checkpoint(directory, device=score_fit.device)
     chosen = [samples[row] for row in draw_bank(samples, _TEMPER, seed)] if samples else []
-    log(f"embedding {len(chosen)} samples for the background bank")
+    score_fit.log(f"embedding {len(chosen)} samples for the background bank")
     embedded = embed_readable(tagger, chosen)
     labelled = embedded.select(lambda sample: bool(sample.label))
     names = sorted({sample.label for sample in labelled.samples})
@@ -92,7 +94,7 @@ def fit_scores(
     background = np.concatenate([made.background for made in prototypes])
     similarities = (labelled.vectors @ vectors.T - background[:, 0]) / background[:, 1]
     own = np.array([names.index(sample.label) for sample in labelled.samples])
-    sources = ", ".join(f"{path.parent.name}/{path.name}" for path in manifests)
+    sources = ", ".join(f"{path.parent.name}/{path.name}" for path in score_fit.manifests)
     return Scores(
         torch.from_numpy(embedded.vectors),
         fit(similarities, own, seed=seed),

@@ -21,8 +21,7 @@ from model.errors import CheckpointError
 from model.text.pretrained import without_progress_bars
 from model.text.source import CARRIED, TEXT_FOLDER
 from model.text.tower import TextTower
-from model.training.convert.fit_scores import save_with_scores
-from model.training.resources import Log
+from model.training.convert.fit_scores import NO_SCORE_FIT, ScoreFit, save_with_scores
 from model.video.sampling import SamplingConfig
 
 FAMILIES = ("clip", "siglip")
@@ -44,12 +43,12 @@ averaged, and its text tower, in `text/`, embeds the labels. No weight was train
 
     $command
 
-**Not zero-shot in the sense of Brattoli et al. (CVPR 2020, equation 3).** Its pretraining saw
-pictures and texts that nobody compared with the classes you will ask for: what it scores on a
-benchmark says nothing about classes that were never seen. The licence is that of $source.
+**Not zero-shot in the sense of Brattoli et al. (CVPR 2020, equation 3).** Its pretraining data were
+not compared with your classes: its accuracy on a benchmark is not an accuracy on classes that were
+never seen. The licence is that of $source.
 
-Pictures are scaled to a short side of $short_side px and cut to $side x $side; SigLIP's own
-pictures are squeezed to a square instead.
+Pictures are scaled to a short side of $short_side px and cropped to $side x $side; SigLIP itself
+resizes pictures to a square without keeping their aspect ratio.
 
 $scores
 """)
@@ -77,15 +76,13 @@ def import_model(
     command: str,
     frames: int = 8,
     templates: Sequence[str] = ("{}",),
-    bank: Sequence[Path] = (),
-    device: str = "cpu",
-    log: Log = print,
+    score_fit: ScoreFit = NO_SCORE_FIT,
 ) -> Path:
     """Convert a model, by folder or Hub id, to a checkpoint in `out`; return `out`.
 
-    `frames` per video are averaged; text vectors are not centred. Manifests in `bank` fit the
-    background bank and the scores; `command` stands in the model card. Raises CheckpointError when
-    the model is of another family or its weights are pickled, and the errors of `fit_scores`.
+    `frames` per video are averaged; text vectors are not centred. `score_fit` gives manifests for
+    the background bank and the scores; `command` stands in the model card. Raises CheckpointError
+    when the model is of another family or its weights are pickled, and the errors of `fit_scores`.
     """
     if Path(name_or_path).resolve() == out.resolve():
         raise CheckpointError(f"{out} is the model itself; choose another folder")
@@ -103,7 +100,7 @@ def import_model(
         calibration=_own_scale(found.model),
         provenance={"imported_from": found.source, "command": command},
     )
-    return save_with_scores(out, config, network, _card, bank, device=device, log=log)
+    return save_with_scores(out, config, network, _card, score_fit)
 
 
 def _card(config: CheckpointConfig, scores: str) -> str:

@@ -8,7 +8,7 @@ one linear layer into the space of the word vectors, unit length. Dropout is off
 
 import argparse
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,8 +22,7 @@ from model.encoder.networks import ClipNetwork, EncoderConfig, build_network
 from model.encoder.preprocess import PreprocessConfig
 from model.errors import CheckpointError
 from model.text.source import carry_text_model, load_text_encoder
-from model.training.convert.fit_scores import save_with_scores
-from model.training.resources import Log
+from model.training.convert.fit_scores import NO_SCORE_FIT, ScoreFit, save_with_scores
 from model.video.sampling import SamplingConfig
 
 # auxiliary/transforms.py of the official code: short side 128, the middle 112, these statistics
@@ -49,14 +48,14 @@ tags: [zero-shot, video]
 # $model_id
 
 The R(2+1)D-18 in $file, a checkpoint of the official code of Brattoli et al. (CVPR 2020), with
-its weights as they were. Labels are averaged word vectors of $dim numbers; a word without a vector
-cannot be asked.
+its weights unchanged. Labels are averaged word vectors of $dim numbers; a label with a word that
+has no vector is an error.
 
     $command
 
-16 consecutive frames of 112 x 112 pixels, in $clips of the paper's 25 clips of each video. Its own
-code chose this checkpoint on the test sets and says accuracy $accuracy %, which nobody here has
-measured.
+16 consecutive frames of 112 x 112 pixels, in $clips of the paper's 25 clips of each video. The
+official code chose this checkpoint on the test sets and reports an accuracy of $accuracy %, which
+was not measured here.
 
 $scores
 """)
@@ -69,16 +68,14 @@ def convert(
     *,
     command: str,
     clips: int = 1,
-    bank: Sequence[Path] = (),
-    device: str = "cpu",
-    log: Log = print,
+    score_fit: ScoreFit = NO_SCORE_FIT,
 ) -> Path:
     """Convert the checkpoint in `file`, with the word vectors `text_model`; return `out`.
 
-    `clips` of 16 consecutive frames are averaged (the paper: 25). Manifests in `bank` fit the
-    background bank and the scores; `command` stands in the model card. Raises CheckpointError when
-    the file contains anything else or the text model has vectors of another length, and the errors
-    of `fit_scores`.
+    `clips` of 16 consecutive frames are averaged (the paper: 25). `score_fit` gives manifests for
+    the background bank and the scores; `command` stands in the model card. Raises CheckpointError
+    when the file contains anything else or the text model has vectors of another length, and the
+    errors of `fit_scores`.
     """
     content = read_official(file)
     network = network_from_official(content["state_dict"])
@@ -104,7 +101,7 @@ def convert(
         text=TextConfig(model, text.model_hash),
         provenance=provenance,
     )
-    return save_with_scores(out, config, network, _card, bank, device=device, log=log)
+    return save_with_scores(out, config, network, _card, score_fit)
 
 
 def _card(config: CheckpointConfig, scores: str) -> str:

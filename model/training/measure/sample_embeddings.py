@@ -37,13 +37,13 @@ class Embedded:
     vectors: npt.NDArray[np.float32]
     broken: tuple[Broken, ...] = ()
 
-    def select(self, kept: Callable[[Sample], bool]) -> "Embedded":
-        """Select the samples for which `kept` is true."""
-        rows = [row for row, sample in enumerate(self.samples) if kept(sample)]
+    def select(self, condition: Callable[[Sample], bool]) -> "Embedded":
+        """Select the samples for which `condition` is true."""
+        rows = [row for row, sample in enumerate(self.samples) if condition(sample)]
         return Embedded(
             tuple(self.samples[row] for row in rows),
             self.vectors[rows],
-            tuple(broken for broken in self.broken if kept(broken.sample)),
+            tuple(broken for broken in self.broken if condition(broken.sample)),
         )
 
 
@@ -80,14 +80,14 @@ def embed_readable(
     broken: list[Broken] = []
     for pictures in (True, False):
         chosen = [sample for sample in samples if sample.is_picture == pictures]
-        taken = SamplingConfig(1, 1) if pictures and _stills_are_pictures(tagger) else sampling
-        together = max(1, _FRAMES_PER_BATCH // (taken.clips * taken.frames_per_clip))
-        walker = replace(tagger, sampling=taken)
-        for batch in _read(chosen, taken, tagger.preprocess.short_side, together):
+        own = SamplingConfig(1, 1) if pictures and _stills_are_pictures(tagger) else sampling
+        batch_size = max(1, _FRAMES_PER_BATCH // (own.clips * own.frames_per_clip))
+        embedder = replace(tagger, sampling=own)
+        for batch in _read(chosen, own, tagger.preprocess.short_side, batch_size):
             broken += [read for read in batch if isinstance(read, Broken)]
             readable = [read for read in batch if not isinstance(read, Broken)]
             if readable:
-                vectors.append(walker.embed_frames([frames for _, frames in readable]))
+                vectors.append(embedder.embed_frames([frames for _, frames in readable]))
                 kept += [sample for sample, _ in readable]
             progress(len(kept) + len(broken), len(samples))
     # pictures were embedded first: restore the order of `samples`
@@ -107,18 +107,18 @@ _Read = tuple[Sample, FrameBatch] | Broken
 
 
 def _read(
-    samples: Sequence[Sample], sampling: SamplingConfig, short_side: int, together: int
+    samples: Sequence[Sample], sampling: SamplingConfig, short_side: int, batch_size: int
 ) -> Iterator[list[_Read]]:
     """Yield batches of decoded samples; the next one is decoded while the caller uses this one."""
     with ThreadPoolExecutor(max_workers=1) as ahead:
 
         def batch(start: int) -> Future[list[_Read]]:
-            taken = samples[start : start + together]
-            return ahead.submit(lambda: [_read_one(s, sampling, short_side) for s in taken])
+            group = samples[start : start + batch_size]
+            return ahead.submit(lambda: [_read_one(s, sampling, short_side) for s in group])
 
         coming = batch(0)
-        for start in range(0, len(samples), together):
-            current, coming = coming, batch(start + together)
+        for start in range(0, len(samples), batch_size):
+            current, coming = coming, batch(start + batch_size)
             yield current.result()
 
 

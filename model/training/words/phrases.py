@@ -51,7 +51,7 @@ _PREPOSITIONS = frozenset(
     )
 )
 _ENDS = frozenset(("and", "as", "but", "or", "that", "where", "which", "while", "who"))
-_EMPTY_ENDS = frozenset(
+_WEAK_ENDS = frozenset(
     (*_PREPOSITIONS, "a", "an", "her", "his", "its", "of", "some", "the", "their", "two", "very")
 ) - {"away", "back", "down", "off", "out", "together", "up"}
 
@@ -110,7 +110,7 @@ def _phrases(words: Sequence[str], verbs: frozenset[str]) -> Iterable[str]:
 
 def _phrase(words: Sequence[str], verbs: frozenset[str]) -> str:
     """The verb at the start of `words` with its object, or with its first prepositional phrase."""
-    taken = [words[0]]
+    chosen = [words[0]]
     has_object = False
     for word in words[1:_MAX_WORDS]:
         is_preposition = word in _PREPOSITIONS
@@ -119,7 +119,7 @@ def _phrase(words: Sequence[str], verbs: frozenset[str]) -> str:
         if word in _FORMS_OF_BE or (is_preposition and has_object):
             break
         has_object |= not is_preposition
-        taken.append(word)
-    while len(taken) > 1 and taken[-1] in _EMPTY_ENDS:
-        taken.pop()
-    return " ".join(taken)
+        chosen.append(word)
+    while len(chosen) > 1 and chosen[-1] in _WEAK_ENDS:
+        chosen.pop()
+    return " ".join(chosen)

@@ -84,7 +84,7 @@ def test_an_official_checkpoint_is_converted(tmp_path: Path) -> None:
     for part in ("k664", "r2plus1d_18", "3 x 16 frames, consecutive", "cut to 112 px"):
         assert part in shown
     card = (tmp_path / "k664" / "README.md").read_text()
-    assert "says accuracy 1.5 %" in card
+    assert "reports an accuracy of 1.5 %" in card
     assert "in 3 of the paper's 25 clips" in card
 
 

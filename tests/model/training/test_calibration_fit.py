@@ -1,4 +1,4 @@
-"""What a fitted calibration states of itself holds on the data that it was fitted on."""
+"""The stated rates of a fitted calibration hold on the data that it was fitted on."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ CLASSES, SAMPLES = 24, 600
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2])
-def test_unknown_is_said_wrongly_at_the_stated_rate(rate: float) -> None:
+def test_known_samples_are_rejected_at_the_stated_rate(rate: float) -> None:
     rng = np.random.default_rng(0)
     own = rng.integers(CLASSES, size=SAMPLES)
     standardised = rng.standard_normal((SAMPLES, CLASSES)).astype(np.float32)
@@ -20,13 +20,13 @@ def test_unknown_is_said_wrongly_at_the_stated_rate(rate: float) -> None:
 
     # sets of other draws than those of the fit, each with the samples' own class
     calibration = Calibration(config)
-    said, asked = 0, 0
+    rejected, total = 0, 0
     for _ in range(400):
         chosen = rng.choice(CLASSES, int(rng.integers(2, CLASSES // 2 + 1)), replace=False)
         known = np.flatnonzero(np.isin(own, chosen))
         best = standardised[np.ix_(known, chosen)].max(axis=1)
         scores = [calibration.unknown_score(float(value), len(chosen)) for value in best]
-        said += sum(score > config.unknown_limit for score in scores)
-        asked += len(scores)
+        rejected += sum(score > config.unknown_limit for score in scores)
+        total += len(scores)
     assert config.unknown_false_positive_rate == rate
-    assert said / asked == pytest.approx(rate, abs=0.2 * rate)
+    assert rejected / total == pytest.approx(rate, abs=0.2 * rate)

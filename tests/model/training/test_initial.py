@@ -1,4 +1,4 @@
-"""A run starts with the weights that `--init` names, or says why it cannot."""
+"""A run starts with the weights that `--init` names, or fails with a reason."""
 
 import shutil
 from dataclasses import replace
@@ -36,7 +36,7 @@ NAME = "R2Plus1D_18_Weights.KINETICS400_V1"
 
 @pytest.fixture(scope="module")
 def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder such as torch keeps its downloads in, with weights that nobody trained."""
+    """A folder of torch downloads with random weights."""
     folder = tmp_path_factory.mktemp("torch")
     (folder / "hub" / "checkpoints").mkdir(parents=True)
     with torch.random.fork_rng():
@@ -53,7 +53,7 @@ def video_config(init: str, **changes: Any) -> TrainConfig:
     return tiny_config(network="r2plus1d_18", init=init, **changes)
 
 
-def test_torchvisions_weights_are_taken_by_name_and_as_a_file(
+def test_torchvisions_weights_are_loaded_by_name_and_from_a_file(
     downloads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(downloads))
@@ -65,7 +65,7 @@ def test_torchvisions_weights_are_taken_by_name_and_as_a_file(
         assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
-def test_weights_in_safetensors_do_as_well(downloads: Path, tmp_path: Path) -> None:
+def test_weights_are_loaded_from_safetensors(downloads: Path, tmp_path: Path) -> None:
     state = torch.load(downloads / "hub" / "checkpoints" / WEIGHTS, weights_only=True)
     save_file(state, tmp_path / "weights.safetensors")
     found = start(video_config(str(tmp_path / "weights.safetensors"))).backbone.state_dict()
@@ -73,20 +73,20 @@ def test_weights_in_safetensors_do_as_well(downloads: Path, tmp_path: Path) -> N
 
 
 class Unexpected:
-    """Something that weights never hold."""
+    """An object that a file of weights never contains."""
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ({"stem.0.weight": torch.zeros(3)}, r"do not fit: layer1.* is missing"),
         ({"weights": 7}, "holds more than weights"),
         (Unexpected(), "cannot be read: Weights only load failed"),
     ],
 )
-def test_a_file_of_something_else_is_refused(tmp_path: Path, content: object, said: str) -> None:
+def test_a_file_without_weights_is_refused(tmp_path: Path, content: object, message: str) -> None:
     torch.save(content, tmp_path / "weights.pth")
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         start(video_config(str(tmp_path / "weights.pth")))
 
 
@@ -120,7 +120,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_a_checkpoint_goes_on_with_its_network_normalisation_and_words(
+def test_a_run_from_a_checkpoint_keeps_its_network_normalisation_and_words(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     config, text_model = adopt(tiny_config(init=str(checkpoint)), tmp_path)
@@ -138,16 +138,16 @@ def test_a_checkpoint_goes_on_with_its_network_normalisation_and_words(
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"network": "r2plus1d_18"}, "holds efficientnet_lite0, this run trains r2plus1d_18"),
         ({"dim": 5}, "embeds into 16 numbers, this run's text model into 5"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused(
-    checkpoint: Path, changes: dict[str, Any], said: str
+    checkpoint: Path, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         start(tiny_config(init=str(checkpoint), **changes))
 
 
@@ -157,7 +157,7 @@ def test_a_frozen_classifier_may_leave_the_word_head_out(checkpoint: Path) -> No
 
 
 @pytest.mark.parametrize("init", ["./nowhere", "/nowhere", "nowhere"])
-def test_a_start_that_is_nowhere_is_said_so(tmp_path: Path, init: str) -> None:
+def test_a_missing_checkpoint_is_an_error(tmp_path: Path, init: str) -> None:
     with pytest.raises(CheckpointError, match="is not a directory"):
         adopt(tiny_config(init=init), tmp_path)
 
@@ -173,7 +173,7 @@ def tower(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
 def test_an_image_text_model_is_fine_tuned_in_its_own_space(
     tower: tuple[str, Path], tmp_path: Path
 ) -> None:
-    """Without a step the run ships what it started from; with steps, something near it."""
+    """With rates of zero the run ships its initial weights, otherwise weights near them."""
     init, imported = tower
     manifest = write_pictures(tmp_path / "pictures")
     still = OptimiserConfig(backbone_rate=0.0, head_rate=0.0, weight_decay=0.0)
@@ -233,7 +233,7 @@ def test_a_run_in_the_space_of_a_folder_takes_what_is_not_pickled(tmp_path: Path
     assert carried.model_hash == encoder.model_hash
 
 
-def test_a_run_that_goes_on_does_not_import_again(tmp_path: Path) -> None:
+def test_a_continued_run_does_not_import_again(tmp_path: Path) -> None:
     source = save_tiny(tiny_clip(), tmp_path / "tiny-clip")
     other = save_tiny(tiny_siglip(), tmp_path / "tiny-siglip")
     first, text_model = adopt(tiny_config(init=str(source)), tmp_path / "run")

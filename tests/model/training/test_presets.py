@@ -95,7 +95,7 @@ def test_the_presets_are_those_that_are_promised() -> None:
     assert {path.stem for path in PRESETS.glob("*.toml")} >= {"paper", "aurl", "small", "k700"}
 
 
-def test_further_goes_on_with_what_small_made() -> None:
+def test_further_continues_from_a_checkpoint_of_small() -> None:
     small, further = read_preset("small"), read_preset("further")
 
     same: tuple[str, ...] = (

@@ -239,7 +239,7 @@ def test_bf16_trains_and_keeps_fp32_weights(tree: Path, tmp_path: Path) -> None:
 
 
 def test_threads_other_than_the_main_one_can_train(tree: Path, tmp_path: Path) -> None:
-    """Only the main thread may listen for SIGTERM; the others must not fail over it."""
+    """Only the main thread may handle SIGTERM; runs in other threads must not fail."""
     done: list[int] = []
     samples = samples_of(tree, "pictures")
     thread = threading.Thread(

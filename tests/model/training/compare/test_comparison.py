@@ -1,4 +1,4 @@
-"""Arms side by side: who wins where colour is all there is, and what is kept on disk."""
+"""A comparison of arms on a data set of colours: standings, stored answers, reports."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_the_best_frozen_arm_is_chosen_on_validation_classes_not_on_test_classes
 
 
 def test_seeds_are_averaged_and_folds_are_pooled() -> None:
-    said = [
+    given = [
         answers("F1", [0, 0, 0, 0]),
         answers("F1", [0, 0, 0, 0], fold=1),
         answers("E", [0, 0, 1, 1]),
@@ -78,7 +78,7 @@ def test_seeds_are_averaged_and_folds_are_pooled() -> None:
         answers("E", [0, 0, 1, 1], fold=1, seed=1),
     ]
 
-    e = compare_answers(said, ["F1"]).standing("E", "served")
+    e = compare_answers(given, ["F1"]).standing("E", "served")
 
     assert e.top1.value == pytest.approx((0.75 + 1.0) / 2)
     assert e.by_fold_and_seed == ((1.0, 0.5), (1.0, 1.0))
@@ -88,15 +88,15 @@ def test_seeds_are_averaged_and_folds_are_pooled() -> None:
     assert e.minus_frozen.classes == 4
 
 
-def test_answers_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
-    said = answers("E", [0, 1, 1, 1])
-    said.write(tmp_path / "E.npz")
+def test_answers_survive_writing_and_reading(tmp_path: Path) -> None:
+    written = answers("E", [0, 1, 1, 1])
+    written.write(tmp_path / "E.npz")
 
     back = Answers.read(tmp_path / "E.npz")
 
     assert (back.arm, back.labels, back.settings) == ("E", ("gold", "teal"), "plain")
-    np.testing.assert_array_equal(back.similarities["raw"], said.similarities["raw"])
-    np.testing.assert_array_equal(back.targets, said.targets)
+    np.testing.assert_array_equal(back.similarities["raw"], written.similarities["raw"])
+    np.testing.assert_array_equal(back.targets, written.targets)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_every_arm_answers_and_the_same_command_again_reads_what_is_there(
     assert not [line for line in again if "step" in line]
 
 
-def test_another_question_needs_another_folder(tmp_path: Path, start: Path) -> None:
+def test_another_comparison_needs_another_folder(tmp_path: Path, start: Path) -> None:
     samples = colour_samples(tmp_path)
     config = tiny_config(init=str(start))
     settings = Settings(tmp_path / "out", log=lambda _: None)
@@ -154,7 +154,7 @@ def test_another_question_needs_another_folder(tmp_path: Path, start: Path) -> N
     ("arms", "message"),
     [(["F9"], "no arm F9; there are F0"), (["F0"], "F0 needs a network that knows names")],
 )
-def test_an_arm_that_cannot_be_is_refused(tmp_path: Path, arms: list[str], message: str) -> None:
+def test_an_impossible_arm_is_refused(tmp_path: Path, arms: list[str], message: str) -> None:
     config = tiny_config(word_head=False)
     settings = Settings(tmp_path / "out", log=lambda _: None)
 
@@ -185,7 +185,7 @@ def test_a_split_that_leaves_an_overlap_open_is_refused(tmp_path: Path) -> None:
         pose_problem(tiny_config(), colour_samples(tmp_path), undecided, ColourNames(), tmp_path)
 
 
-def test_rows_of_an_evaluation_split_are_asked_and_never_trained_on(tmp_path: Path) -> None:
+def test_rows_of_an_evaluation_split_are_tested_and_never_trained_on(tmp_path: Path) -> None:
     samples = colour_samples(tmp_path)
     samples = [replace(s, split="test") if s.label in ("gold", "ruby") else s for s in samples]
 
@@ -200,7 +200,7 @@ def test_folds_drop_what_overlaps(tmp_path: Path) -> None:
 
 
 def test_a_terminated_run_is_no_answer(tmp_path: Path) -> None:
-    """Half of a budget is no fair comparison: the same command must go on with it."""
+    """A shorter run is no fair comparison: the same command must continue it."""
 
     def stop_after_the_first(line: str) -> None:
         if "step 10/" in line:
@@ -290,7 +290,7 @@ def test_the_whole_comparison_is_one_page_and_json(tmp_path: Path, start: Path) 
     assert {point["samples"] for point in document["growth"]} != set()
 
 
-def test_a_question_must_say_which_classes_are_unseen(tmp_path: Path) -> None:
+def test_a_comparison_needs_unseen_classes(tmp_path: Path) -> None:
     write_manifest(tmp_path / "manifest.csv", colour_samples(tmp_path))
     settings = Settings(tmp_path / "out", log=lambda _: None)
 

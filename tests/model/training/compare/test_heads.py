@@ -72,7 +72,7 @@ def test_a_trained_head_learns_the_words_and_leaves_the_first_one_alone(
         assert torch.equal(value, before[name]), name
 
 
-def test_a_head_comes_out_the_same_from_the_same_seed(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_head(tmp_path: Path) -> None:
     problem = pose_problem(
         tiny_config(), colour_samples(tmp_path), HELD_OUT, ColourNames(), tmp_path
     )

@@ -194,7 +194,7 @@ def pickled(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         pytest.param(lambda f: change_config(f, model_type="bert"), "'bert'.*CLIP", id="family"),
         pytest.param(lambda f: change_config(f, model_type="x9"), "cannot be imported", id="type"),
@@ -214,17 +214,17 @@ def pickled(folder: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_imported_is_said_so(
-    tmp_path: Path, spoil: Callable[[Path], Any], said: str
+def test_a_model_that_cannot_be_imported_is_an_error(
+    tmp_path: Path, spoil: Callable[[Path], Any], message: str
 ) -> None:
     source = save_tiny(tiny_clip(), tmp_path / "tiny")
     spoil(source)
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         import_model(str(source), tmp_path / "out", command="")
 
 
 @pytest.mark.parametrize("missing", ["./nowhere", "/nowhere"])
-def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path, missing: str) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path, missing: str) -> None:
     with pytest.raises(CheckpointError, match="is not a directory"):
         import_model(missing, tmp_path, command="")
 
@@ -249,7 +249,7 @@ def test_a_model_that_sentence_transformers_saved_embeds_as_there(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"num_hidden_layers": 10**9}, "1..65536"),
         ({"num_hidden_layers": 300}, "num_hidden_layers must be at most 256"),
@@ -262,13 +262,13 @@ def test_a_model_that_sentence_transformers_saved_embeds_as_there(tmp_path: Path
     ],
 )
 def test_a_tower_of_impossible_sizes_is_refused(
-    imported: Path, tmp_path: Path, changes: dict[str, Any], said: str
+    imported: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     copied = shutil.copytree(imported, tmp_path / "copy")
     document = json.loads((copied / "config.json").read_text())
     document["encoder"]["tower"] |= changes
     (copied / "config.json").write_text(json.dumps(document))
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         load_checkpoint(copied)
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint of the official code gives here what it gave there; nothing else is unpickled."""
+"""A converted checkpoint gives the official code's output; nothing else is unpickled."""
 
 import argparse
 from collections.abc import Callable
@@ -100,7 +100,7 @@ def test_the_same_weights_give_the_same_output(official: OfficialNetwork, file: 
 
 
 def test_a_file_as_torch_and_numpy_wrote_it_in_2020_is_read(tmp_path: Path) -> None:
-    """No archive but pickles in a row, and NumPy's functions where they were before NumPy 2."""
+    """Without a zip archive, and with the module names of NumPy 1."""
     content = content_of(nn.Linear(2, 3))  # type: ignore[arg-type]  # any weights will do
     path = tmp_path / "checkpoint.pth.tar"
     torch.save(content, path, _use_new_zipfile_serialization=False)
@@ -138,7 +138,7 @@ def test_the_converted_checkpoint_gives_the_same_output_in_the_space_of_the_word
 
 
 class Unexpected:
-    """Something that such a file never holds."""
+    """An object that such a file never contains."""
 
 
 def with_options(**more: Any) -> Callable[[dict[str, Any]], Any]:
@@ -150,7 +150,7 @@ def without_weight(name: str) -> Callable[[dict[str, Any]], Any]:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         pytest.param(with_options(hook=Unexpected()), "Weights only load failed", id="an object"),
         pytest.param(with_options(hook=print), "Weights only load failed", id="a function"),
@@ -181,12 +181,12 @@ def test_a_file_with_anything_else_in_it_is_refused(
     vectors: Path,
     tmp_path: Path,
     spoil: Callable[[dict[str, Any]], Any],
-    said: str,
+    message: str,
 ) -> None:
     content = content_of(official)
     spoil(content)
     torch.save(content, tmp_path / "checkpoint.pth.tar")
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         convert(tmp_path / "checkpoint.pth.tar", str(vectors), tmp_path / "out", command="")
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""A step's number decides its batch, whoever asks and however many share it."""
+"""A batch depends on its step number alone, for any order and any number of processes."""
 
 import random
 from collections import Counter
@@ -47,7 +47,7 @@ def batches(
     return StepBatches(plans, sampling, steps, DistributedRank(rank, world_size))
 
 
-def test_a_step_gives_the_same_batch_whatever_was_asked_before(samples: list[Sample]) -> None:
+def test_a_batch_depends_on_its_step_alone(samples: list[Sample]) -> None:
     in_order = [batches(samples)[step] for step in range(6)]
     shuffled = batches(samples)
     steps = list(range(6))
@@ -147,7 +147,7 @@ def test_a_picture_that_its_shard_lacks_is_skipped_too(samples: list[Sample]) ->
     assert skipped > 0
 
 
-def test_a_source_where_nothing_can_be_read_is_given_up(tmp_path: Path) -> None:
+def test_a_source_of_unreadable_files_is_an_error(tmp_path: Path) -> None:
     gone = [Sample(tmp_path / f"{n}.mp4", "", "red", (), "d", "") for n in range(3)]
 
     with pytest.raises(VideoError, match="20 files in a row"):
@@ -215,7 +215,7 @@ def test_a_span_past_the_end_of_its_video_is_skipped(samples: list[Sample]) -> N
     assert sum(batches(mixed)[step].skipped for step in range(12)) > 0
 
 
-def test_one_picture_moves_when_it_is_asked_to(samples: list[Sample]) -> None:
+def test_a_picture_becomes_a_moving_clip_of_several_frames(samples: list[Sample]) -> None:
     pictures = [sample for sample in samples if sample.is_picture]
     clip = batches(pictures, replace(BATCH, picture_frames=4))[0].pixels[0]
 

@@ -1,4 +1,4 @@
-"""Trees as the data sets are published, file by file; only the videos' bytes are left out."""
+"""Folders in the published layouts of data sets become manifest rows; videos are empty files."""
 
 import json
 from pathlib import Path

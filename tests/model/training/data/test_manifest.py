@@ -1,4 +1,4 @@
-"""A manifest says all that is wrong with it at once, and comes back as it was written."""
+"""A manifest lists all of its errors at once, and survives writing and reading."""
 
 import tarfile
 from pathlib import Path
@@ -85,7 +85,7 @@ def test_rows_become_samples(tmp_path: Path) -> None:
     assert captioned.texts == ("one", "two")
 
 
-def test_columns_that_nobody_asked_for_do_no_harm(tmp_path: Path) -> None:
+def test_further_columns_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"")
     path = manifest(tmp_path, "CC0,a.mp4,juggling", header="licence,path,label")
 

@@ -1,4 +1,4 @@
-"""Shards hold what training needs and no more, and are read where they lie."""
+"""Shards hold the labelled spans, re-encoded for training, and are read in place."""
 
 import io
 import json
@@ -66,7 +66,7 @@ def test_a_shard_is_read_in_place_with_the_frames_of_the_original(tmp_path: Path
     assert (row.label, row.dataset, row.split) == ("juggling", "mine", "train")
 
 
-def test_a_shards_video_has_its_short_side_and_keyframes_as_asked(tmp_path: Path) -> None:
+def test_a_shards_video_has_the_configured_short_side_and_keyframes(tmp_path: Path) -> None:
     original = clip(tmp_path, width=192, height=144, audio=True, gop=250)
     (row,) = read_manifest(write_shards([original], tmp_path / "out", SMALL).manifest)
 
@@ -166,7 +166,7 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
     ]
 
 
-def test_shards_are_the_same_however_many_processes_write_them(tmp_path: Path) -> None:
+def test_shards_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     samples = read_manifest(write_clips(tmp_path / "clips"))
 
     for workers in (1, 2):

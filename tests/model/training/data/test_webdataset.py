@@ -1,4 +1,4 @@
-"""Tars that carry their own words become rows, ours and those of others."""
+"""WebDataset tars, our own and those of other tools, become manifest rows."""
 
 import io
 import json
@@ -66,12 +66,12 @@ def test_tars_of_others_have_captions_in_text_files_or_json(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"), [(b"no tar", "cannot be read as a shard"), (None, "is not valid JSON")]
+    ("damage", "message"), [(b"no tar", "cannot be read as a shard"), (None, "is not valid JSON")]
 )
-def test_damage_is_named(tmp_path: Path, damage: bytes | None, said: str) -> None:
+def test_damage_is_named(tmp_path: Path, damage: bytes | None, message: str) -> None:
     tar = tar_of(tmp_path / "w" / "0.tar", {"a.png": picture_bytes("red"), "a.json": b"{"})
     if damage:
         tar.write_bytes(damage)
 
-    with pytest.raises(LayoutError, match=said):
+    with pytest.raises(LayoutError, match=message):
         import_layout("webdataset", tmp_path / "w")

@@ -75,7 +75,7 @@ def test_scores_are_compared_with_how_often_they_are_right(report: Report) -> No
     assert 0.25 < diagram.error < 0.4
 
 
-def test_seen_and_unseen_labels_are_asked_together(samples: list[Sample], tmp_path: Path) -> None:
+def test_seen_and_unseen_labels_are_ranked_together(samples: list[Sample], tmp_path: Path) -> None:
     known = picture(tmp_path, "green", 0, split="train")
     seen = [
         Sample(known.path, "", "green", (), "colours", split)
@@ -104,7 +104,7 @@ def test_the_handicap_of_seen_labels_is_chosen_on_validation_classes(
     assert both.known_were_trained
 
 
-def test_pretraining_that_knew_a_class_is_told(samples: list[Sample]) -> None:
+def test_classes_known_from_pretraining_are_marked(samples: list[Sample]) -> None:
     report = examine(colour_tagger(), samples, HeldOut(), QUIET, familiar=["blue cat"])
     (suite,) = report.suites
     assert [row.label for row in suite.classes if row.is_familiar] == ["blue"]
@@ -125,12 +125,12 @@ def test_other_numbers_of_clips_are_tried_on_videos(tmp_path: Path) -> None:
     assert "still picture" not in as_html(report)
 
 
-def test_a_report_of_still_pictures_says_what_more_clips_would_change(report: Report) -> None:
+def test_a_report_of_still_pictures_explains_that_more_clips_change_nothing(report: Report) -> None:
     assert report.suites[0].by_clips == {}
     assert "one (as here) or 25, they are the same" in as_html(report)
 
 
-def test_nothing_to_ask_is_said(samples: list[Sample]) -> None:
+def test_nothing_to_test_is_an_error(samples: list[Sample]) -> None:
     with pytest.raises(ValueError, match="only 1 unseen test class"):
         examine(colour_tagger(), samples, HeldOut(test=("red",)), QUIET)
 
@@ -147,7 +147,7 @@ def addresses(page: str) -> Iterator[str]:
     yield from re.findall(r"url\(([^)]*)\)", page)
 
 
-def test_the_page_needs_nothing_from_outside(report: Report) -> None:
+def test_the_page_is_self_contained(report: Report) -> None:
     page = as_html(report)
     found = list(addresses(page))
     assert found
@@ -156,7 +156,7 @@ def test_the_page_needs_nothing_from_outside(report: Report) -> None:
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-def test_pictures_of_clips_are_only_shown_when_asked(samples: list[Sample]) -> None:
+def test_pictures_of_clips_are_shown_on_request_only(samples: list[Sample]) -> None:
     without = examine(colour_tagger(), samples, HeldOut(), QUIET)
     assert "image/jpeg" not in as_html(without)
 

@@ -1,4 +1,4 @@
-"""Intervals that draw classes, and the sign-flip test, where the answers are known."""
+"""Class-wise intervals and the sign-flip test, where the results are known."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ CLASSES = 40
 TARGETS = np.repeat(np.arange(CLASSES), 50)
 
 
-def test_one_draw_of_classes_is_far_less_sure_than_a_coin_toss_for_each_sample() -> None:
+def test_resampling_classes_gives_wider_intervals_than_resampling_samples() -> None:
     whole_classes = TARGETS % 2 == 0
     interval = accuracy_interval(whole_classes, TARGETS)
     assert interval.value == 0.5
@@ -23,7 +23,7 @@ def test_one_draw_of_classes_is_far_less_sure_than_a_coin_toss_for_each_sample()
     assert half_width == pytest.approx(1.96 * np.sqrt(0.25 / CLASSES), rel=0.1)
 
 
-def test_classes_that_agree_leave_no_doubt() -> None:
+def test_equal_classes_have_an_interval_of_one_point() -> None:
     interval = accuracy_interval(np.ones(len(TARGETS), bool), TARGETS)
     assert (interval.low, interval.value, interval.high) == (1.0, 1.0, 1.0)
 
@@ -55,7 +55,7 @@ def test_a_difference_is_the_mean_over_classes() -> None:
     assert difference.classes == 2
 
 
-def test_arms_that_answer_alike_do_not_differ() -> None:
+def test_equal_arms_do_not_differ() -> None:
     right = TARGETS % 3 == 0
     difference = paired_difference(right, right, TARGETS)
     assert (difference.interval.low, difference.interval.high) == (0.0, 0.0)

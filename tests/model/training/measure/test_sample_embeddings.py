@@ -1,4 +1,4 @@
-"""Embeddings of samples are those that the served path gives."""
+"""Embeddings of samples are those of the serving path."""
 
 import io
 from dataclasses import replace

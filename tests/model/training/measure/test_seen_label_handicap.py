@@ -1,4 +1,4 @@
-"""Labels that training saw are handicapped as far as it helps unseen ones, and no further."""
+"""The handicap of seen labels is the one that helps unseen labels most at no cost."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Which rows of a manifest an evaluation asks, and against which labels."""
+"""The suites of an evaluation: which rows of a manifest are ranked among which labels."""
 
 from pathlib import Path
 
@@ -54,13 +54,13 @@ def test_rows_without_a_split_are_test_rows() -> None:
     assert not suite.seen
 
 
-def test_each_data_set_is_asked_by_itself_largest_first() -> None:
+def test_each_data_set_is_a_suite_largest_first() -> None:
     samples = rows("small", "test", "a", "b", each=1) + rows("large", "test", "c", "d")
     suites, _ = plan_suites(samples, HeldOut())
     assert [suite.name for suite in suites] == ["large", "small"]
 
 
-def test_one_class_is_no_question() -> None:
+def test_one_class_is_no_suite() -> None:
     suites, left_out = plan_suites(rows("nouns", "train", "judo", "cat"), HeldOut(test=("judo",)))
     assert suites == []
     assert left_out == ["nouns: only 1 unseen test class"]
@@ -75,6 +75,6 @@ def test_a_few_samples_of_each_seen_class_are_enough() -> None:
     assert suites[0].known == suites[1].known
 
 
-def test_captions_alone_are_not_asked() -> None:
+def test_samples_with_captions_alone_are_in_no_suite() -> None:
     caption = Sample(Path("x.jpg"), "", "", ("a dog runs",), "flickr", "test")
     assert plan_suites([caption], HeldOut()) == ([], [])

@@ -1,4 +1,4 @@
-"""What counts as the same class: lemmas, one inside the other, or a small distance."""
+"""Texts overlap by equal lemmas, by contained lemmas, or by a small distance."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def rule(label: str, held_out: str, distance: float = 0.9, tau: float = 0.25) ->
         ("playing cards", "playing chess", ""),
     ],
 )
-def test_lemmas_decide_whatever_the_distance(label: str, held_out: str, expected: str) -> None:
+def test_lemmas_decide_at_any_distance(label: str, held_out: str, expected: str) -> None:
     assert rule(label, held_out) == expected
 
 
@@ -53,7 +53,7 @@ def test_a_caption_overlaps_when_it_holds_all_of_a_class() -> None:
     assert [(overlap.text, overlap.distance) for overlap in found] == [(captions[0], None)]
 
 
-def test_a_class_of_empty_words_alone_takes_nothing_away() -> None:
+def test_a_class_of_stop_words_alone_overlaps_with_nothing() -> None:
     assert lemmas("playing with people") == frozenset()
     assert rule("riding a horse", "playing with people") == ""
     assert caption_overlaps(["a person plays"], ["playing"]) == []

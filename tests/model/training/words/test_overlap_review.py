@@ -1,4 +1,4 @@
-"""Training does not start while something overlaps that nobody has decided about."""
+"""Training does not start while an overlap has no decision."""
 
 import csv
 from dataclasses import replace
@@ -160,7 +160,7 @@ def test_the_histogram_counts_what_the_rules_remove(tmp_path: Path) -> None:
         assert picture.size == (1050, 600)
 
 
-def test_a_split_says_what_becomes_of_overlaps(tmp_path: Path) -> None:
+def test_a_split_decides_about_overlaps(tmp_path: Path) -> None:
     (tmp_path / "split.toml").write_text('test = ["judo"]\noverlap = "reviewed.csv"\ntau = 0.05\n')
 
     held_out = read_held_out(str(tmp_path / "split.toml"))
@@ -177,7 +177,7 @@ def test_a_damaged_split_is_refused(tmp_path: Path, content: str) -> None:
         read_held_out(str(tmp_path / "split.toml"))
 
 
-def test_a_run_refuses_to_start_with_an_overlap_unless_told(tmp_path: Path) -> None:
+def test_a_run_does_not_start_with_an_undecided_overlap(tmp_path: Path) -> None:
     manifest = write_pictures(tmp_path / "pictures", each=8)
     assert len(read_manifest(manifest)) == 32
     split = tmp_path / "split.toml"

@@ -1,4 +1,4 @@
-"""Captions give what people do in them, in words like a label's, and nothing that is held out."""
+"""Verb phrases are extracted from captions, without those that overlap with held-out classes."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def phrases(caption: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    ("caption", "said"),
+    ("caption", "expected"),
     [
         ("A man in a hat is reading a novel on a park bench .", ("reading a novel",)),
         ("two kids looking up at the big red kites, in a field", ("looking up at the big red",)),
@@ -35,9 +35,9 @@ def phrases(caption: str) -> tuple[str, ...]:
     ],
 )
 def test_a_verb_takes_its_object_or_its_first_prepositions_along(
-    caption: str, said: tuple[str, ...]
+    caption: str, expected: tuple[str, ...]
 ) -> None:
-    assert phrases(caption) == said
+    assert phrases(caption) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ def test_a_verb_takes_its_object_or_its_first_prepositions_along(
         "Three pairs of jeans",
     ],
 )
-def test_what_animals_and_things_do_is_no_phrase(caption: str) -> None:
+def test_actions_of_animals_and_things_are_no_phrases(caption: str) -> None:
     assert phrases(caption) == ()
 
 
-def test_a_word_in_ing_is_no_verb_until_captions_often_say_that_somebody_is_it() -> None:
+def test_a_word_in_ing_is_a_verb_only_if_it_often_follows_be() -> None:
     assert phrases_of([["a boy is juggling three balls"]] * 2) == [(), ()]
     assert phrases_of([["a boy is juggling three balls"]] * 3) == [("juggling three balls",)] * 3
 
@@ -75,7 +75,7 @@ def test_phrases_are_added_to_captions_but_not_to_labels(tmp_path: Path) -> None
     assert labelled == samples[1]
 
 
-def test_a_phrase_that_overlaps_with_a_held_out_class_is_not_taken(tmp_path: Path) -> None:
+def test_a_phrase_that_overlaps_with_a_held_out_class_is_left_out(tmp_path: Path) -> None:
     held_out = HeldOut(test=("horse riding",), validation=("reading a book",))
     captions = (VERBS, VERBS, VERBS, "a man is riding a horse", "a man is reading a large book")
     (added,) = with_phrases(

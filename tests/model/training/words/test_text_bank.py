@@ -1,4 +1,4 @@
-"""The vectors that a run is trained towards."""
+"""Text banks: vectors of labels and captions that a run is trained towards."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_descriptions_come_from_a_table_several_for_a_label(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("rows", ["judo,\n", ",a throw\n", "judo\n"])
-def test_a_row_that_describes_nothing_is_named(tmp_path: Path, rows: str) -> None:
+def test_a_row_without_label_or_description_is_named(tmp_path: Path, rows: str) -> None:
     path = tmp_path / "descriptions.csv"
     path.write_text("label,description\n" + rows)
 
@@ -52,12 +52,12 @@ def test_a_row_that_describes_nothing_is_named(tmp_path: Path, rows: str) -> Non
         read_descriptions(str(path))
 
 
-def test_descriptions_that_are_nowhere_are_said_so(tmp_path: Path) -> None:
+def test_a_missing_table_of_descriptions_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="cannot be read"):
         read_descriptions(str(tmp_path / "nowhere.csv"))
 
 
-def test_label_vectors_are_centred_unless_told_otherwise(tmp_path: Path) -> None:
+def test_label_vectors_are_centred_by_default(tmp_path: Path) -> None:
     samples = [sample("judo"), sample("luge"), sample("", "a dog", "a cat")]
 
     centred, rows = build_bank(samples, TEXT, ("{}",), tmp_path)
