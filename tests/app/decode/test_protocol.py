@@ -157,7 +157,7 @@ def test_one_changed_field_is_refused_or_read_back_exactly(data: st.DataObject) 
         answer = parse_answer(json.dumps(message).encode(), LOCATE)
     except ProtocolError:
         return
-    read = getattr(answer.info if of_info and not isinstance(answer, Failure) else answer, name)  # type: ignore[union-attr]
+    read = getattr(answer.info if of_info and not isinstance(answer, Failure) else answer, name)  # type: ignore[union-attr]  # only answers with facts have `of_info`
     assert read == (tuple(target[name]) if isinstance(target[name], list) else target[name])
     assert type(read) in (bool, int, float, str, tuple)
 
