@@ -121,8 +121,12 @@ def test_ruff_notices_a_broken_house_rule(path: str, source: str, code: str) -> 
 
 
 def test_settings_may_read_the_environment_and_commands_may_train() -> None:
-    assert not ruff_codes("app/settings.py", 'import os\n\nhost = os.environ["HOST"]\n')
-    command = "def train() -> None:\n    from model.training.run import run\n\n    run()\n"
+    settings = '"""Settings."""\n\nimport os\n\nhost = os.environ["HOST"]\n'
+    assert not ruff_codes("app/settings.py", settings)
+    command = (
+        '"""A command."""\n\n\ndef train() -> None:\n    """Train."""\n'
+        "    from model.training.run import run\n\n    run()\n"
+    )
     assert not ruff_codes("app/cli/new.py", command)
 
 
