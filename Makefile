@@ -40,8 +40,9 @@ test: $(VENV)/.tests ## run the test suite; TEST=... and PYTEST=... select tests
 	$(BIN)/python -m pytest --numprocesses auto $(PYTEST) $(TEST)
 
 .PHONY: coverage
-coverage: $(VENV)/.tests ## run the whole test suite, measure coverage and check its floors
-	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report= $(PYTEST)
+coverage: ## run `make test` with coverage and check its floors
+	@rm -f .coverage .coverage.*
+	$(MAKE) test PYTEST="--cov --cov-report= $(PYTEST)"
 	$(BIN)/coverage report --omit 'model/training/*' --fail-under $(COVERAGE_OUTSIDE_TRAINING)
 
 .PHONY: lint

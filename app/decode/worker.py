@@ -90,9 +90,14 @@ def _info(video: OpenVideo) -> VideoInfo:
     return replace(video.info, warnings=cut_warnings(video.info.warnings))
 
 
-def _answer_or_failure(
+def answer_job(
     request: Probe | Decode | Sample, fds: list[int], limits: VideoLimits, kept: memoryview
 ) -> Answer:
+    """Do one job and return its answer, which is a Failure where the video cannot be used.
+
+    `fds` holds the video's descriptor, and that of a memory file where the request has no
+    `slot_offset` into the memory that this worker `kept`.
+    """
     try:
         return _answer(request, fds, limits, kept)
     except VideoError as error:
@@ -113,7 +118,7 @@ def _serve(connection: socket.socket, start: StartDecoding, kept: memoryview) ->
     held_bytes = resident_bytes()
     connection.send(encode(Ready()))
     for request, fds in receive_jobs(connection, start.cpu_seconds, _REQUESTS):
-        answer = _answer_or_failure(request, fds, start.limits, kept)
+        answer = answer_job(request, fds, start.limits, kept)
         # a frame whose side data was read lies in a reference cycle: up to 12 MB of each video
         gc.collect()
         connection.send(encode(replace(answer, worn_out=is_worn_out(start.max_memory_bytes))))
