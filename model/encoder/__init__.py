@@ -1,4 +1,4 @@
 """Frames to embeddings: preprocessing, networks, numeric precision and runtimes.
 
-`networks` defines `Encoder`; `runtime` measures and selects what runs it.
+`encoder` defines the `Encoder` protocol, `networks` the networks; `runtime` selects what runs them.
 """

@@ -53,27 +53,23 @@ def readme_tree() -> dict[str, str]:
     return jobs
 
 
-def run_snippets(snippets: list[str], folder: Path) -> list[str]:
-    """The lines that the snippets print, run one after the other in a folder."""
-    source = "\n".join([f"import sys; sys.path.insert(0, {str(ROOT)!r})", *snippets])
+def test_the_python_snippets_tag_a_video_and_its_segments(tmp_path: Path) -> None:
+    tags, segments = blocks("python")
+    write_clip(tmp_path / "video.mp4", seconds_colours=["green", "blue"])
+    source = "\n".join(
+        [f"import sys; sys.path.insert(0, {str(ROOT)!r})", tags, "print('--')", segments]
+    )
+
     outcome = subprocess.run(
         [sys.executable, "-W", "error", "-c", source],
-        cwd=folder,
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
+
     assert outcome.returncode == 0, outcome.stderr
-    return outcome.stdout.splitlines()
-
-
-def test_the_python_snippets_tag_a_video_and_its_segments(tmp_path: Path) -> None:
-    tags, segments = blocks("python")
-    write_clip(tmp_path / "video.mp4", seconds_colours=["green", "blue"])
-
-    of_tags = run_snippets([tags], tmp_path)
-    of_segments = run_snippets([tags, segments], tmp_path)[len(of_tags) :]
-
+    of_tags, of_segments = (part.splitlines() for part in outcome.stdout.split("--\n"))
     scores = [float(line.split()[-1]) for line in of_tags]
     assert scores
     assert scores == sorted(scores, reverse=True)
