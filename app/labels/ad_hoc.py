@@ -12,10 +12,10 @@ _MAX_CACHED = 10_000
 
 
 class AdHocLabels:
-    """Builds indexes of labels that are given with a request; thread-safe.
+    """Builds indexes of labels that are sent with a request; thread-safe.
 
-    Blocks on the text model. Clients tag many videos with the same labels, and embedding a hundred
-    labels takes longer than analysing a video: vectors of recent labels are cached.
+    Blocks on the text model. Caches the vectors of recent labels: clients tag many videos with the
+    same labels, and embedding a hundred labels takes longer than analysing a video.
     """
 
     def __init__(self, tagger: Tagger, *, max_cached: int = _MAX_CACHED) -> None:
@@ -24,7 +24,7 @@ class AdHocLabels:
         self._lock = Lock()
 
     def index(self, names: Sequence[str]) -> LabelIndex:
-        """Returns an index of these names without repetitions. Raises LabelError."""
+        """Return an index of these names, the first of each key. Raises LabelError."""
         labels = {clean_name(name): Label(clean_name(name)) for name in names}
         first_spellings = {label_key(name): name for name in reversed(labels)}
         wanted = [name for name in labels if first_spellings[label_key(name)] == name]

@@ -44,7 +44,7 @@ def advise(
     written: Written,
     text: TextEncoder,
 ) -> list[Warned]:
-    """Returns warnings about those of `labels` with new texts, in their order.
+    """Return warnings about those of `labels` with new texts, in their order.
 
     The labels are stored already, so this never fails: errors become a `not_advised` warning.
     Blocks on the database and on the index.
@@ -84,7 +84,10 @@ def _near_duplicate(
     vector: npt.NDArray[np.float32],
     positions: Mapping[str, int],
 ) -> Hit | None:
-    """Returns the best near duplicate of a label; of two new labels, only the later one has one."""
+    """Return the nearest duplicate of a label, or None.
+
+    Of two new labels that are near duplicates, only the later one is reported.
+    """
     for hit in index.search(vector, _NEIGHBOURS)[0]:
         other = label_key(hit.name)
         if other == key or positions.get(other, -1) > positions[key]:
@@ -95,13 +98,13 @@ def _near_duplicate(
 
 
 def not_advised(reason: str) -> Warned:
-    """Returns the warning that the labels were stored but not checked."""
+    """Return the warning that the labels were stored but not checked."""
     detail = f"not looked for near duplicates and words that the model does not know: {reason}"
     return Warned(pointer="#", code="not_advised", detail=detail)
 
 
 def advise_on_size(state: SetState, many_labels: int) -> list[Warned]:
-    """Returns a warning when the set has more than `many_labels` labels."""
+    """Return a warning when the set has more than `many_labels` labels."""
     if state.size <= many_labels:
         return []
     detail = f"{state.name!r} holds {state.size} labels, more than {many_labels}"
@@ -109,7 +112,7 @@ def advise_on_size(state: SetState, many_labels: int) -> list[Warned]:
 
 
 def put_or_point(put: Callable[[], Written], labels: Sequence[NewLabel]) -> Written:
-    """Calls `put`, which stores `labels`, and returns its result.
+    """Call `put`, which stores `labels`, and return its result.
 
     Raises InvalidLabel with a JSON pointer to each text that has words without a vector. Other
     LabelErrors pass unchanged.

@@ -31,7 +31,7 @@ _MAX_FAULTS = 100
 
 
 def fault(sentence: str) -> PydanticCustomError:
-    """Returns an error for a validator to raise; `sentence` becomes its message."""
+    """Return an error for a validator to raise; `sentence` becomes its message."""
     # pydantic would prefix the message of a ValueError with "Value error, "
     return PydanticCustomError("not_allowed", "{sentence}", {"sentence": sentence})
 
@@ -108,7 +108,7 @@ class LabelFields(BaseModel):
     )
 
     def new_label(self) -> NewLabel:
-        """Returns the label for the store."""
+        """Return the label for the store."""
         return NewLabel(
             Label(
                 self.name,
@@ -124,7 +124,7 @@ class LabelFields(BaseModel):
 
 
 def fields_of(new: NewLabel) -> dict[str, Any]:
-    """Returns the values of LabelFields for a stored label."""
+    """Return the values of the fields of LabelFields for a stored label."""
     return {
         "name": new.label.name,
         "prompts": list(new.label.prompts),
@@ -170,7 +170,7 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 
 def read_body(model: type[_Body], body: bytes) -> _Body:
-    """Parses a JSON body. Raises MalformedRequest, or InvalidParameter with a pointer per fault."""
+    """Parse a JSON body. Raises MalformedRequest, or InvalidParameter with a pointer per fault."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -181,7 +181,7 @@ def read_body(model: type[_Body], body: bytes) -> _Body:
 
 
 def new_labels(labels: Sequence[LabelFields]) -> list[NewLabel]:
-    """Returns the labels for the store. Raises InvalidParameter when two are the same label."""
+    """Return the labels for the store. Raises InvalidParameter when two are the same label."""
     made = [fields.new_label() for fields in labels]
     first: dict[str, int] = {}
     repeated = [
@@ -195,7 +195,7 @@ def new_labels(labels: Sequence[LabelFields]) -> list[NewLabel]:
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Returns the OpenAPI schema of a JSON body that is parsed in a thread, outside FastAPI."""
+    """Return the OpenAPI schema of a JSON body that is parsed in a thread, outside FastAPI."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
 
@@ -216,9 +216,9 @@ def invalid_labels(
     faults: Sequence[tuple[tuple[str | int, ...], str]],
     kind: type[InvalidParameter] = InvalidParameter,
 ) -> InvalidParameter:
-    """Returns an error with a JSON pointer for each of the first (path, message) faults.
+    """Return an error with a JSON pointer for each of the first (path, message) faults.
 
-    A last entry gives the number of further faults.
+    A last entry has the number of further faults.
     """
     listed = [{"loc": ("body", *path), "msg": message} for path, message in faults[:_MAX_FAULTS]]
     if len(faults) > _MAX_FAULTS:

@@ -30,7 +30,7 @@ _Record = tuple[int, Callable[[], LabelFields]]
 def read_labels(
     lines: Iterable[str], file_format: FileFormat, *, max_labels: int | None = None
 ) -> list[LabelFields]:
-    """Reads up to `max_labels` labels from a file. Raises InvalidParameter that lists all faults.
+    """Read up to `max_labels` labels from a file. Raises InvalidParameter that lists all faults.
 
     A fault's pointer counts labels from 0, as in a JSON array; its message has the line number.
     """
@@ -58,7 +58,7 @@ def read_labels(
 
 
 def write_labels(labels: Iterable[NewLabel], file_format: FileFormat) -> Iterator[str]:
-    """Yields the text of a file, which `read_labels` reads back; `txt` contains only names."""
+    """Yield pieces of a file that `read_labels` can read; `txt` contains only names."""
     if file_format == "txt":
         return (f"{new.label.name}\n" for new in labels)
     if file_format == "ndjson":
@@ -95,7 +95,7 @@ def _table(lines: Iterable[str]) -> Iterator[_Record]:
 
 
 def _from_cell(column: str, cell: str) -> object:
-    """Parses a cell. Returns the text if it is not valid, which the label's validation rejects."""
+    """Parse a cell. Returns the text if it is not valid, which the label's validation rejects."""
     if column == "enabled":
         return _ENABLED.get(cell.strip().lower(), cell)
     if column in _LISTS and not cell.startswith("["):

@@ -1,7 +1,8 @@
 """Labels, label sets and their vectors in SQLite or PostgreSQL.
 
-Other rooms import names from this package only; `label_store` is the entrance. `writes` and `reads`
-contain the SQL, `snapshots` the indexes that requests search, `records` the values.
+Other rooms import names from this package only, and use the store through `LabelStore`. `writes`,
+`reads`, `changes` and `examples` contain the SQL, `snapshots` the indexes that requests search,
+`records` the values.
 """
 
 from app.store.database import StoreMismatch, StoreUnavailable

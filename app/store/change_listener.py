@@ -37,14 +37,14 @@ class ChangeListener:
         self._thread: threading.Thread | None = None
 
     def start(self, poll_seconds: float) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread = threading.Thread(
             target=self._run, args=(poll_seconds,), name="change-listener", daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops the thread within a second, or after the index that it is building."""
+        """Stop the thread within a second, or after the index that it is building."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
@@ -58,7 +58,7 @@ class ChangeListener:
             self._stopped.wait(poll_seconds)
 
     def _listen(self, poll_seconds: float) -> None:
-        """Handles PostgreSQL's notifications until stopped or until the connection is lost."""
+        """Handle PostgreSQL's notifications until stopped or until the connection is lost."""
         errors = self._engine.dialect.loaded_dbapi.Error
         try:
             pooled = self._engine.raw_connection()

@@ -19,9 +19,9 @@ MAX_EMBEDDED_IN_REQUEST = 1_000
 class Changes:
     """Labels written and removed after the revision `since` (-1: the whole set).
 
-    Iterate over `searchable` first; it fills the other fields. `thresholds` has the minimum scores
-    by label key, `hidden` the names by key of disabled and removed labels, `keys` the keys of all
-    written labels, and `without_vectors` the rows of labels that must be embedded.
+    Iterate over `searchable` to the end first: it fills the other fields. `thresholds` has the
+    minimum scores by label key, `hidden` the names by key of disabled and removed labels, `keys`
+    the keys of all written labels, `without_vectors` the rows of labels that must be embedded.
     """
 
     def __init__(self, source: PrototypeSource, set_id: int, since: int) -> None:
@@ -34,7 +34,7 @@ class Changes:
         self.without_vectors: list[Row[Any]] = []
 
     def searchable(self, connection: Connection) -> Iterator[tuple[str, Prototypes]]:
-        """Yields names and prototypes of enabled labels, one by one to limit memory.
+        """Yield names and prototypes of enabled labels, one by one to limit memory.
 
         Raises LabelsNotReady when more than MAX_EMBEDDED_IN_REQUEST labels lack vectors.
         """
@@ -62,7 +62,10 @@ class Changes:
             self.hidden.update((row.key, row.name) for row in connection.execute(removals))
 
     def taught(self, name: str, prototypes: Prototypes) -> Prototypes:
-        """Returns a label's prototypes, moved towards its examples if it has any."""
+        """Return a label's prototypes, moved towards its examples if it has any.
+
+        Call it after `searchable`, which reads the examples.
+        """
         if name not in self._examples:
             return prototypes
         return self._source.teach(prototypes, self._examples[name])

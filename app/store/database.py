@@ -34,7 +34,7 @@ class StoreMismatch(KinolexError):
 
 
 def open_engine(database_url: str) -> Engine:
-    """Returns an engine for `sqlite:///path` or `postgresql://...`; creates SQLite's folder.
+    """Return an engine for `sqlite:///path` or `postgresql://...`; create SQLite's folder.
 
     Raises StoreMismatch for other URLs and when PostgreSQL's driver is not installed.
     """
@@ -79,7 +79,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # a transaction that reads before it writes could not wait for the lock
+        # SQLite does not let a transaction that has read wait for the write lock
         writes = connection.get_execution_options().get(_WRITE_OPTION)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -88,17 +88,17 @@ def _sqlite_engine(url: URL) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
-    """A read transaction: one consistent view of the database. Raises StoreUnavailable."""
+    """Open a read transaction: one consistent view of the database. Raises StoreUnavailable."""
     with _translated(), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Generator[Connection]:
-    """A write transaction: all of the block's writes, or none. Raises StoreUnavailable."""
+    """Open a write transaction: all of the block's writes, or none. Raises StoreUnavailable."""
     options: dict[str, Any] = {_WRITE_OPTION: True}
     if engine.dialect.name == "postgresql":
-        # writers wait for the set's row lock; under REPEATABLE READ the second would fail
+        # writers wait for the set's row lock; under REPEATABLE READ, the second one would fail
         options["isolation_level"] = "READ COMMITTED"
     with (
         _translated(),
@@ -119,7 +119,7 @@ def _translated() -> Generator[None]:
 
 @contextmanager
 def alone(engine: Engine, work: str) -> Generator[None]:
-    """Holds a lock named `work`, which one process on all hosts can have at a time."""
+    """Hold the lock named `work`: only one process on all hosts can hold it at a time."""
     if engine.dialect.name == "sqlite":
         with FileLock(f"{engine.url.database}.{work}.lock"):
             yield
@@ -135,7 +135,7 @@ def alone(engine: Engine, work: str) -> Generator[None]:
 
 
 def migrate(engine: Engine) -> None:
-    """Upgrades the schema to this release. Call it inside `alone`.
+    """Upgrade the schema to this release. Call it inside `alone`.
 
     Raises StoreMismatch when a newer release created the schema.
     """
@@ -143,7 +143,7 @@ def migrate(engine: Engine) -> None:
 
 
 def migrate_down(engine: Engine, revision: str) -> None:
-    """Downgrades the schema to an older `revision`; "base" drops all tables."""
+    """Downgrade the schema to an older `revision`; "base" drops all tables."""
     _run_alembic(engine, command.downgrade, revision)
 
 

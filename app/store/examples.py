@@ -21,14 +21,14 @@ from app.store.tables import EXAMPLES, LABELS, ExampleRow, LabelRow
 from app.store.writes import LockedSet, insert_into
 from model import label_key
 
-# More than a few dozen hardly change the mean, and every process loads all of them.
+# Beyond a few dozen, more examples hardly change the mean, and every process loads all of them.
 MAX_EXAMPLES = 100
 
 
 def put_examples(
     locked: LockedSet, name: str, examples: Sequence[Example], video_space: str
 ) -> tuple[int, int]:
-    """Adds examples to a label; returns the number added, and the new total in the video space.
+    """Add examples to a label; return the number added, and the new total in the video space.
 
     Raises LabelNotFound or TooManyExamples.
     """
@@ -56,7 +56,7 @@ def put_examples(
 def remove_examples(
     locked: LockedSet, name: str, sha256: str | None, video_space: str
 ) -> tuple[int, int]:
-    """Removes the examples with a digest, or all if it is None, in every video space.
+    """Remove the examples with a digest, or all if it is None, in every video space.
 
     Returns the number removed, and the number left in `video_space`. Raises LabelNotFound, and
     ExampleNotFound when the label has no example with the digest.
@@ -74,7 +74,7 @@ def remove_examples(
 def examples_of(
     connection: Connection, set_name: str, name: str
 ) -> tuple[SetState, list[StoredExample]]:
-    """Returns a label's examples in all video spaces, oldest first.
+    """Return a label's examples in all video spaces, oldest first.
 
     Raises SetNotFound or LabelNotFound.
     """
@@ -96,7 +96,7 @@ def examples_of(
 def changed_examples(
     connection: Connection, set_id: int, video_space: str, since: int
 ) -> Mapping[str, npt.NDArray[np.float32]]:
-    """Returns (N, dim) examples by label name, of labels written after the revision `since`."""
+    """Return (N, dim) float32 examples by name, of labels written after the revision `since`."""
     rows = connection.execute(
         select(LabelRow.name, ExampleRow.vector)
         .join_from(ExampleRow, LabelRow, LabelRow.id == ExampleRow.label_id)
@@ -115,7 +115,7 @@ def changed_examples(
 
 
 def copy_examples(locked: LockedSet, source_id: int) -> None:
-    """Copies the examples of another set's labels to the labels with the same keys."""
+    """Copy the examples of another set's labels to the labels with the same keys."""
     target = LABELS.alias()
     copied = [column for column in EXAMPLES.columns if column.name != "label_id"]
     locked.connection.execute(
@@ -130,7 +130,7 @@ def copy_examples(locked: LockedSet, source_id: int) -> None:
 
 
 def _touch(locked: LockedSet, name: str) -> int:
-    """Sets the label to the set's new revision, so that readers reload it; returns its id."""
+    """Set the label to the set's new revision, so that readers reload it; return its id."""
     row: Row[Any] | None = locked.connection.execute(
         update(LabelRow)
         .where(LabelRow.set_id == locked.id, LabelRow.key == label_key(name))

@@ -1,7 +1,7 @@
-"""Index files of large sets, which save a starting process from reading a million labels.
+"""Index files of large sets, so that a starting process need not read a million labels.
 
-The database decides: a file is used only if its stamp fits the database, and the writes since then
-are applied to it.
+The files are a cache: a file is used only if its stamp fits the database, and the writes since it
+was saved are applied to its index.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class IndexCache:
         self._source = source
 
     def load(self, connection: Connection, row: Row[Any]) -> LabelSnapshot | None:
-        """Returns the set as saved, or None if it cannot be updated to the revision of `row`."""
+        """Return the set as saved, or None if it cannot be updated to the revision of `row`."""
         found = load_index(self._path(row.name))
         if found is None:
             return None
@@ -47,7 +47,7 @@ class IndexCache:
         return LabelSnapshot(row.name, revision, index.with_thresholds(thresholds))
 
     def save(self, row: Row[Any], snapshot: LabelSnapshot) -> None:
-        """Saves the index of a large set, which must be in one block, at the revision of `row`.
+        """Save the index of a large set, which must be in one block, at the revision of `row`.
 
         Logs errors, such as a full disk. Does nothing while another process saves the set.
         """
@@ -86,15 +86,15 @@ class IndexCache:
 
 
 def count_enabled(connection: Connection, set_id: int) -> int:
-    """Returns the number of enabled labels of a set."""
+    """Return the number of enabled labels of a set."""
     statement = select(func.count()).where(LabelRow.set_id == set_id, LabelRow.enabled)
     return connection.execute(statement).scalar_one()
 
 
 def _has_later_writes(connection: Connection, set_id: int, revision: int, written: str) -> bool:
-    """Returns whether a label of `revision` or older was written after the time `written`.
+    """Whether a label of `revision` or older was written after the time `written`.
 
-    That is so when an older copy of the database was restored and then written to.
+    This happens when an older copy of the database was restored and then written to.
     """
     statement = (
         select(LabelRow.id)

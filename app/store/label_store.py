@@ -92,7 +92,7 @@ class LabelStore:
         cache_folder: Path | None = None,
         is_busy: Callable[[], bool] = lambda: False,
     ) -> Self:
-        """Opens the database, creates or migrates its tables, and creates the default set.
+        """Open the database, create or migrate its tables, and create the default set.
 
         A new default set contains `first_labels`, or `everyday_actions()`. With `complete_vectors`,
         labels without vectors in the source's text space are embedded: up to
@@ -114,13 +114,13 @@ class LabelStore:
                     store._fill([NewLabel(Label(name)) for name in names])
                 if complete_vectors:
                     store._complete_vectors()
-        except BaseException:  # whatever the reason, close the connections first
+        except BaseException:  # close the connections first, also when interrupted
             store.close()
             raise
         return store
 
     def close(self) -> None:
-        """Stops the background threads and closes the connections."""
+        """Stop the background threads and close the connections."""
         self._listener.stop()
         self._reembedding.stop()
         self._snapshots.close()
@@ -128,7 +128,7 @@ class LabelStore:
         self._engine.dispose()
 
     def follow(self, *, poll_seconds: float = 1.0) -> None:
-        """Starts a thread that updates the indexes in memory when another process writes.
+        """Start a thread that updates the indexes in memory when another process writes.
 
         `poll_seconds` is how often revisions are compared where the database sends no notification.
         """
@@ -141,35 +141,35 @@ class LabelStore:
 
     @property
     def reembedding(self) -> Progress | None:
-        """Progress of embedding labels for this checkpoint's text space; None while not running.
+        """Progress of embedding labels for this checkpoint's text space; None if not running.
 
         Blocks on the database.
         """
         return self._reembedding.progress()
 
     def wait_until_embedded(self) -> None:
-        """Waits until labels are embedded for this checkpoint's text space."""
+        """Wait until labels are embedded for this checkpoint's text space."""
         self._reembedding.wait()
 
     def state(self, set_name: str) -> SetState:
-        """Returns a set's revision and size. Raises SetNotFound."""
+        """Return a set's revision and size. Raises SetNotFound."""
         with reading(self._engine) as connection:
             return set_state(set_row(connection, set_name))
 
     def sets(self, *, after: str = "", limit: int = 100) -> list[SetState]:
-        """Returns up to `limit` sets with names after `after`, sorted by name."""
+        """Return up to `limit` sets with names after `after`, sorted by name."""
         with reading(self._engine) as connection:
             return list_sets(connection, after, limit)
 
     def get(self, set_name: str, name: str) -> tuple[SetState, StoredLabel]:
-        """Returns a label by any spelling of its name. Raises SetNotFound or LabelNotFound."""
+        """Return a label by any spelling of its name. Raises SetNotFound or LabelNotFound."""
         with reading(self._engine) as connection:
             return one_label(connection, set_name, name)
 
     def page(
         self, set_name: str, *, after: str = "", limit: int = 100, query: str = ""
     ) -> LabelPage:
-        """Returns labels whose texts contain `query`, with keys after `after`, sorted by key.
+        """Return labels whose texts contain `query`, with keys after `after`, sorted by key.
 
         Raises SetNotFound.
         """
@@ -177,7 +177,7 @@ class LabelStore:
             return page_of_labels(connection, set_name, after=after, limit=limit, query=query)
 
     def export(self, set_name: str) -> Iterator[StoredLabel]:
-        """Yields all labels of a set, sorted by key. Raises SetNotFound on the first iteration."""
+        """Yield all labels of a set, sorted by key. Raises SetNotFound on the first iteration."""
         after: str | None = ""
         while after is not None:
             page = self.page(set_name, after=after, limit=_EXPORT_PAGE)
@@ -185,7 +185,7 @@ class LabelStore:
             after = page.last_key
 
     def snapshot(self, set_name: str, *, min_revision: int = 0) -> LabelSnapshot:
-        """Returns the set at its newest revision, ready to be searched.
+        """Return the set at its newest revision, ready to be searched.
 
         Raises SetNotFound; LabelsNotReady while labels are embedded for a new text space;
         LabelError when a stored label cannot be embedded in that space; and RevisionNotReached
@@ -194,7 +194,7 @@ class LabelStore:
         try:
             snapshot = self._snapshots.get(set_name)
         except LabelsNotReady:
-            # read before the restart below, which may change it at any time
+            # read before the start below, after which it may change at any time
             refused = self._reembedding.refused
             self._reembedding.start()
             if refused is not None:
@@ -218,7 +218,7 @@ class LabelStore:
         condition: Condition = ALWAYS,
         report: Report | None = None,
     ) -> Written:
-        """Creates or replaces labels, and creates the set if needed: all labels, or none.
+        """Create or replace labels, and create the set if needed: all labels, or none.
 
         `report` is called with the number of labels embedded so far and their total. Raises
         LabelError, ConditionFailed or SetFull.
@@ -233,11 +233,11 @@ class LabelStore:
         condition: Condition = ALWAYS,
         report: Report | None = None,
     ) -> Written:
-        """Replaces the set's contents by these labels. Raises like `upsert`."""
+        """Replace the set's contents by these labels. Raises like `upsert`."""
         return self._put(set_name, labels, condition, report, remove_rest=True)
 
     def remove(self, set_name: str, name: str, *, condition: Condition = ALWAYS) -> Written:
-        """Removes one label. Raises SetNotFound, LabelNotFound or ConditionFailed."""
+        """Remove one label. Raises SetNotFound, LabelNotFound or ConditionFailed."""
         key = label_key(name)
         with writing(self._engine) as connection:
             locked = lock_set(connection, set_name, condition)
@@ -246,7 +246,7 @@ class LabelStore:
             return Written(finish(locked, -1), removed=1)
 
     def examples(self, set_name: str, name: str) -> tuple[SetState, list[StoredExample]]:
-        """Returns a label's examples, oldest first. Raises SetNotFound or LabelNotFound."""
+        """Return a label's examples, oldest first. Raises SetNotFound or LabelNotFound."""
         with reading(self._engine) as connection:
             return examples_of(connection, set_name, name)
 
@@ -258,7 +258,7 @@ class LabelStore:
         *,
         condition: Condition = ALWAYS,
     ) -> Taught:
-        """Adds examples, embedded by this checkpoint, to a label; ignores those it already has.
+        """Add examples, embedded by this checkpoint, to a label; ignore those it already has.
 
         Raises SetNotFound, LabelNotFound, TooManyExamples or ConditionFailed.
         """
@@ -275,14 +275,14 @@ class LabelStore:
         *,
         condition: Condition = ALWAYS,
     ) -> Taught:
-        """Removes the example with this digest, or all. Raises like `teach` and ExampleNotFound."""
+        """Remove the example with this digest, or all. Raises like `teach` and ExampleNotFound."""
         with writing(self._engine) as connection:
             locked = lock_set(connection, set_name, condition)
             removed, left = remove_examples(locked, name, sha256, self._source.video_space)
             return Taught(finish(locked, 0), 0, removed, left)
 
     def delete_set(self, set_name: str, *, condition: Condition = ALWAYS) -> Written:
-        """Deletes a set with its labels. Raises SetNotFound, SetProtected or ConditionFailed."""
+        """Delete a set with its labels. Raises SetNotFound, SetProtected or ConditionFailed."""
         if set_name == DEFAULT_SET:
             raise SetProtected("the default set cannot be deleted; replace it with an empty list")
         with writing(self._engine) as connection:
@@ -291,7 +291,7 @@ class LabelStore:
     def copy_set(
         self, source_name: str, set_name: str, *, condition: Condition = ALWAYS
     ) -> Written:
-        """Replaces the contents of `set_name` by a copy of another set.
+        """Replace the contents of `set_name` by a copy of another set.
 
         Raises SetNotFound for the source, and ConditionFailed.
         """
@@ -304,7 +304,7 @@ class LabelStore:
         return Written(state, created=created, removed=removed)
 
     def _fill(self, first: Sequence[NewLabel]) -> None:
-        """Creates the default set, without the labels that the text model has no vectors for."""
+        """Create the default set, without the labels that the text model cannot embed."""
         try:
             self.upsert(DEFAULT_SET, first)
         except LabelError:
@@ -359,6 +359,6 @@ class LabelStore:
 
 
 def everyday_actions() -> list[str]:
-    """Returns the default labels of a new installation."""
+    """Return the default labels of a new installation."""
     lines = files("app").joinpath("default_labels.txt").read_text("utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]

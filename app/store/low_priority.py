@@ -1,4 +1,4 @@
-"""Low-priority embedding thread."""
+"""Embeds large batches of labels in a thread of low priority."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ Embed: TypeAlias = Callable[[Sequence[Label]], list[Prototypes]]
 
 # Up to this many labels are embedded in the calling thread, which takes a fraction of a second.
 _MAX_IN_CALLING_THREAD = 32
-# On one core, Linux gives a thread of niceness 10 a tenth of the time of one of niceness 0.
+# Linux gives a thread of niceness 10 a tenth of the time of one of niceness 0 on the same core.
 _NICENESS = 10
 
 
@@ -32,7 +32,7 @@ class LowPriorityEmbedding:
         self._executor = ThreadPoolExecutor(1, "embedding", lower_priority)
 
     def embed(self, labels: Sequence[Label]) -> list[Prototypes]:
-        """Returns the labels' prototypes; blocks until earlier batches are done.
+        """Return the labels' prototypes; a large batch waits until earlier ones are done.
 
         Raises LabelError.
         """
@@ -46,12 +46,12 @@ class LowPriorityEmbedding:
         return self._embed(labels)
 
     def close(self) -> None:
-        """Stops the thread after the current batch."""
+        """Stop the thread after the current batch."""
         self._executor.shutdown()
 
 
 def lower_priority() -> None:
-    """Lowers the priority of the calling thread and of the threads that it starts."""
+    """Lower the priority of the calling thread and of the threads that it starts."""
     # only Linux has a priority per thread
     if sys.platform == "linux":
         thread = threading.get_native_id()

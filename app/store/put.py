@@ -39,7 +39,7 @@ def put(
     report: Report | None,
     remove_rest: bool,
 ) -> Written:
-    """Creates or replaces labels, and creates the set if needed: all labels, or none.
+    """Create or replace labels, and create the set if needed: all labels, or none.
 
     With `remove_rest`, removes the set's other labels. Raises LabelError, ConditionFailed or
     SetFull.
@@ -84,10 +84,10 @@ def _without_vectors(
     text_space: str,
     condition: Condition,
 ) -> Iterable[str]:
-    """Returns the keys of labels without stored vectors.
+    """Return the keys of labels without stored vectors.
 
-    Checks the condition too: a write that must fail then costs no run of the text model. The check
-    under the lock decides.
+    Checks the condition too, so that a write that must fail does not run the text model. The
+    condition is checked again under the lock.
     """
     try:
         row = set_row(connection, set_name)
@@ -102,9 +102,9 @@ def _without_vectors(
 def _embed_batches(
     embed: Embed, labels: Mapping[str, NewLabel], report: Report | None
 ) -> dict[str, Prototypes]:
-    """Returns the prototypes of labels by key, computed in batches.
+    """Return the prototypes of labels by key, computed in batches.
 
-    Raises LabelError; where unknown words are the reason, it lists those of all batches.
+    Raises LabelError; if unknown words are the reason, it lists those of all batches.
     """
     embedded: dict[str, Prototypes] = {}
     refused: LabelError | None = None

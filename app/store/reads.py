@@ -1,4 +1,4 @@
-"""Read-only queries."""
+"""Queries that read label sets and labels."""
 
 import unicodedata
 from typing import Any
@@ -10,15 +10,15 @@ from app.store.rows import LABEL_COLUMNS, set_state, stored_label
 from app.store.tables import SETS, LabelRow, PrototypeRow
 from model import label_key
 
-# Built once: every request runs it, and building the statement takes longer than running it.
+# Built once: every request runs it, and building it takes longer than running it.
 _SET_BY_NAME = select(SETS).where(SETS.c.name == bindparam("name"), SETS.c.deleted.is_(False))
 _LOCKED_SET_BY_NAME = _SET_BY_NAME.with_for_update()
 
 
 def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
-    """Returns the row of a set; with `lock`, locks it against writers. Raises SetNotFound."""
+    """Return the row of a set; with `lock`, lock it against writers. Raises SetNotFound."""
     if not SET_NAME.fullmatch(name):
-        # a database rejects queries with some characters
+        # databases reject queries with some characters, such as NUL
         raise SetNotFound("no label set has a name like this")
     statement = _LOCKED_SET_BY_NAME if lock else _SET_BY_NAME
     row = connection.execute(statement, {"name": name}).one_or_none()
@@ -28,7 +28,7 @@ def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any
 
 
 def list_sets(connection: Connection, after: str, limit: int) -> list[SetState]:
-    """Returns up to `limit` sets with names after `after`, sorted by name."""
+    """Return up to `limit` sets with names after `after`, sorted by name."""
     rows = connection.execute(
         select(SETS)
         .where(SETS.c.name > after, SETS.c.deleted.is_(False))
@@ -39,7 +39,7 @@ def list_sets(connection: Connection, after: str, limit: int) -> list[SetState]:
 
 
 def one_label(connection: Connection, set_name: str, name: str) -> tuple[SetState, StoredLabel]:
-    """Returns a label by any spelling. Raises SetNotFound, LabelNotFound or LabelError."""
+    """Return a label by any spelling. Raises SetNotFound, LabelNotFound or LabelError."""
     found = set_row(connection, set_name)
     row = connection.execute(
         select(*LABEL_COLUMNS).where(LabelRow.set_id == found.id, LabelRow.key == label_key(name))
@@ -52,7 +52,7 @@ def one_label(connection: Connection, set_name: str, name: str) -> tuple[SetStat
 def page_of_labels(
     connection: Connection, set_name: str, *, after: str, limit: int, query: str
 ) -> LabelPage:
-    """Returns labels with keys after `after` and texts that contain `query`. Raises SetNotFound."""
+    """Return labels with keys after `after` and texts that contain `query`. Raises SetNotFound."""
     found = set_row(connection, set_name)
     statement = (
         select(*LABEL_COLUMNS)
@@ -78,12 +78,12 @@ def fits(text_space: str) -> ColumnElement[bool]:
 
 
 def count_labels(connection: Connection) -> int:
-    """Returns the number of labels over all sets."""
+    """Return the number of labels over all sets."""
     return connection.execute(select(func.count()).select_from(LabelRow)).scalar_one()
 
 
 def count_without_vectors(connection: Connection, text_space: str) -> int:
-    """Returns the number of labels, over all sets, without up-to-date vectors in a text space."""
+    """Return the number of labels, over all sets, without up-to-date vectors in a text space."""
     statement = (
         select(func.count())
         .select_from(LabelRow)

@@ -18,11 +18,11 @@ SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class PrototypeSource(Protocol):
-    """The part of a Tagger that the store needs: labels and examples to vectors."""
+    """The part of a Tagger that the store needs: vectors from labels and from examples."""
 
     @property
     def text_space(self) -> str:
-        """Identifies the text space of the vectors."""
+        """Digest of the text space of the vectors."""
         ...
 
     @property
@@ -31,7 +31,7 @@ class PrototypeSource(Protocol):
         ...
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
-        """Returns each label's vectors. Raises LabelError."""
+        """Return each label's vectors. Raises LabelError."""
         ...
 
     @property
@@ -41,11 +41,11 @@ class PrototypeSource(Protocol):
 
     @property
     def video_space(self) -> str:
-        """Identifies the space of video embeddings."""
+        """Digest of the space of video embeddings."""
         ...
 
     def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
-        """Returns a label's vectors, moved towards (N, dim) embeddings of example videos."""
+        """Return a label's vectors, moved towards (N, dim) embeddings of example videos."""
         ...
 
 
@@ -186,7 +186,7 @@ class Taught:
 
 @dataclass(frozen=True, slots=True)
 class LabelPage:
-    """Labels sorted by key; `last_key` is where the next page starts, None on the last page."""
+    """Labels sorted by key; the next page starts after `last_key`, None on the last page."""
 
     state: SetState
     labels: tuple[StoredLabel, ...]
@@ -206,7 +206,7 @@ class Condition:
         return self.revisions is None and not self.must_be_new
 
     def check(self, set_name: str, revision: int | None) -> None:
-        """Raises ConditionFailed unless a set at `revision` (None: no such set) is allowed."""
+        """Raise ConditionFailed unless a set at `revision` (None: no such set) is allowed."""
         if self.must_be_new and revision is not None:
             raise ConditionFailed(f"label set {set_name!r} exists, at revision {revision}")
         if self.revisions is None or (self.revisions == "*" and revision is not None):

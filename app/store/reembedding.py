@@ -58,11 +58,11 @@ class Reembedding:
 
     @property
     def refused(self) -> str | None:
-        """Why a label cannot be embedded, if the last run found one that cannot; else None."""
+        """The error of a label that the last run could not embed; None if there was none."""
         return self._refused
 
     def progress(self) -> Progress | None:
-        """Returns the progress of all processes together; None when the thread is not running.
+        """Return the progress of all processes together; None when the thread is not running.
 
         Blocks on the database.
         """
@@ -75,7 +75,7 @@ class Reembedding:
             )
 
     def start(self) -> None:
-        """Starts the thread unless it is running."""
+        """Start the thread unless it is running."""
         with self._guard:
             if self._thread is not None and self._thread.is_alive():
                 return
@@ -83,19 +83,19 @@ class Reembedding:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stops after the current batch; labels embedded so far stay stored."""
+        """Stop after the current batch; labels embedded so far stay stored."""
         self._stopped.set()
         self.wait()
 
     def wait(self) -> None:
-        """Waits until the work is finished or stopped."""
+        """Wait until the work is finished or stopped."""
         with self._guard:
             thread = self._thread
         if thread is not None:
             thread.join()
 
     def run(self) -> None:
-        """Embeds in the calling thread, until all labels have vectors or until stopped."""
+        """Embed in the calling thread, until all labels have vectors or until stopped."""
         after = 0
         while not self._stopped.is_set() and (batch := self._next_batch(after)):
             after = batch[-1][0]

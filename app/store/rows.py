@@ -32,7 +32,7 @@ LABEL_COLUMNS = (
 
 
 def label_values(new: NewLabel, key: str) -> dict[str, Any]:
-    """Returns a label's columns except set, revision and timestamps."""
+    """Return a label's columns except set, revision and timestamps."""
     label = new.label
     searchable = (label.name, *label.aliases, label.description or "")
     return {
@@ -51,12 +51,12 @@ def label_values(new: NewLabel, key: str) -> dict[str, Any]:
 
 
 def label_of(row: Any) -> Label:
-    """Returns the library's label from a row."""
+    """Return the library's label from a row."""
     return Label(row.name, tuple(row.prompts), tuple(row.aliases), row.description, row.threshold)
 
 
 def stored_label(row: Row[Any]) -> StoredLabel:
-    """Returns the label from a row of LABEL_COLUMNS."""
+    """Return the label from a row of LABEL_COLUMNS."""
     return StoredLabel(
         NewLabel(label_of(row), row.language, row.enabled, row.metadata),
         row.revision,
@@ -66,12 +66,12 @@ def stored_label(row: Row[Any]) -> StoredLabel:
 
 
 def set_state(row: Row[Any]) -> SetState:
-    """Returns the state from a row of the table of sets."""
+    """Return the state from a row of the table of sets."""
     return SetState(row.name, row.revision, row.size, row.created_at, row.updated_at)
 
 
 def prototype_values(prototypes: Prototypes) -> dict[str, Any]:
-    """Returns a label's prototypes as columns."""
+    """Return a label's prototypes as columns."""
     return {
         "texts": list(prototypes.texts),
         "vectors": pack(prototypes.vectors),
@@ -80,7 +80,7 @@ def prototype_values(prototypes: Prototypes) -> dict[str, Any]:
 
 
 def stored_prototypes(texts: Sequence[str], vectors: bytes, background: bytes) -> Prototypes:
-    """Returns prototypes from their columns."""
+    """Return prototypes from their columns."""
     rows = len(texts)
     return Prototypes(
         tuple(texts),
@@ -90,17 +90,17 @@ def stored_prototypes(texts: Sequence[str], vectors: bytes, background: bytes) -
 
 
 def pack(matrix: npt.NDArray[np.float32]) -> bytes:
-    """Returns the bytes of vectors for a column."""
+    """Return the bytes of vectors for a column."""
     return np.ascontiguousarray(matrix, _FLOAT32).tobytes()
 
 
 def unpack(column: bytes, rows: int) -> npt.NDArray[np.float32]:
-    """Returns a column's vectors as (rows, ...) float32."""
+    """Return a column's vectors as (rows, ...) float32."""
     return np.frombuffer(column, _FLOAT32).reshape(rows, -1).astype(np.float32, copy=False)
 
 
 def set_values(name: str, now: datetime) -> dict[str, Any]:
-    """Returns the columns of a set that does not exist yet: a row that can be locked."""
+    """Return the columns of a placeholder row for a new set, marked as deleted, to be locked."""
     return {
         "name": name,
         "revision": 0,

@@ -1,8 +1,8 @@
 """Indexes in memory that requests search: a cache of the database, updated with its changes.
 
-Each snapshot is immutable, and never contains part of a write. A request waits in one case only:
-when the database has a newer revision than the snapshot, it waits until the changes are read, so
-that the first request after a PUT finds the label, in every process.
+Each snapshot is immutable and never contains part of a write. If the database has a newer revision
+than the snapshot, a request waits until the changes are read, so that the first request after a PUT
+finds the label in every process. Otherwise it does not wait.
 """
 
 import logging
@@ -62,7 +62,7 @@ class Snapshots:
         self._compaction = ThreadPoolExecutor(1, "compaction", initializer=lower_priority)
 
     def close(self) -> None:
-        """Stops compaction after the current index."""
+        """Stop compaction after the current index."""
         self._compaction.shutdown(cancel_futures=True)
 
     @property
@@ -72,7 +72,7 @@ class Snapshots:
             return list(self._cached)
 
     def get(self, set_name: str) -> LabelSnapshot:
-        """Returns the set at its newest revision, which is read with one small query.
+        """Return the set at its newest revision, which is read with one small query.
 
         Raises SetNotFound, LabelsNotReady when too many labels lack vectors in this text space,
         and StoreUnavailable.
@@ -144,7 +144,7 @@ class Snapshots:
         return None
 
     def _embed_missing(self, changes: Changes) -> list[tuple[str, Prototypes]]:
-        """Embeds labels that a replica with another checkpoint wrote, and stores their vectors."""
+        """Embed labels that a replica with another checkpoint wrote, and store their vectors."""
         rows = changes.without_vectors
         if not rows:
             return []
@@ -172,7 +172,7 @@ class Snapshots:
                 self._compaction.submit(self._compact, set_name)
 
     def _compact(self, set_name: str) -> None:
-        """Merges a set's index into one block and saves it; readers use the old one meanwhile."""
+        """Merge a set's index into one block and save it; readers use the old one meanwhile."""
         with self._guard:
             self._to_compact.discard(set_name)
             cached = self._cached.get(set_name)
@@ -199,7 +199,7 @@ def _is_at(cached: _Cached, row: Row[Any]) -> bool:
 
 
 def _can_update(cached: _Cached, row: Row[Any]) -> bool:
-    # a snapshot ahead of the database: an older copy of the database was restored
+    # a snapshot can be ahead of the database: an older copy of the database was restored
     revision = cached.snapshot.revision
     return bool(cached.row.id == row.id and row.complete_since <= revision <= row.revision)
 

@@ -40,18 +40,18 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Converts to UTC for storing."""
+        """Convert to UTC for storing."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Adds the time zone after reading."""
+        """Add the time zone after reading."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can drop them."""
+    """Base of the tables; names every constraint, so that migrations can drop it."""
 
     metadata = MetaData(
         naming_convention={

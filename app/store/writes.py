@@ -1,4 +1,4 @@
-"""The SQL of a label write: lock the set, check the condition, change rows, bump the revision."""
+"""The SQL of a label write: lock the set, check the condition, change rows, count the revision."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class LockedSet:
 def lock_set(
     connection: Connection, name: str, condition: Condition, *, create: bool = False
 ) -> LockedSet:
-    """Locks the set's row until the transaction ends, and increments its revision.
+    """Lock the set's row until the transaction ends, and increment its revision.
 
     Raises ConditionFailed when the condition does not hold, SetNotFound when there is no such set
     and `create` is False, and LabelError when the name is not valid.
@@ -95,13 +95,14 @@ def lock_set(
 def lock_for_copy(
     connection: Connection, source_name: str, name: str, condition: Condition
 ) -> tuple[int, LockedSet]:
-    """Locks the source and the target of a copy; returns the source's id and the target.
+    """Lock the source and the target of a copy; return the source's id and the target.
 
-    Raises SetNotFound for the source, and ConditionFailed for the target.
+    Raises SetProtected if both are the same set, SetNotFound for the source, and ConditionFailed
+    for the target.
     """
     if source_name == name:
         raise SetProtected("a label set cannot be copied onto itself")
-    # in the order of their names, to avoid a deadlock of two opposite copies
+    # in the order of their names, so that two opposite copies cannot deadlock
     if source_name < name:
         source = set_row(connection, source_name, lock=True)
         target = lock_set(connection, name, condition, create=True)
@@ -112,7 +113,7 @@ def lock_for_copy(
 
 
 def finish(locked: LockedSet, size_change: int, *, read_anew: bool = False) -> SetState:
-    """Updates the set's size, deletes old removals, and returns the new state.
+    """Update the set's size, delete old removals, and return the new state.
 
     With `read_anew`, readers at an older revision read the whole set instead of the changes.
     """
@@ -140,7 +141,7 @@ def finish(locked: LockedSet, size_change: int, *, read_anew: bool = False) -> S
 def hashes_of_stored(
     connection: Connection, set_id: int, keys: Sequence[str], text_space: str
 ) -> dict[str, str | None]:
-    """Returns the text hashes of stored vectors by key, of those `keys` that are in the set.
+    """Return the text hashes of stored vectors by key, of those `keys` that are in the set.
 
     A hash is None when the label has no vectors in the text space.
     """
@@ -164,7 +165,7 @@ def put_labels(
     prototypes: Mapping[str, Prototypes],
     text_space: str,
 ) -> int:
-    """Creates or replaces labels by key; returns the number created.
+    """Create or replace labels by key; return the number created.
 
     `prototypes` can omit labels whose stored vectors are up to date. Raises PrototypesNeeded when
     an omitted label has none.
@@ -260,7 +261,7 @@ def _store_prototypes(
 def keep_vectors(
     connection: Connection, text_space: str, items: Sequence[tuple[int, str, Prototypes]]
 ) -> None:
-    """Stores (label id, text hash, prototypes) of labels whose texts have not changed since."""
+    """Store (label id, text hash, prototypes) items; skip labels whose texts have changed since."""
     current = connection.execute(
         select(LabelRow.id, LabelRow.text_hash)
         .where(LabelRow.id.in_([label_id for label_id, _, _ in items]))
@@ -271,7 +272,7 @@ def keep_vectors(
 
 
 def remove_labels(locked: LockedSet, keys: Sequence[str]) -> int:
-    """Removes the set's labels among `keys`; returns the number removed."""
+    """Remove the set's labels among `keys`; return the number removed."""
     removed = 0
     for chunk in _chunks(keys):
         rows = locked.connection.execute(
@@ -297,7 +298,7 @@ def remove_labels(locked: LockedSet, keys: Sequence[str]) -> int:
 
 
 def remove_others(locked: LockedSet, kept: Container[str]) -> int:
-    """Removes the set's labels that are not in `kept`; returns the number removed."""
+    """Remove the set's labels that are not in `kept`; return the number removed."""
     keys = locked.connection.execute(
         select(LabelRow.key).where(LabelRow.set_id == locked.id)
     ).scalars()
@@ -305,13 +306,13 @@ def remove_others(locked: LockedSet, kept: Container[str]) -> int:
 
 
 def remove_all(locked: LockedSet) -> int:
-    """Removes all labels without listing the removals: call `finish` with `read_anew`."""
+    """Remove all labels without recording removals; call `finish` with `read_anew` afterwards."""
     gone = delete(LabelRow).where(LabelRow.set_id == locked.id)
     return locked.connection.execute(gone).rowcount
 
 
 def delete_set(locked: LockedSet) -> Written:
-    """Deletes the set and its labels; the row stays, so that revisions never decrease."""
+    """Delete the set and its labels; the row stays, so that revisions never decrease."""
     removed = remove_all(locked)
     state = finish(locked, -removed, read_anew=True)
     locked.connection.execute(
@@ -321,7 +322,7 @@ def delete_set(locked: LockedSet) -> Written:
 
 
 def copy_labels(locked: LockedSet, source_id: int) -> int:
-    """Copies all labels of another set, with vectors, into this empty set; returns the number."""
+    """Copy all labels of another set, with vectors, into this empty set; return the number."""
     copied = [c for c in LABELS.columns if c.name not in ("id", "set_id", "revision")]
     labels = (
         insert(LABELS)
@@ -349,7 +350,7 @@ def copy_labels(locked: LockedSet, source_id: int) -> int:
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Returns an INSERT with ON CONFLICT support, in the connection's dialect."""
+    """Return an INSERT with ON CONFLICT support, in the connection's dialect."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)

@@ -1,1 +1,1 @@
-"""Alembic's folder: each file of `versions` takes the database one step up and back down."""
+"""Alembic's folder: each file of `versions` upgrades the schema by one revision, and back."""

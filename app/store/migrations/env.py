@@ -1,4 +1,4 @@
-"""Run by Alembic for every command; the connection is always handed over by the caller."""
+"""Alembic's environment script: runs migrations on the connection that the caller passes."""
 
 from alembic import context
 

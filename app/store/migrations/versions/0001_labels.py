@@ -1,4 +1,4 @@
-"""Label sets, labels, their prototypes, and what was removed."""
+"""Create the tables of label sets, labels, prototypes and removals."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +14,7 @@ _TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """One step up."""
+    """Create the tables."""
     op.create_table(
         "label_sets",
         sa.Column("id", _ROW_ID, nullable=False),
@@ -81,7 +81,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """One step down."""
+    """Drop the tables."""
     op.drop_table("removals")
     op.drop_table("prototypes")
     op.drop_table("labels")

@@ -1,4 +1,4 @@
-"""Videos that show a label, as embeddings."""
+"""Create the table of examples: embeddings of videos that show a label."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ _ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """One step up."""
+    """Create the table."""
     op.create_table(
         "examples",
         sa.Column("label_id", _ROW_ID, autoincrement=False, nullable=False),
@@ -29,5 +29,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """One step down."""
+    """Drop the table."""
     op.drop_table("examples")
