@@ -1,4 +1,4 @@
-"""`python -m app` is the program `kinolex`."""
+"""Runs the program `kinolex` as `python -m app`."""
 
 from app.cli.program import main
 

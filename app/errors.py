@@ -1,6 +1,7 @@
 """Errors of the service, and the HTTP status and title of every error code.
 
-Errors of the library and of each part of the service have a stable `code`.
+Every error of the library and of the service has a stable `code`; KINDS has those that a response
+can have. Rooms also define errors of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -93,7 +94,7 @@ class UploadTooLarge(ServiceError):
 
     @classmethod
     def over(cls, max_bytes: int) -> Self:
-        """The error for a limit of `max_bytes`."""
+        """Return the error for a limit of `max_bytes`."""
         return cls(f"the body is over the limit of {max_bytes} bytes")
 
 
@@ -171,12 +172,12 @@ class InvalidParameter(ServiceError):
 
     @classmethod
     def at(cls, part: str, name: str, detail: str) -> Self:
-        """The error for a single fault, in the parameter `name`."""
+        """Return the error for a single fault, in the parameter `name`."""
         return cls.of([{"loc": (part, name), "msg": detail}])
 
     @classmethod
     def of(cls, findings: Sequence[Mapping[str, Any]]) -> Self:
-        """The error for pydantic's findings, whose `loc` begins with the part of the request."""
+        """Return the error for pydantic's findings; each `loc` starts with the request's part."""
         faults = [
             Fault(str(part), _pointer(path), str(found["msg"]))
             for found in findings
@@ -192,5 +193,5 @@ class InvalidLabel(InvalidParameter):
 
 
 def _pointer(path: Sequence[str | int]) -> str:
-    """A JSON pointer (RFC 6901) as a URI fragment without percent-encoding."""
+    """Return a JSON pointer (RFC 6901) as a URI fragment without percent-encoding."""
     return "#" + "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)

@@ -33,7 +33,8 @@ def create_app(
     """Make the application.
 
     `settings` default to the environment's, `tagger` to the configured checkpoint (loaded when the
-    app starts), `tracing` to the configured collector.
+    app starts), `tracing` to the configured collector. Raises pydantic's ValidationError for
+    invalid settings, and TracingNotInstalled.
     """
     settings = settings or Settings()
     log = make_logger(settings.log_level, settings.log_format)
@@ -55,7 +56,7 @@ def create_app(
     app.include_router(system.router)
     system.mount_page_files(app)
     _add_middleware(app, settings)
-    # added last: the first to see a request
+    # added last, so that it sees every request first
     app.add_middleware(
         RequestLog, log=log, metrics=metrics, tracing=tracing, quiet_paths=system.PROBE_PATHS
     )
@@ -63,7 +64,7 @@ def create_app(
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """Each middleware wraps those added before it."""
+    """Add the middleware; each one wraps those added before it."""
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_json_bytes,

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457), in place of the bodies of FastAPI and Starlette."""
+"""Answers errors with problem documents (RFC 9457) instead of FastAPI's and Starlette's bodies."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.errors import KINDS, Fault, InvalidParameter
 from model import KinolexError
 
-# OpenAPI of every error answer.
+# OpenAPI description of every error response.
 PROBLEM_RESPONSE: dict[str, Any] = {
     "description": "A problem document (RFC 9457). `code` is stable; the texts may change.",
     "content": {
@@ -66,7 +66,7 @@ def problem(
     faults: Sequence[Fault] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The problem document for this code."""
+    """Return the problem document for a code of KINDS; notes the code in the request's state."""
     kind = KINDS[code]
     request.state.problem_code = code
     body: dict[str, object] = {
@@ -81,7 +81,7 @@ def problem(
         body["errors"] = [
             {"detail": fault.detail, "pointer": fault.pointer, "in": fault.part} for fault in faults
         ]
-    # ASCII only: a lone surrogate from the caller's JSON has no UTF-8 form
+    # ASCII only: a lone surrogate from the client's JSON has no UTF-8 form
     return Response(
         json.dumps(body).encode("ascii"),
         kind.status,
@@ -91,7 +91,7 @@ def problem(
 
 
 def internal_problem(request: Request) -> Response:
-    """The problem document for an unexpected exception, without its details."""
+    """Return the problem document for an unexpected exception, without its details."""
     return problem(
         request,
         "internal_error",
@@ -111,7 +111,7 @@ async def _on_kinolex_error(request: Request, error: Exception) -> Response:
 
 
 def problem_of(request: Request, error: Exception) -> Response:
-    """The problem document for an expected error; raises an error with an unknown code again."""
+    """Return the problem document for an expected error; re-raises it if KINDS lacks its code."""
     code = getattr(error, "code", "")
     if code not in KINDS:
         raise error

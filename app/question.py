@@ -1,4 +1,4 @@
-"""What a caller asks about a video, and what the service answers."""
+"""Values of requests about a video, and of the service's answers."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from model import LabelIndex, Segment, Tag, Unknown, VideoInfo, WindowPlan, Wind
 
 DecodeMode: TypeAlias = Literal["auto", "exact", "keyframes"]
 
-# A search of at most so many rows for so many hits takes less time than a thread switch.
+# Up to this many rows and hits, a search takes less time than a switch of threads.
 _MAX_INLINE_ROWS = 2_000
 _MAX_INLINE_HITS = 100
 
@@ -20,9 +20,9 @@ _MAX_INLINE_HITS = 100
 class ClassifyRequest:
     """The options of one classification; times in seconds.
 
-    `labels` come with the request; where there are none, `label_set` is searched, at revision
-    `min_revision` or later. `timeout_seconds` may shorten the service's own deadline. `decode`
-    chooses how frames are selected.
+    `labels` are sent with the request; if there are none, `label_set` is searched, at revision
+    `min_revision` or later. `timeout_seconds` may shorten the service's own timeout. `decode` is
+    how frames are selected.
     """
 
     label_set: str
@@ -39,14 +39,17 @@ class ClassifyRequest:
 
 @dataclass(frozen=True, slots=True)
 class SearchedLabels:
-    """The labels that one request searches; `name` is None for labels sent with the request."""
+    """The labels that one request searches.
+
+    For labels sent with the request, `name` is None and `revision` 0.
+    """
 
     name: str | None
     revision: int
     index: LabelIndex
 
     def is_searched_inline(self, top_k: int) -> bool:
-        """Whether a search is so short that it may run on the event loop."""
+        """Whether a search is short enough to run on the event loop."""
         index = self.index
         rows = len(index.base.rows) + len(index.delta.rows)
         return not index.thresholds and top_k <= _MAX_INLINE_HITS and rows <= _MAX_INLINE_ROWS
@@ -63,7 +66,7 @@ class EmbeddedVideo:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How many windows of a video are done; `latest` are those not reported before."""
+    """Number of windows done and in total; `latest` has the tags of those not reported before."""
 
     done: int
     total: int

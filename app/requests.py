@@ -1,4 +1,4 @@
-"""What every room may need to know of an HTTP request: its media type, its length, its client."""
+"""Functions on HTTP requests: media type, length, body limit, disconnection of the client."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,18 +13,18 @@ _LIMIT_LIFTED = "kinolex.body_limit_lifted"
 
 
 def media_type(request: Request) -> str:
-    """The media type of Content-Type in lower case, without parameters; empty if there is none."""
+    """Return Content-Type in lower case, without parameters; empty if there is none."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def announced_bytes(request: Request) -> int:
-    """The value of Content-Length; 0 if there is none or it is not a number."""
+    """Return the value of Content-Length; 0 if there is none or it is not a number."""
     value = request.headers.get("content-length", "")
     return int(value) if value.isascii() and value.isdecimal() else 0
 
 
 def lift_body_limit(request: Request) -> None:
-    """Tell the `BodyLimit` middleware that the caller counts this request's bytes itself."""
+    """Lift the limit of the `BodyLimit` middleware: the caller counts this request's bytes."""
     request.scope[_LIMIT_LIFTED] = True
 
 

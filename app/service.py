@@ -1,4 +1,4 @@
-"""Answers requests about one video: from the sealed file to tags, without HTTP."""
+"""Answers requests about videos and texts: from a sealed file to tags, without HTTP."""
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
@@ -48,7 +48,7 @@ from model import (
     window_batches,
 )
 
-# Every answer is read from the database: a revision that is not there in seconds never was.
+# Each attempt reads the database: a revision that it lacks for seconds was never written to it.
 MAX_REVISION_WAIT_SECONDS = 5.0
 _REVISION_POLL_SECONDS = 0.05
 
@@ -57,9 +57,10 @@ _Result = TypeVar("_Result")
 
 
 class TaggingService:
-    """Classifies and embeds videos with the parts that it is given.
+    """Classifies and embeds videos, and embeds texts.
 
-    Deadlines are ambient: permits, decoding and encoding stop at that of the anyio scope.
+    Deadlines are ambient: waiting for permits, decoding and encoding stop at the deadline of the
+    surrounding anyio scope.
     """
 
     def __init__(
@@ -86,14 +87,14 @@ class TaggingService:
         request: ClassifyRequest,
         on_progress: OnProgress | None = None,
     ) -> Classified:
-        """Tag a video; with `segments`, report each batch of windows to `on_progress`.
+        """Tag a video; with granularity `segments`, report each batch of windows to `on_progress`.
 
         Raises a VideoError, LabelError, SetNotFound, RevisionNotReached, Overloaded or
         DeadlineExceeded.
         """
         is_whole = request.granularity == "video"
         seconds = request.timeout_seconds
-        # batches of windows have deadlines of their own: only the caller limits the sum
+        # each batch of windows has its own deadline; only the request's timeout limits their sum
         with _deadline(self._timeout(seconds) if is_whole else seconds):
             with stage("labels"):
                 searched = await self._searched_labels(request)
@@ -108,9 +109,9 @@ class TaggingService:
         *,
         decode: DecodeMode = "auto",
     ) -> EmbeddedVideo:
-        """Embed a whole video, from the frames that `classify` would look at.
+        """Embed a whole video, from the frames that `classify` uses.
 
-        `timeout_seconds` may shorten the deadline of the settings, never lengthen it. Raises a
+        `timeout_seconds` can shorten the timeout of the settings, not extend it. Raises a
         VideoError, Overloaded or DeadlineExceeded.
         """
         with _deadline(self._timeout(timeout_seconds)):
@@ -119,9 +120,9 @@ class TaggingService:
     async def embed_texts(
         self, texts: Sequence[str], timeout_seconds: float | None = None
     ) -> npt.NDArray[np.float32]:
-        """The (N, dim) vectors that labels with these names are searched by.
+        """Return (N, dim) float32 unit vectors: for each text, that of a label with this name.
 
-        Waits for a permit as a video does. Raises LabelError, Overloaded or DeadlineExceeded.
+        Waits for a permit, as a video does. Raises LabelError, Overloaded or DeadlineExceeded.
         """
         labels = [Label(text) for text in texts]
         with _deadline(self._timeout(timeout_seconds)):
@@ -131,12 +132,12 @@ class TaggingService:
         return np.concatenate([prototypes.vectors for prototypes in made])
 
     async def warm_up(self) -> None:
-        """Embed black frames and load the default set's index, so that no caller waits for it."""
+        """Embed black frames and load the default set's index, so that no request waits for it."""
         sampling, side = self._tagger.sampling, self._tagger.preprocess.short_side
         count = sampling.clips * sampling.frames_per_clip
         black = FrameBatch(np.zeros((count, side, side, 3), np.uint8), np.zeros(count))
         await self._embed([black])
-        # while labels are embedded for a new checkpoint, requests with their own labels work
+        # requests with their own labels work while stored labels are embedded for a new checkpoint
         with suppress(LabelsNotReady):
             await to_thread.run_sync(self._store.snapshot, DEFAULT_SET)
 
@@ -147,7 +148,11 @@ class TaggingService:
         return SearchedLabels(snapshot.set_name, snapshot.revision, snapshot.index)
 
     async def _snapshot(self, request: ClassifyRequest) -> LabelSnapshot:
-        """Waits for the revision asked for, at most half of the time that the caller has."""
+        """Return the label set at `min_revision` or later.
+
+        Waits for that revision up to MAX_REVISION_WAIT_SECONDS or half of the request's timeout.
+        Raises RevisionNotReached.
+        """
         wait = min(MAX_REVISION_WAIT_SECONDS, self._timeout(request.timeout_seconds) / 2)
         end = anyio.current_time() + wait
         read = partial(self._store.snapshot, request.label_set, min_revision=request.min_revision)
@@ -239,7 +244,7 @@ class TaggingService:
     async def _embed_windows(
         self, file: SealedFile, batch: WindowBatch, decode: DecodeMode
     ) -> "_EmbeddedWindows":
-        """Decode and encode one batch of windows within the deadline for progress."""
+        """Decode and encode one batch of windows within `progress_timeout_seconds`."""
         with _deadline(self._settings.progress_timeout_seconds):
             async with self._admission.permit(is_started=True):
                 with stage("decode"):
@@ -254,7 +259,7 @@ class TaggingService:
         return _EmbeddedWindows(embeddings, frames.warnings)
 
     def _decode_threads(self) -> int:
-        """All processors for a lone video; one beside others, which keep the rest busy."""
+        """Return the number of decode threads: more than one only for a request without others."""
         return self._settings.decode_threads if self._admission.is_alone else 1
 
     async def _embed(self, windows: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
@@ -286,7 +291,7 @@ class TaggingService:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _EmbeddedWindows:
-    """(W, dim) float32 unit embeddings of a batch of windows, and what was odd about its frames."""
+    """(W, dim) float32 unit embeddings of a batch of windows, and warnings about its frames."""
 
     embeddings: npt.NDArray[np.float32]
     warnings: tuple[str, ...]
@@ -300,7 +305,10 @@ def _mode_warnings(decode: DecodeMode) -> tuple[str, ...]:
 
 @contextmanager
 def _deadline(seconds: float | None) -> Generator[None]:
-    """Cancel the block after so many seconds. Raises DeadlineExceeded then."""
+    """Cancel the block after `seconds` (None: no limit) and raise DeadlineExceeded.
+
+    A DecodeTimeout in the block becomes DeadlineExceeded too.
+    """
     try:
         with anyio.fail_after(seconds):
             yield
@@ -310,9 +318,9 @@ def _deadline(seconds: float | None) -> Generator[None]:
 
 
 async def _in_thread(work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
-    """Run `work` in a thread; cancelling abandons the result, not the thread.
+    """Run `work` in a thread; cancelling discards the result, but the thread runs to its end.
 
-    The thread counts against the limit of threads until it ends.
+    Until then the thread counts against the limit of threads.
     """
     return await asyncio.shield(asyncio.ensure_future(to_thread.run_sync(work, *arguments)))
 

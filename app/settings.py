@@ -1,6 +1,7 @@
 """Settings, read once at start from `KINOLEX_` environment variables.
 
-No other module reads the environment. `docs/configuration.md` is generated from it.
+No other module reads or sets environment variables. `docs/configuration.md` is generated from
+`Settings`.
 """
 
 import difflib
@@ -253,7 +254,7 @@ def share_metrics(folder: Path) -> None:
 
 
 def metrics_folder() -> Path | None:
-    """The folder in which server processes share their metrics; None for a single process."""
+    """Return the folder in which server processes share metrics; None for a single process."""
     folder = os.environ.get(_METRICS_FOLDER)
     return Path(folder) if folder else None
 
@@ -267,13 +268,13 @@ def keep_compilations(folder: Path) -> None:
 
 
 def gpu_environment() -> dict[str, str]:
-    """Variables that a GPU's driver and libraries read, for a process with no other variables."""
+    """Return the environment of a GPU worker: what the GPU's driver and libraries read."""
     names = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def unknown_variables() -> list[str]:
-    """A warning for each `KINOLEX_` variable that is not a setting, such as a misspelt one."""
+    """Return a warning for each `KINOLEX_` variable that is not a setting (often a misspelling)."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     return [
         f"{name} is not a setting"

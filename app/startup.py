@@ -1,4 +1,4 @@
-"""Opens the parts of the service in order, connects and closes them, and warms the encoder up."""
+"""Opens, connects and closes the long-lived parts of the service, and warms up the encoder."""
 
 import gc
 import os
@@ -32,7 +32,7 @@ from model import (
     use_cores,
 )
 
-# A GPU encodes this many videos in little more time than one; their frames are in its memory.
+# A GPU needs little more time for this many windows than for one; it must hold all their frames.
 _MAX_BATCH_ON_GPU = 16
 _LINGER_ON_GPU_SECONDS = 0.003
 
@@ -99,7 +99,7 @@ def _load_tagger(settings: Settings, log: FilteringBoundLogger) -> Tagger:
 def _device(settings: Settings, log: FilteringBoundLogger) -> str:
     if settings.device == "cpu":
         return "cpu"
-    # torch takes seconds to import, which KINOLEX_DEVICE=cpu avoids here
+    # importing torch takes seconds, which KINOLEX_DEVICE=cpu avoids here
     import torch
 
     if torch.cuda.is_available():
@@ -123,7 +123,7 @@ def _open_store(settings: Settings, tagger: Tagger, admission: Admission) -> Lab
 def _gpu_decode_pool(
     settings: Settings, tagger: Tagger, log: FilteringBoundLogger
 ) -> GpuDecodePool | None:
-    # torchcodec is only looked for: its libraries are loaded in the decode process, not in this one
+    # only looks for torchcodec: the GPU worker loads its libraries, this process does not
     has_torchcodec = find_spec("torchcodec") is not None
     if settings.decode_device != "auto" or tagger.device != "cuda" or not has_torchcodec:
         return None
@@ -167,9 +167,9 @@ def _batcher(tagger: Tagger) -> Batcher:
 
 @asynccontextmanager
 async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[None]:
-    """Run a first inference beside the block, set `warm`, then change to a faster runtime.
+    """Run a first inference beside the block, set `warm`, then switch to a faster runtime.
 
-    A failure is logged, and the process stays up without ever being ready.
+    If the inference fails, the error is logged and the process runs on but is never ready.
     """
     try:
         async with anyio.create_task_group() as group:
@@ -184,7 +184,7 @@ async def _warm_up(state: State, log: FilteringBoundLogger) -> None:
     tagger = state["tagger"]
     try:
         await state["service"].warm_up()
-    except Exception:  # whatever it is, the process stays up and is never ready
+    except Exception:  # the process runs on and is never ready
         log.exception("warm_up_failed")
         return
     _freeze_objects()
@@ -196,6 +196,6 @@ async def _warm_up(state: State, log: FilteringBoundLogger) -> None:
 
 
 def _freeze_objects() -> None:
-    """Exempt what is loaded from garbage collection: a full collection of it takes 0.3 s."""
+    """Exempt the objects loaded so far from garbage collection; a full one would take 0.3 s."""
     gc.collect()
     gc.freeze()

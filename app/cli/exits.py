@@ -1,4 +1,4 @@
-"""Expected errors of commands: a message on stderr and an exit code, without a traceback."""
+"""Turns expected errors of commands into a message on stderr and an exit code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def expected_errors(*, on_one_line: bool = False) -> Iterator[None]:
     """Turn the errors of `model.training` into messages and exit codes.
 
     Invalid input and missing packages exit with code 2, a comparison that was stopped with code 1.
-    `on_one_line` replaces line breaks in a message by spaces.
+    Other errors pass unchanged. `on_one_line` replaces line breaks in a message by spaces.
     """
     from model import KinolexError
 

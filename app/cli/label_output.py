@@ -1,4 +1,4 @@
-"""What `kinolex labels` prints: tables and JSON on stdout, summaries and warnings on stderr."""
+"""Output of `kinolex labels`: tables and JSON on stdout, summaries and warnings on stderr."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -103,10 +103,10 @@ def warnings_about(
     source: PrototypeSource,
     many_labels: int,
 ) -> list[Warned]:
-    """Warnings about labels just written, and about a set of more than `many_labels`."""
+    """Return warnings about labels just written, and about a set of more than `many_labels`."""
     state = written.state
     large = advise_on_size(state, many_labels)
     if large and written.embedded:
-        # a running service has the index in memory; this process would read it for the advice
+        # a running service has the index in memory; this process would have to read it first
         return [not_advised("the set is large"), *large]
     return [*advise(store, state.name, labels, written, source.text), *large]

@@ -9,7 +9,7 @@ Report = Callable[[int, int], None]
 
 @contextmanager
 def sample_progress() -> Iterator[tuple[Callable[[str], None], Report]]:
-    """Show a bar on stdout; yields a function that prints a line above it and one that moves it."""
+    """Show a bar on stdout; yields a function to print a line above it, and one to update it."""
     from rich.progress import Progress
 
     with Progress(transient=True) as bar:
@@ -22,7 +22,7 @@ def sample_progress() -> Iterator[tuple[Callable[[str], None], Report]]:
 
 @contextmanager
 def count_progress(work: str) -> Iterator[Report]:
-    """Show `work`, a bar, counts and the remaining time on stderr; yields what moves the bar."""
+    """Show `work`, a bar, counts and the time left on stderr; yields a function to update it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -39,7 +39,7 @@ def _load_tagger(settings: Settings) -> Tagger:
 
 @contextmanager
 def label_store(settings: Settings, tagger: LazyTagger | None = None) -> Generator[LabelStore]:
-    """Open the label store; print expected errors and exit with code 1."""
+    """Open the label store for the block; print expected errors and exit with code 1."""
     try:
         store = LabelStore.open(
             settings.store_url,
@@ -65,7 +65,7 @@ def label_store(settings: Settings, tagger: LazyTagger | None = None) -> Generat
 
 
 def matching_labels(store: LabelStore, label_set: str, search: str) -> Iterator[NewLabel]:
-    """Yield the labels of a set that contain `search`, by key. Raises SetNotFound."""
+    """Yield the labels of a set that contain `search`, sorted by key. Raises SetNotFound."""
     after: str | None = ""
     while after is not None:
         page = store.page(label_set, after=after, limit=_PAGE, query=search)
@@ -74,7 +74,7 @@ def matching_labels(store: LabelStore, label_set: str, search: str) -> Iterator[
 
 
 def all_sets(store: LabelStore) -> Iterator[SetState]:
-    """Yield every label set by name."""
+    """Yield all label sets, sorted by name."""
     after = ""
     while page := store.sets(after=after, limit=_PAGE):
         yield from page

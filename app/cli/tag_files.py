@@ -33,10 +33,10 @@ def tag_files(
     as_json: bool,
     tagger: Tagger | None = None,
 ) -> int:
-    """Tag the files one after the other; returns the exit code: 1 if a file failed, else 0.
+    """Tag the files one after the other; return the exit code: 1 if anything failed, else 0.
 
-    `options` are those of `POST /classify`. `tagger` replaces the configured checkpoint. Tags are
-    printed on stdout, everything else on stderr.
+    `options` are (name, value) pairs of `POST /classify`. `tagger` replaces the configured
+    checkpoint. Tags are printed on stdout, everything else on stderr.
     """
     console, messages = Console(), Console(stderr=True)
     failures = 0

@@ -27,7 +27,7 @@ cli = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND [ARG
 @cli.callback()
 def train(
     context: typer.Context,
-    # required, but not before `compare`
+    # required by `train`, not by `train compare`
     data: Annotated[
         list[Path] | None,
         typer.Option(

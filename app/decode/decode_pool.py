@@ -1,4 +1,4 @@
-"""The entrance to decoding: videos as descriptors in, facts and frames out."""
+"""Decodes videos in worker processes: takes file descriptors, returns facts and frames."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ from model.video.sampling import SamplingConfig
 
 
 class DecodeTimeout(KinolexError):
-    """The deadline or the processor time was over before the video was decoded."""
+    """The deadline passed, or the processor time ran out, before the video was decoded."""
 
     code = "deadline_exceeded"
 
@@ -40,19 +40,20 @@ class DecodeTimeout(KinolexError):
 class DecodePool:
     """Decodes videos in worker processes; an async context manager. Jobs wait in order of arrival.
 
-    Every method takes a descriptor, whose offset it leaves as it is. The deadline is that of the
-    anyio scope around the call. Raises a VideoError, which is CorruptVideo where the worker died on
-    the video; or DecodeTimeout where the deadline was over before the job began, or the video needs
-    more than `cpu_seconds`. Cancelling a call kills the worker that is busy with it.
+    Every method takes the descriptor `fd` of a video file and does not change its offset. The
+    deadline is that of the anyio scope around the call; cancelling a call kills the worker that
+    runs it. Methods raise a VideoError (CorruptVideo if the worker died on the video), or
+    DecodeTimeout if the deadline passed before the job began or the job used more than
+    `cpu_seconds` of processor time.
 
     `usual_frames` is the number of frames of a usual job, and their short side in pixels: each
     worker keeps memory for the frames of `VIDEOS_PER_WORKER` such jobs.
 
-    With a `gpu`, the workers still open every video, check it and choose the frames; where they
-    find it plain and the GPU is idle, the frames are rendered there.
+    With a `gpu`, the workers still open and check every video and choose the frames. If the video
+    is plain (`model.video.gpu_eligibility`) and the GPU is idle, the GPU renders the frames.
     """
 
-    # One that is decoded, one that is encoded and one between: with fewer, cores are idle at times.
+    # One video is decoded, one encoded, and one waits between: with fewer, cores are idle at times.
     VIDEOS_PER_WORKER: ClassVar[int] = 3
 
     def __init__(
@@ -98,7 +99,7 @@ class DecodePool:
         return self._workers.has_idle
 
     async def probe(self, fd: int) -> VideoInfo:
-        """Facts about the video."""
+        """Return facts about the video."""
         answer = await self._do(lambda _: Job(Probe(), (fd,)))
         assert isinstance(answer, VideoFacts)
         return answer.info
@@ -112,7 +113,10 @@ class DecodePool:
         keyframes_only: bool = False,
         threads: int = 1,
     ) -> FrameBatch:
-        """The frames shown at these times, as `model.video.reader.decode` returns them."""
+        """Return the frames shown at (T,) times in seconds: uint8 (T, H, W, 3) of this short side.
+
+        Options are those of `model.video.reader.decode`. Raises ValueError for no times.
+        """
         times = np.ascontiguousarray(timestamps_seconds, np.float64)
         if times.size == 0:
             raise ValueError("timestamps_seconds is empty: at least one time is needed")
@@ -129,7 +133,10 @@ class DecodePool:
         keyframes_only: bool = False,
         threads: int = 1,
     ) -> tuple[VideoInfo, FrameBatch]:
-        """Facts, and the frames of all clips of the whole video, which is opened once."""
+        """Return facts about the video, and the frames of all clips over its whole length.
+
+        Opens the video only once.
+        """
         options = FrameOptions(short_side, keyframes_only, threads)
         # the worker chooses the times
         times = np.zeros(sampling.clips * sampling.frames_per_clip)
@@ -155,9 +162,9 @@ class DecodePool:
     async def _frames_by_gpu(
         self, gpu: GpuDecodePool, request: Decode | Sample, fd: int, times: NDArray[np.float64]
     ) -> tuple[VideoInfo, FrameBatch] | None:
-        """Frames from the GPU, or from the worker where the video is not plain.
+        """Return frames from the GPU, or from a decode worker if the video is not plain.
 
-        None where the GPU could not render them.
+        None if the GPU could not render them.
         """
         with FrameFile(times, request.options.short_side) as memory:
             job = Job(replace(request, locate=True), (fd, memory.fd))

@@ -1,4 +1,4 @@
-"""Layout of one job's memory: its times, and from a page border on its frames.
+"""Memory layout of one job: its times, then its frames from the next page boundary on.
 
 Pools and workers both use it.
 """
@@ -13,21 +13,21 @@ _PAGE_BYTES = mmap.ALLOCATIONGRANULARITY
 
 
 def whole_pages(size: int) -> int:
-    """The size in bytes, rounded up to whole pages."""
+    """Round a size in bytes up to whole pages."""
     return -(-size // _PAGE_BYTES) * _PAGE_BYTES
 
 
 def frames_offset(count: int) -> int:
-    """Offset in bytes of the frames, behind `count` times."""
+    """Return the offset in bytes of the frames, which follow `count` times."""
     return whole_pages(count * np.dtype(np.float64).itemsize)
 
 
 def times_and_frames(
     memory: mmap.mmap | memoryview | NDArray[np.uint8], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Views of the times, float64 (T,), and the frames, uint8 (T, H, W, 3), in a job's memory.
+    """Return views of the times, float64 (T,), and frames, uint8 (T, H, W, 3), in a job's memory.
 
-    Raises ValueError where the memory is too small for frames of this shape.
+    `shape` is that of the frames. Raises ValueError if the memory is too small for it.
     """
     times = np.frombuffer(memory, np.float64, shape[0])
     frames = np.frombuffer(memory, np.uint8, math.prod(shape), offset=frames_offset(shape[0]))

@@ -1,4 +1,4 @@
-"""A process beside a GPU that renders the frames of plain videos."""
+"""A pool of one GPU worker, which renders the frames of plain videos."""
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -25,8 +25,9 @@ _NOT_RENDERED = (WorkerDied, CpuTimeExceeded, DeadlinePassed, NoIdleWorker, Prot
 class GpuDecodePool:
     """One worker that decodes with torchcodec on a device; an async context manager.
 
-    It starts in the background; where torchcodec does not run it never gets ready, and `has_idle`
-    stays false. `on_failure` is called with the reason where a video could not be rendered.
+    The worker starts in the background; if torchcodec cannot run, it never becomes ready and
+    `has_idle` stays false. `environment` holds the worker's variables. `on_failure` is called with
+    the reason each time a video could not be rendered.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class GpuDecodePool:
 
     @property
     def pids(self) -> frozenset[int]:
-        """The process id of the worker, if it runs."""
+        """The process id of the worker; empty if it does not run."""
         return self._workers.pids
 
     @property
@@ -73,9 +74,9 @@ class GpuDecodePool:
     async def render(
         self, located: FramesLocated, count: int, fd: int, memory: FrameFile
     ) -> FrameBatch | None:
-        """The `count` frames that a decode worker located, and whose times it left in the memory.
+        """Render `count` frames that a decode worker located; `memory` holds their times.
 
-        None where another decoder must render them: the worker is busy, failed, or has taken half
+        Returns None if another decoder must render them: the worker is busy, failed, or used half
         of the time until the deadline of the anyio scope around the call.
         """
         if not self.has_idle:

@@ -1,8 +1,8 @@
 """The GPU worker: decodes the frames of plain videos with torchcodec. `GpuDecodePool` runs it.
 
-It loads torch and a GPU's driver, whose address space cannot be limited. It gets only files that
-`app.decode.worker` has opened, measured and found plain. The pool kills it at a deadline, and
-trusts only its failures: facts about a video come from the decode worker.
+It loads torch and a GPU's driver, whose address space cannot be limited. It receives only files
+that `app.decode.worker` has opened, measured and found plain. The pool kills it at a deadline.
+Facts about a video come from the decode worker only, never from this process.
 """
 
 import mmap
@@ -32,21 +32,22 @@ from app.decode.sandbox import limit_gpu_process
 from app.decode.worker_loop import SharedFile, read_arguments, receive_jobs
 from model import CorruptVideo
 
-# 8 bits in 4:2:0, as decoders on a CPU and on a GPU call it.
+# Names of 8 bits in 4:2:0: of decoders on a CPU, and on a GPU.
 _PLAIN_FORMATS = {"yuv420p", "nv12"}
-# From libswscale/yuv2rgb.c, in parts of 65536: what a step of luma is worth in RGB, what is taken
-# away for black, and what V adds to red, U to blue, U and V take from green, in BT.601 and BT.709.
+# From libswscale/yuv2rgb.c, in units of 1/65536: the RGB value of one step of luma, the offset of
+# black, and by color space (False: BT.601, True: BT.709) the factors of V in red, U in blue, U in
+# green and V in green.
 _LUMA = (255 << 16) // 219
 _BLACK = (400 << 16) - 326 * _LUMA
 _CHROMA = {False: (104597, 132201, -25675, -53279), True: (117489, 138438, -13975, -34925)}
 
 
 class _UnfitError(Exception):
-    """torchcodec gave other frames than those asked for."""
+    """torchcodec decoded other frames than requested, or frames that are not plain."""
 
 
 def _render(request: Render, fds: list[int], device: str) -> None:
-    """Write the frames into the memory file, and over the wanted times those of the frames."""
+    """Write the frames to the memory file, and replace the requested times by the frames' own."""
     size = (request.height, request.width)
     times, frames = times_and_frames(mmap.mmap(fds[1], 0), (request.count, *size, 3))
     wanted, positions = np.unique(times, return_inverse=True)
@@ -57,8 +58,8 @@ def _render(request: Render, fds: list[int], device: str) -> None:
 
 
 def _shown(fd: int, stream: int, wanted: NDArray[np.float64], device: str) -> Iterator[Any]:
-    """The frame shown at each time, sorted, with a seek where a keyframe lies between."""
-    # loads an FFmpeg of its own, and is not installed everywhere
+    """Yield the frame shown at each of the sorted times; seeks if a keyframe lies between two."""
+    # loads its own FFmpeg, and is not installed everywhere
     from torchcodec.decoders import Demuxer
 
     demuxer = Demuxer(SharedFile(fd), streams=stream)
@@ -88,10 +89,10 @@ def _shown(fd: int, stream: int, wanted: NDArray[np.float64], device: str) -> It
 
 
 def _picture(frame: Any, size: tuple[int, int]) -> torch.Tensor:
-    """A frame in 4:2:0 as RGB, uint8 (H, W, 3), on its device.
+    """Return a frame in 4:2:0 as RGB, uint8 (H, W, 3), on its device.
 
-    As `model.video.frame_scaler` scales it, to within rounding: the planes are scaled
-    with a triangle, U and V to half of the width, and then looked up.
+    The result is that of `model.video.frame_scaler`, to within rounding: each plane is scaled with
+    a triangle filter, U and V to half of the width, and then converted.
     """
     height, width = size
     half = (height, (width + 1) // 2)
@@ -115,12 +116,12 @@ def _picture(frame: Any, size: tuple[int, int]) -> torch.Tensor:
 
 
 def _shift(chroma: torch.Tensor, part: int) -> torch.Tensor:
-    """How many steps of luma a chroma of 0 to 255 stands for, 128 for none."""
+    """Return what a chroma value, 0 to 255, adds to a color in steps of luma; 0 for 128."""
     return (chroma * part >> 16) - (part >> 9)
 
 
 def _make_ready(device: str) -> None:
-    """Load all that is loaded on first use, before there are limits."""
+    """Load what is otherwise loaded at the first use, then limit this process."""
     import torchcodec
 
     if torchcodec.ffmpeg_major_version is None:
@@ -135,7 +136,7 @@ def _answer(request: Render, fds: list[int], device: str) -> Answer:
         _render(request, fds, device)
     except Exception as error:  # noqa: BLE001  # the caller uses another decoder
         text = cut_text(f"{type(error).__name__}: {error}")
-        # after an error of CUDA a process can do nothing more with it
+        # after an error of CUDA, the process can no longer use CUDA
         return Failure(CorruptVideo.code, text, worn_out="CUDA error" in text)
     return FramesRendered()
 

@@ -1,9 +1,9 @@
 """The messages between decode pools and their workers. Both sides import this module.
 
-A worker is started with a start message as its argument, answers with `Ready`, and from then on
-gets one request at a time, with descriptors attached, and sends one answer to each. Both sides
-check every message on arrival, because a hostile video may have taken over a worker: the types of
-all fields (`app.decode.wire`), and their ranges here.
+A worker is started with a start message as its argument and sends `Ready`. Then it receives one
+request at a time, with descriptors attached, and sends one answer to each. Both sides check every
+message on arrival, because a hostile video may have taken over a worker: `app.decode.wire` checks
+the types of all fields, this module their ranges.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from model import VideoError
 from model.video.reader import VideoInfo, VideoLimits
 from model.video.sampling import SamplingConfig
 
-# Raise it with every change of a message: a service that still runs while its files are replaced
-# must not take workers of the new version.
+# Increment it with every change of a message: a service that still runs while its files are
+# replaced must not use workers of the new version.
 PROTOCOL_VERSION = 1
 MAX_MESSAGE_BYTES = 1 << 16
 
@@ -60,12 +60,12 @@ def _require_info(info: VideoInfo) -> None:
 
 
 def cut_text(text: str) -> str:
-    """The text as a message may hold it: no longer than allowed, and valid Unicode."""
+    """Shorten a text to the length that messages allow, and replace lone surrogates."""
     return text[:_MAX_TEXT_LENGTH].encode(errors="replace").decode()
 
 
 def cut_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
-    """As many warnings as a message may hold, none longer than allowed."""
+    """Shorten warnings to the number and length that messages allow."""
     return tuple(map(cut_text, warnings[:_MAX_WARNINGS]))
 
 
@@ -74,7 +74,7 @@ def cut_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class StartDecoding:
-    """Starts `app.decode.worker`: the limits on a video, and on the process itself."""
+    """Starts `app.decode.worker` with limits on each video and on the process itself."""
 
     kind: ClassVar[str] = "start_decoding"
     limits: VideoLimits
@@ -85,7 +85,7 @@ class StartDecoding:
 
 @dataclass(frozen=True, slots=True)
 class StartRendering:
-    """Starts `app.decode.gpu_worker` on a device, as torch names it."""
+    """Starts `app.decode.gpu_worker` on a device of torch, such as `cuda`."""
 
     kind: ClassVar[str] = "start_rendering"
     device: str
@@ -95,7 +95,7 @@ class StartRendering:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker has loaded its modules, limited itself, and waits for requests."""
+    """Sent when the worker has loaded its modules, limited itself, and waits for requests."""
 
     kind: ClassVar[str] = "ready"
     version: int = PROTOCOL_VERSION
@@ -106,7 +106,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """Answers `Probe`. `worn_out` asks for a new process, here and in every answer."""
+    """Answers `Probe`. In every answer, `worn_out` asks the pool to replace the process."""
 
     kind: ClassVar[str] = "video_facts"
     info: VideoInfo
@@ -135,11 +135,11 @@ class FramesWritten:
 
 @dataclass(frozen=True, slots=True)
 class FramesLocated:
-    """Answers `Decode` and `Sample` with `locate`: what the process beside the GPU must know.
+    """Answers `Decode` and `Sample` with `locate`: what the GPU worker must know.
 
     `stream` is the index of the video's stream, `start_seconds` the time of its first frame on the
-    stream's own clock, `height` and `width` the size of the scaled frames. The times to look at,
-    on that clock, are in the memory.
+    stream's own clock, `height` and `width` the size of the scaled frames in pixels. The times of
+    the frames, on that clock, are in the memory.
     """
 
     kind: ClassVar[str] = "frames_located"
@@ -179,7 +179,7 @@ class Failure:
         _require_texts(self.message)
 
     def to_error(self) -> VideoError:
-        """The exception that the worker raised."""
+        """Return the exception that the worker raised."""
         return _error_types()[self.code](self.message)
 
 
@@ -193,7 +193,7 @@ def _error_types() -> Mapping[str, type[VideoError]]:
 
 @dataclass(frozen=True, slots=True)
 class FrameOptions:
-    """How frames are decoded; see `model.video.reader.decode`."""
+    """Options of decoding, as in `model.video.reader.decode`; `short_side` is in pixels."""
 
     short_side: int
     keyframes_only: bool = False
@@ -206,7 +206,7 @@ class FrameOptions:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Asks for facts about the video. Descriptors: the video."""
+    """Requests facts about the video. Descriptors: the video."""
 
     kind: ClassVar[str] = "probe"
 
@@ -217,11 +217,11 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """Asks for the frames at `count` times, which are in the memory.
+    """Requests the frames at `count` times, which are in the memory.
 
-    Descriptors: the video, and where `slot_offset` is None, a memory file for this job. Otherwise
-    the job's memory begins at that offset in bytes of the memory that the worker keeps. With
-    `locate` the worker may answer `FramesLocated` instead of decoding.
+    Descriptors: the video, and if `slot_offset` is None, a memory file for this job. Otherwise
+    the job's memory begins at this offset, in bytes, in the memory that the worker keeps. With
+    `locate`, the worker may answer `FramesLocated` instead of decoding.
     """
 
     kind: ClassVar[str] = "decode"
@@ -241,7 +241,7 @@ class Decode:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Asks for the frames of all clips of the whole video; otherwise as `Decode`."""
+    """Requests the frames of all clips of the whole video; otherwise like `Decode`."""
 
     kind: ClassVar[str] = "sample"
     sampling: SamplingConfig
@@ -261,7 +261,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Render:
-    """Asks for the frames that a decode worker located. Descriptors: the video, the memory file.
+    """Requests the frames that a decode worker located. Descriptors: the video, the memory file.
 
     The fields are those of `FramesLocated`; the memory holds `count` times.
     """
@@ -291,7 +291,7 @@ _Request = TypeVar("_Request", bound=Request)
 
 
 def encode(message: Start | Ready | Request | Answer) -> bytes:
-    """The message as it is sent. Raises ValueError where it is too long to be received."""
+    """Return the bytes of a message. Raises ValueError if it is longer than MAX_MESSAGE_BYTES."""
     data = wire.encode(message)
     if len(data) > MAX_MESSAGE_BYTES:
         raise ValueError(f"a message of {len(data)} bytes; {MAX_MESSAGE_BYTES} are the maximum")
@@ -299,7 +299,7 @@ def encode(message: Start | Ready | Request | Answer) -> bytes:
 
 
 def parse_start(data: bytes, kind: type[_Start]) -> _Start:
-    """Read what the worker was started with. Raises ProtocolError, also for another version."""
+    """Read a worker's start message. Raises ProtocolError, also for another version."""
     return _same_version(wire.decode(data, [kind]))
 
 

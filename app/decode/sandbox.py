@@ -9,22 +9,23 @@ _MAX_OPEN_FILES = 32
 
 
 def limit_process(max_memory_bytes: int) -> None:
-    """Limit a decode worker: address space and open files, no file to write, no new privileges."""
+    """Limit a decode worker's address space and open files; forbid writes and new privileges."""
     _set_limit(resource.RLIMIT_AS, max_memory_bytes)
     _set_limit(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
     _forbid_writes_and_privileges()
 
 
 def limit_gpu_process() -> None:
-    """Limit a process beside a GPU: no file to write, no new privileges.
+    """Forbid a GPU worker to write files and to gain privileges.
 
-    A GPU's driver reserves address space beyond any useful limit, and opens files at all times.
+    Its address space and open files have no limit: a GPU's driver reserves address space beyond any
+    useful limit, and opens files at all times.
     """
     _forbid_writes_and_privileges()
 
 
 def limit_cpu_time(seconds: int) -> None:
-    """End this process with SIGXCPU when it has used that much more processor time."""
+    """End this process with SIGXCPU after this many more seconds of processor time."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     end = math.ceil(used.ru_utime + used.ru_stime) + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON messages, checked on arrival: exact fields, exact types, finite numbers.
+"""Converts dataclasses to JSON messages and back; checks fields, types and finite numbers.
 
 Written by hand because a decode worker loads it: pydantic would add 0.1 s of processor time and
 8 MB of private memory to each worker (decision 23).
@@ -24,22 +24,22 @@ from typing import (
 
 
 class ProtocolError(Exception):
-    """A message is not one that the protocol allows."""
+    """The protocol does not allow a message."""
 
 
 class Message(Protocol):
-    """A frozen dataclass with a name that no other message has."""
+    """A frozen dataclass with a unique name, `kind`."""
 
     kind: ClassVar[str]
 
 
 _Message = TypeVar("_Message", bound=Message)
-# Checks a value from JSON, and returns it as the field of a dataclass holds it.
+# Checks a value from JSON and converts it to the value of a dataclass's field.
 _Reader: TypeAlias = Callable[[Any], Any]
 
 
 def encode(message: Message) -> bytes:
-    """The message as one JSON object: its fields, and its `kind`.
+    """Return the message as one JSON object: its `kind` and its fields.
 
     Raises ValueError for a number that is not finite.
     """
@@ -59,7 +59,7 @@ def decode(data: bytes, kinds: Sequence[type[_Message]]) -> _Message:
         raise ProtocolError(f"not a valid message ({names}): {error!r:.200}") from error
 
 
-# What reading anything but a valid message raises.
+# Errors of reading bytes that are not a valid message.
 _INVALID = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
@@ -77,7 +77,7 @@ _ENCODER = json.JSONEncoder(default=_fields, allow_nan=False, separators=(",", "
 
 @lru_cache(maxsize=64)
 def _reader(expected: Any) -> _Reader:
-    """A reader of values of this type, which raises TypeError or ValueError for others."""
+    """Return a function that reads values of this type; it raises TypeError or ValueError."""
     if expected is float:
         return _read_float
     if expected is str:
@@ -106,7 +106,7 @@ def _reader_of_parts(expected: Any) -> _Reader:
 
 
 def _read_exactly(expected: type, value: Any) -> Any:
-    # not isinstance: True is no number
+    # not isinstance: True is an int
     if type(value) is not expected:
         raise TypeError(f"{expected.__name__} expected, not {type(value).__name__}")
     return value

@@ -1,7 +1,7 @@
-"""The decode worker: reads hostile videos and writes their frames. `DecodePool` runs it.
+"""The decode worker: reads untrusted videos and writes their frames. `DecodePool` runs it.
 
-It holds no secret, limits itself (`app.decode.sandbox`) and never loads torch. Messages are those
-of `app.decode.protocol`; frames go into memory that the pool made.
+It has no secrets, limits itself (`app.decode.sandbox`) and never loads torch. Messages are those of
+`app.decode.protocol`; frames go into memory that the pool allocated.
 """
 
 import ctypes
@@ -44,7 +44,7 @@ from model.cpu.time_slices import use_long_time_slices
 from model.video.reader import Located, OpenVideo, VideoInfo, VideoLimits, open_video
 
 _REQUESTS: Sequence[type[Probe | Decode | Sample]] = (Probe, Decode, Sample)
-# Free memory between used pages, which a long video leaves, is given back beyond this.
+# Growth after which free memory, which a long video leaves between used pages, is released.
 _MAX_LOOSE_BYTES = 8 << 20
 
 
@@ -93,10 +93,10 @@ def _info(video: OpenVideo) -> VideoInfo:
 def answer_job(
     request: Probe | Decode | Sample, fds: list[int], limits: VideoLimits, kept: memoryview
 ) -> Answer:
-    """Do one job and return its answer, which is a Failure where the video cannot be used.
+    """Do one job and return its answer, which is a Failure if the video cannot be used.
 
-    `fds` holds the video's descriptor, and that of a memory file where the request has no
-    `slot_offset` into the memory that this worker `kept`.
+    `fds` has the video's descriptor, and that of a memory file if the request has no `slot_offset`.
+    `kept` is the memory that this worker keeps.
     """
     try:
         return _answer(request, fds, limits, kept)
@@ -119,7 +119,7 @@ def _serve(connection: socket.socket, start: StartDecoding, kept: memoryview) ->
     connection.send(encode(Ready()))
     for request, fds in receive_jobs(connection, start.cpu_seconds, _REQUESTS):
         answer = answer_job(request, fds, start.limits, kept)
-        # a frame whose side data was read lies in a reference cycle: up to 12 MB of each video
+        # frames whose side data was read are in reference cycles: up to 12 MB for each video
         gc.collect()
         connection.send(encode(replace(answer, worn_out=is_worn_out(start.max_memory_bytes))))
         if resident_bytes() > held_bytes + _MAX_LOOSE_BYTES:

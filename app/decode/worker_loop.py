@@ -1,4 +1,4 @@
-"""What both worker programs share: the start, the loop over requests, and the video as a file."""
+"""Shared by both worker programs: start arguments, the loop over requests, the video as a file."""
 
 import mmap
 import os
@@ -25,7 +25,7 @@ _MAX_DESCRIPTORS = 2
 
 
 class SharedFile:
-    """A file object that reads a descriptor by position: other processes share its offset."""
+    """A file object with its own position in a descriptor whose offset other processes share."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -43,9 +43,9 @@ class SharedFile:
 
 
 def read_arguments(kind: type[_Start]) -> tuple[_Start, list[int]]:
-    """The start message and the descriptors that the pool gave to this program.
+    """Read the start message and the descriptors from this program's arguments.
 
-    Ends the process with a sentence on its error output where the message is of another version.
+    Exits with EX_PROTOCOL and a sentence on stderr if the message is invalid or of another version.
     """
     try:
         return parse_start(sys.argv[1].encode(), kind), list(map(int, sys.argv[2:]))
@@ -57,10 +57,10 @@ def read_arguments(kind: type[_Start]) -> tuple[_Start, list[int]]:
 def receive_jobs(
     connection: socket.socket, cpu_seconds: int, kinds: Sequence[type[_Request]]
 ) -> Iterator[tuple[_Request, list[int]]]:
-    """Yield each request with its descriptors, which are closed afterwards, until the pool ends.
+    """Yield each request with its descriptors until the pool closes the socket.
 
-    Each job may use `cpu_seconds` of processor time. Raises ProtocolError for anything that is no
-    request of these kinds.
+    The descriptors are closed after the job. Each job may use `cpu_seconds` of processor time.
+    Raises ProtocolError for a message that is not a request of these kinds.
     """
     while True:
         message, fds, _, _ = socket.recv_fds(connection, MAX_MESSAGE_BYTES, _MAX_DESCRIPTORS)
@@ -73,7 +73,7 @@ def receive_jobs(
 
 
 def resident_bytes() -> int:
-    """Bytes of memory that this process has in RAM."""
+    """Return the bytes of this process's memory that are in RAM."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 

@@ -1,8 +1,8 @@
 """A pool of limited processes that do one job at a time, and are replaced when they end.
 
-A worker is a new Python process. It gets descriptors and answers on its socket. A worker that
-ends, breaks the protocol or is no longer wanted costs that one job: it is killed, and the pool
-starts another one.
+A worker is a new Python process that receives jobs with descriptors on a socket and answers there.
+If a worker ends or breaks the protocol, only its job fails. The pool kills it, as it does when the
+job is cancelled, and starts another one.
 """
 
 import asyncio
@@ -21,38 +21,38 @@ from app.decode.worker_process import Job, WorkerExited, WorkerMemory, WorkerPro
 
 _Memory = TypeVar("_Memory", bound=WorkerMemory)
 _START_TIMEOUT_SECONDS = 30.0
-# Out of memory or of processes: pauses between two attempts to start a worker.
+# Pauses between two attempts to start a worker when memory or processes have run out.
 _FIRST_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 5.0
-# A worker that ends like this would end like this again.
+# Exit codes of a worker that would end in the same way again.
 _USELESS_TO_RESTART = {os.EX_UNAVAILABLE, os.EX_PROTOCOL}
 
 
 class WorkerDied(Exception):
-    """The worker ended during the job, or sent anything that the protocol does not allow."""
+    """The worker ended during the job, or sent a message that the protocol does not allow."""
 
 
 class CpuTimeExceeded(Exception):
-    """The job used up the processor time that a worker has for one."""
+    """The job used up the processor time that one job may use."""
 
 
 class DeadlinePassed(Exception):
-    """The deadline was over before the job began."""
+    """The deadline passed before the job began."""
 
 
 class NoIdleWorker(Exception):
-    """All workers are busy, and the job is not to wait."""
+    """All workers are busy, and the caller does not want to wait."""
 
 
 class WorkerPool(Generic[_Memory]):
     """Workers of one kind; an async context manager. Jobs wait in order of arrival.
 
     `module` is the program of a worker, and `start` the message that it is started with. It
-    inherits no environment variable; `environment` holds those that it gets. It is replaced after
-    `jobs_per_worker` jobs. `make_memory` makes the memory that each worker keeps. A worker that
-    ends with EX_UNAVAILABLE before it is ready, or is of another protocol version, is not started
-    again. Entering the pool waits until workers are ready, and raises RuntimeError where none can
-    be; with `in_background` it does not wait.
+    inherits no environment variables; `environment` holds the ones that it receives. It is replaced
+    after `jobs_per_worker` jobs. `make_memory` makes the memory that each worker keeps. A worker
+    that ends with EX_UNAVAILABLE before it is ready, or has another protocol version, is not
+    started again. Entering the pool waits until all workers are ready, and raises RuntimeError if
+    none can start, or TimeoutError after 30 seconds; with `in_background` it does not wait.
     """
 
     def __init__(
@@ -114,12 +114,13 @@ class WorkerPool(Generic[_Memory]):
         return bool(self._idle)
 
     async def do(self, make_job: Callable[[_Memory | None], Job], *, waits: bool = True) -> Answer:
-        """Have a worker do the job that is made for its memory, and return its checked answer.
+        """Run a job in a worker and return the checked answer.
 
-        The deadline is that of the anyio scope around the call: the scope cancels a job that waits
-        or runs, and the pool kills a worker whose job is cancelled. Raises DeadlinePassed where
-        the deadline was over before; WorkerDied; CpuTimeExceeded; NoIdleWorker where the job does
-        not wait.
+        `make_job` is called with the memory of the worker that was chosen, possibly several times.
+        The deadline is that of the anyio scope around the call: it cancels a job that waits or
+        runs, and the pool kills a worker whose job is cancelled. Raises DeadlinePassed if the
+        deadline had passed before the job began, WorkerDied, CpuTimeExceeded, and NoIdleWorker if
+        no worker is idle and `waits` is False.
         """
         while True:
             if not waits and not self._idle:
@@ -129,7 +130,7 @@ class WorkerPool(Generic[_Memory]):
                 job = make_job(worker.memory)
                 worker.send(job)
             except ConnectionError:
-                # It ended while it was idle, through no fault of this job: another one does it.
+                # The worker ended while it was idle, so not because of this job: use another one.
                 self._replace(worker)
             except BaseException:  # cancelled too: the worker did not begin the job
                 self._release(worker)
@@ -139,17 +140,17 @@ class WorkerPool(Generic[_Memory]):
 
     async def _next_idle(self) -> WorkerProcess[_Memory]:
         loop = asyncio.get_running_loop()
-        # A scope cancels at the next wait, and by then the job would have begun.
+        # The scope cancels only at the next `await`, when the job would already have begun.
         if loop.time() >= anyio.current_effective_deadline():
             raise DeadlinePassed("the deadline was over before the job began")
         if self._idle:
-            # The one that worked last: a long video's index then is in one process, not in each.
+            # The worker that was used last: the index of a long video is then in one process only.
             return self._idle.pop()
         waiter: asyncio.Future[WorkerProcess[_Memory]] = loop.create_future()
         self._waiting.append(waiter)
         try:
             return await waiter
-        except BaseException:  # cancelled in the moment in which a worker came
+        except BaseException:  # cancelled at the moment in which a worker became free
             if waiter.done() and not waiter.cancelled():
                 self._release(waiter.result())
             raise
@@ -198,7 +199,7 @@ class WorkerPool(Generic[_Memory]):
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
 
     async def _try_to_start(self) -> bool:
-        """Whether a worker got ready, or another attempt is useless."""
+        """Start a worker; return False if another attempt is useful."""
         try:
             worker = self._make_worker()
         except OSError:

@@ -1,4 +1,4 @@
-"""One worker process, and the socket to it."""
+"""Starts one worker process and talks to it through a socket."""
 
 import asyncio
 import socket
@@ -14,15 +14,15 @@ from app.decode.protocol import MAX_MESSAGE_BYTES, Request, Start, encode
 _ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": "1048576",  # or a long video's index stays
-    # what a video leaves serves the next; the worker gives back more than that
+    "MALLOC_MMAP_THRESHOLD_": "1048576",  # else a long video's index stays in memory
+    # free memory up to this size is reused by the next video; the worker releases more
     "MALLOC_TRIM_THRESHOLD_": "8388608",
     "MALLOC_TOP_PAD_": "1048576",
 }
 
 
 class WorkerExited(Exception):
-    """The process has ended; `exit_code` is negative for a signal."""
+    """The process has ended; `exit_code` is the negative number of a signal that ended it."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(f"exit code {exit_code}")
@@ -30,7 +30,7 @@ class WorkerExited(Exception):
 
 
 class WorkerMemory(Protocol):
-    """Memory that a worker gets as a descriptor at its start and keeps."""
+    """Memory whose descriptor a worker inherits at its start, and keeps."""
 
     @property
     def fd(self) -> int: ...
@@ -44,16 +44,16 @@ _Memory = TypeVar("_Memory", bound=WorkerMemory)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A request, and the descriptors that are sent with it."""
+    """A request and the descriptors that are sent with it."""
 
     request: Request
     fds: Sequence[int]
 
 
 class WorkerProcess(Generic[_Memory]):
-    """Runs a worker program. Does one job at a time.
+    """Runs a worker program, which does one job at a time.
 
-    `jobs` counts those that it was sent, `memory` is what it keeps until it is killed.
+    `jobs` is the number of jobs sent so far, `memory` the memory that it keeps until it is killed.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class WorkerProcess(Generic[_Memory]):
                 env={**environment, **_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 pass_fds=fds,
-                # Ctrl-C on a terminal is for the service, which then ends its workers.
+                # Ctrl-C on a terminal must reach the service only, which then ends its workers.
                 start_new_session=True,
             )
 
@@ -84,12 +84,12 @@ class WorkerProcess(Generic[_Memory]):
         return self._process.pid
 
     def send(self, job: Job) -> None:
-        """Start a job. Raises ConnectionError where the process has ended."""
+        """Start a job. Raises ConnectionError if the process has ended."""
         self.jobs += 1
         socket.send_fds(self._socket, [encode(job.request)], job.fds)
 
     async def receive(self) -> bytes:
-        """The worker's next message. Raises WorkerExited."""
+        """Wait for the worker's next message and return it. Raises WorkerExited."""
         try:
             message = await asyncio.get_running_loop().sock_recv(self._socket, MAX_MESSAGE_BYTES)
         except ConnectionError:
@@ -105,5 +105,5 @@ class WorkerProcess(Generic[_Memory]):
         self.memory = None
 
     async def wait(self) -> int:
-        """Wait for the end of the process; its exit code."""
+        """Wait until the process ends and return its exit code."""
         return await asyncio.to_thread(self._process.wait)

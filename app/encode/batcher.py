@@ -1,4 +1,4 @@
-"""Queue windows of video for the encoder and encode them in batches, in threads."""
+"""Queues windows of video for the encoder and encodes them in batches, in threads."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from model import FrameBatch
 
 Embedding = npt.NDArray[np.float32]
-# Weight of the newest batch in the moving average of a batch's seconds.
+# Weight of the newest batch in the moving average of the seconds per batch.
 _NEWEST_WEIGHT = 0.2
 
 
@@ -28,10 +28,11 @@ class _Item:
 class Batcher:
     """Collects calls of `embed` into batches and runs them in threads; an async context manager.
 
-    `threads` batches run at once, each of at most `max_batch_size` windows. An incomplete batch
-    waits for more windows, at most `linger_seconds` and not beyond what its deadlines allow. A CPU
-    is fastest with one window at a time on each core, a GPU with large batches. At most
-    `queue_size` windows wait. `prepare` is called once in each thread before its first batch.
+    The argument `embed` returns (N, dim) float32 unit embeddings of N windows. Up to `threads`
+    batches run at once, each of at most `max_batch_size` windows. An incomplete batch waits for
+    more windows, at most `linger_seconds` and not beyond what its deadlines allow. A CPU is fastest
+    with one window at a time on each core, a GPU with large batches. At most `queue_size` windows
+    wait. `prepare` is called once in each thread before its first batch.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Replace plain torch by the fastest runtime on this computer while requests are answered."""
+"""Replaces plain torch by the fastest runtime on this computer while requests are answered."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ _Result = TypeVar("_Result")
 async def switch_runtime(
     encoder: RuntimeEncoder, tagger: Tagger, settings: Settings, log: FilteringBoundLogger
 ) -> None:
-    """Switch `encoder` to the runtime of the settings, once it is measured, right and prepared.
+    """Switch `encoder` to the runtime of the settings after it is measured, checked and prepared.
 
     Errors are logged, and torch stays in use. Cancelling kills the measuring process and abandons
     a preparation.
@@ -56,7 +56,7 @@ async def switch_runtime(
 
 
 def _rounds(tagger: Tagger, settings: Settings) -> list[list[RuntimeName]]:
-    """Runtimes to measure, round by round: the compiler, which takes minutes, in the second."""
+    """Return the runtimes to measure in each round; `compile`, which is slow, in the second."""
     if settings.runtime != "auto":
         return [[settings.runtime]]
     every = installed_runtimes()

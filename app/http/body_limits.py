@@ -1,4 +1,4 @@
-"""Middleware: size limit (413); close after early answers."""
+"""Middleware that limits the size of bodies, and closes connections after early answers."""
 
 from collections.abc import Mapping
 
@@ -16,8 +16,8 @@ _DRAIN_SECONDS = 0.5
 class BodyLimit:
     """Middleware: refuses a body over `max_bytes` with 413.
 
-    Media types in `max_bytes_of` have limits of their own. A route that counts the bytes itself
-    calls `lift_body_limit` before it reads.
+    `max_bytes_of` has the limits of some media types. A route that counts the bytes itself calls
+    `lift_body_limit` before it reads the body.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class BodyLimit:
         self._max_bytes_of = max_bytes_of or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle an ASGI scope."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -46,7 +46,7 @@ class BodyLimit:
                 received += len(message.get("body", b""))
                 if received <= max_bytes:
                     return message
-            # FastAPI turns every other exception from a body that it parses into a 400
+            # an HTTPException: FastAPI answers 400 to any other exception while it reads a body
             raise HTTPException(413, str(UploadTooLarge.over(max_bytes)))
 
         await self._app(scope, receive_counted, send)
@@ -64,7 +64,7 @@ class EarlyAnswer:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle an ASGI scope."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

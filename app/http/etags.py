@@ -12,18 +12,18 @@ _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 
 
 class PreconditionRequired(ServiceError):
-    """Write requires If-Match or If-None-Match."""
+    """The write requires If-Match or If-None-Match."""
 
     code = "precondition_required"
 
 
 def etag(revision: int) -> str:
-    """The strong entity tag of a revision."""
+    """Return the strong entity tag of a revision."""
     return f'"{revision}"'
 
 
 def read_condition(request: Request) -> Condition:
-    """The condition of a write from `If-Match` and `If-None-Match`. Raises MalformedRequest."""
+    """Read a write's condition from `If-Match` and `If-None-Match`. Raises MalformedRequest."""
     match = request.headers.get("if-match")
     none_match = request.headers.get("if-none-match")
     if none_match is not None and none_match.strip() != "*":
@@ -35,7 +35,7 @@ def read_condition(request: Request) -> Condition:
 
 
 def require_condition(request: Request) -> Condition:
-    """Like `read_condition`; raises PreconditionRequired if there is no condition."""
+    """Read a write's condition; raises PreconditionRequired if there is none, MalformedRequest."""
     condition = read_condition(request)
     if condition.is_empty:
         raise PreconditionRequired(
@@ -53,7 +53,7 @@ def is_known(request: Request, revision: int) -> bool:
 
 
 def unchanged(revision: int) -> Response:
-    """The answer 304 for a client that has this revision."""
+    """Return the response 304 for a client that has this revision."""
     return Response(status_code=304, headers={"ETag": etag(revision)})
 
 
@@ -61,7 +61,7 @@ def _revisions(header: str) -> frozenset[int]:
     tags: list[tuple[str, str]] = _TAG.findall(header)
     if not tags:
         raise MalformedRequest("If-Match must be * or entity tags in double quotes")
-    # strong comparison: a weak tag never matches, nor one that is no revision
+    # strong comparison: a weak tag never matches; a tag that is not a number is not a revision
     return frozenset(
         int(tag) for weak, tag in tags if not weak and re.fullmatch(r"[0-9]{1,18}", tag)
     )

@@ -1,7 +1,7 @@
 """Answers as Server-Sent Events (HTML standard, section 9.2): progress, then a result or a problem.
 
-What fails before the stream has begun is an ordinary problem with its status; later it is a
-`problem` event.
+An error before the stream begins is answered as an ordinary problem, with its HTTP status; a later
+one is sent as a `problem` event.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from app.requests import cancel_on_disconnect
 from model import KinolexError
 
 EVENT_TYPE = "text/event-stream"
-# Proxies and browsers close a connection that is silent, most of them after a minute.
+# Proxies and browsers close a silent connection, most of them after a minute.
 _KEEP_ALIVE_SECONDS = 10.0
 # A client that reads nothing for this long counts as disconnected.
 _SEND_TIMEOUT_SECONDS = 30.0
@@ -29,7 +29,7 @@ SendProgress = Callable[[BaseModel], Awaitable[None]]
 
 
 def wants_events(request: Request) -> bool:
-    """Whether the client asks for a stream of events, by its `Accept`."""
+    """Whether the client's `Accept` requests a stream of events."""
     return EVENT_TYPE in request.headers.get("accept", "").lower()
 
 
@@ -60,7 +60,7 @@ class EventStream(Response):
         self._send_timeout_seconds = send_timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle an ASGI scope."""
         start = {"type": "http.response.start", "status": self.status_code}
         await send({**start, "headers": self.raw_headers})
         # one event ahead of the client: a client that reads slowly makes the work wait
@@ -82,7 +82,7 @@ class EventStream(Response):
                 is_complete = await self._send_events(reading, send)
                 if not is_complete:
                     group.cancel_scope.cancel()
-        # out here, as a task group would wrap it
+        # outside the task group, which would wrap the exception
         if not is_complete:
             raise ClientDisconnect
         await send({"type": "http.response.body"})

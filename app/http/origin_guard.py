@@ -1,4 +1,4 @@
-"""Middleware: checks Host and Origin, so that other web pages can neither read nor write.
+"""Middleware that checks Host and Origin, so that other web pages can neither read nor write.
 
 Without API keys, every client that reaches the port may use the service, and a browser sends
 requests for any page that it has open. Origin stops direct requests. Host stops DNS rebinding,
@@ -31,7 +31,7 @@ class OriginGuard:
         self._allowed_origins = frozenset(allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle an ASGI scope."""
         if scope["type"] == "http":
             try:
                 self._check(scope["method"], Headers(scope=scope))

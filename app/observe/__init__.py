@@ -1,4 +1,4 @@
-"""What operators see: request log, stage timings, Prometheus metrics, OpenTelemetry traces.
+"""Observability for operators: request log, stage timings, Prometheus metrics, traces.
 
-Every room above may import it; it imports only problems and errors.
+The other rooms of the service may import it; of the service, it imports only problems and errors.
 """

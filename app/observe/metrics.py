@@ -1,8 +1,8 @@
-"""Prometheus metrics of this app or of all its server processes.
+"""Prometheus metrics of one app, or of all its server processes.
 
-Each app has its own registry, so that two apps can live in one process. Where several processes
-serve one port, they share their metrics in files of one folder, and each can answer for all
-(prometheus-client's multiprocess mode).
+Each app has its own registry, so that two apps can live in one process. If several processes serve
+one port, they share their metrics in files of one folder, and each process returns the metrics of
+all (prometheus-client's multiprocess mode).
 """
 
 import os
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-# Seconds: from a search in a small set to the default request timeout.
+# Seconds, from the time of a search in a small set to the default request timeout.
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 # Every other method is counted as "other", so that clients cannot create label values.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -91,10 +91,13 @@ class Metrics:
         seconds: float,
         stages: Mapping[str, float],
     ) -> None:
-        """Count an answered request; `route` is None if none matched, `code` without a problem."""
+        """Count an answered request and its seconds, in total and per stage.
+
+        `route` is None if no route matched, `code` is None if the answer is not a problem.
+        """
         self._in_flight.dec()
         method = method if method in _METHODS else "other"
-        # the route's template: paths would be any number of label values
+        # the template of the route: paths would create any number of label values
         route = route or "none"
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
@@ -104,7 +107,7 @@ class Metrics:
             self._rejects.labels(code).inc()
 
     def note_load(self, uploading: int, waiting: int, working: int) -> None:
-        """Set the numbers of uploads, queued requests and videos in work."""
+        """Set the numbers of uploads, queued requests and videos being decoded or encoded."""
         load = (uploading, waiting, working)
         for gauge, now, before in zip(self._load_gauges, load, self._load, strict=True):
             if now != before:
@@ -117,7 +120,7 @@ class Metrics:
         self._size.labels(label_set).set(size)
 
     def page(self, accept: str) -> tuple[bytes, str]:
-        """The metrics and their content type, in the format that `Accept` asks for."""
+        """Return the metrics and their content type, in the format that `accept` requests."""
         write, content_type = choose_encoder(accept)
         if self._folder is None:
             return write(self._registry), content_type

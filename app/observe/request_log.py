@@ -1,4 +1,4 @@
-"""Middleware: request ids, request log, metrics, and 500 for unexpected errors."""
+"""Middleware for request ids, the request log, metrics, and 500 for unexpected errors."""
 
 import re
 import time
@@ -20,9 +20,9 @@ _CLIENT_DISCONNECTED = 499
 
 
 class RequestLog:
-    """Middleware: gives each request an id, measures it, and logs one line about it.
+    """Middleware: sets each request's id, measures the request, and logs one line about it.
 
-    The line has the route, and never the query, a header or a file name, which may be private.
+    The line has the route, but never the query, a header or a file name, which may be private.
     Requests for `quiet_paths`, which probes send every few seconds, are logged at level debug. An
     unexpected error is logged and answered with 500.
     """
@@ -43,7 +43,7 @@ class RequestLog:
         self._quiet_paths = frozenset(quiet_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle an ASGI scope."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -80,7 +80,7 @@ class RequestLog:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             status = status or _CLIENT_DISCONNECTED
-        except Exception:  # whatever it is, it is logged and answered with 500
+        except Exception:  # any error is logged and answered with 500
             log.exception("request_failed")
             if status:
                 raise

@@ -1,7 +1,7 @@
-"""Seconds that each stage of the current request takes.
+"""Measures the seconds of each stage of the current request.
 
-The current `Timings` is a context variable, so that no function passes it on. Tasks and threads
-that a request starts record into the same value.
+The current `Timings` is a context variable, so that functions need not pass it on. Tasks and
+threads that a request starts record into the same value.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# A long video has hundreds of batches of windows; a trace needs no more than this.
+# A long video has hundreds of batches of windows; a trace needs no more intervals than this.
 _MAX_INTERVALS = 500
 
 _current: ContextVar["Timings | None"] = ContextVar("timings", default=None)
@@ -18,7 +18,8 @@ _current: ContextVar["Timings | None"] = ContextVar("timings", default=None)
 class Timings:
     """Seconds in each stage of one request, in the order in which the stages began.
 
-    `intervals` holds the first few hundred (stage, begin, end), in nanoseconds of the wall clock.
+    `intervals` has (stage, begin, end) of the first _MAX_INTERVALS stages, in nanoseconds since the
+    epoch.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,7 @@ class Timings:
         self.intervals: list[tuple[str, int, int]] = []
 
     def server_timing(self) -> str:
-        """The value of a Server-Timing header, in milliseconds."""
+        """Return the value of a Server-Timing header, in milliseconds."""
         return ", ".join(f"{name};dur={1000 * s:.1f}" for name, s in self.seconds.items())
 
 
@@ -42,7 +43,7 @@ def collect_timings() -> Generator[Timings]:
 
 
 def stage_seconds() -> dict[str, float]:
-    """Seconds in each stage of the current request so far; empty outside of one."""
+    """Return the seconds in each stage of the current request so far; empty if there is none."""
     timings = _current.get()
     return dict(timings.seconds) if timings is not None else {}
 

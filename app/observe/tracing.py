@@ -26,7 +26,7 @@ class Tracing:
 
     @classmethod
     def to_endpoint(cls, endpoint: str) -> "Tracing":
-        """Export to an OTLP collector over HTTP. Raises TracingNotInstalled."""
+        """Return a Tracing to an OTLP collector over HTTP. Raises TracingNotInstalled."""
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         except ImportError as error:
@@ -40,7 +40,7 @@ class Tracing:
 
     @classmethod
     def to_exporter(cls, exporter: "SpanExporter") -> "Tracing":
-        """Export to this exporter."""
+        """Return a Tracing to this exporter."""
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor

@@ -41,14 +41,14 @@ PageToken = Annotated[
 
 
 def write_token(last_key: str | None, query: str = "") -> str:
-    """The token of the page after `last_key` of the same query; empty if `last_key` is None."""
+    """Return the token of the page after `last_key` of a query; empty if `last_key` is None."""
     if last_key is None:
         return ""
     return base64.urlsafe_b64encode(json.dumps([last_key, query]).encode()).decode().rstrip("=")
 
 
 def read_token(token: str, query: str = "") -> str:
-    """The key after which the page begins. Raises InvalidParameter for a token of another list."""
+    """Return the key before a page. Raises InvalidParameter for the token of another list."""
     if not token:
         return ""
     try:

@@ -23,7 +23,7 @@ router = APIRouter(tags=["videos"])
 async def _received(
     request: Request, state: StateDep
 ) -> AsyncGenerator[tuple[SealedFile, ClassifyRequest]]:
-    """The video and the options; the file exists until the answer was sent."""
+    """Receive the video and its options; the file exists until the answer is sent."""
     settings = state["settings"]
     query = request.query_params.multi_items()
     # wrong options in the query are refused before the video is received

@@ -1,6 +1,6 @@
 """Dependencies of routes: typed access to the parts that the lifespan opened.
 
-All are coroutines, because FastAPI runs plain functions in threads, six for every video.
+All are coroutines, because FastAPI would run each plain function in a thread.
 """
 
 from typing import Annotated, TypedDict, cast
@@ -58,8 +58,8 @@ async def _is_warm(state: "StateDep") -> bool:
     return state["warm"].is_set()
 
 
-# Routes for videos take the whole state: resolving seven dependencies takes FastAPI longer than
-# reading a label.
+# Routes for videos use the whole state: FastAPI needs more time to resolve seven dependencies than
+# the store needs to read a label.
 StateDep = Annotated[RequestState, Depends(_state)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 TaggerDep = Annotated[Tagger, Depends(_tagger)]

@@ -41,7 +41,7 @@ async def embed(request: Request, state: StateDep) -> EmbedAnswer:
     # wrong options in the query are refused before the video is received
     options = read_options(VideoOptions, query, "query")
     if media_type(request) == JSON_TYPE:
-        # before the body is read, which is short and counts as no upload
+        # before the body is read; a JSON body is short and does not count as an upload
         admission.check()
         texts = _texts(await request.body(), state["settings"])
         async with cancel_on_disconnect(request):

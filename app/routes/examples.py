@@ -1,4 +1,4 @@
-"""Examples of a label: videos that show it, under the address of the label."""
+"""Routes for the examples of a label: videos that show it."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -82,7 +82,11 @@ async def add_examples(
 
 
 async def _embed(uploads: Uploads, state: RequestState) -> tuple[list[Example], list[Warned]]:
-    """Raises what the service raises; the message has the number of the video if there are more."""
+    """Embed the videos as examples; return them with warnings.
+
+    Raises the errors of `TaggingService.embed_video`. A VideoError names the number of the video if
+    there are several.
+    """
     examples: list[Example] = []
     warnings: list[Warned] = []
     for number, video in enumerate(uploads.videos):

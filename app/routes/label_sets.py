@@ -1,4 +1,4 @@
-"""Label sets as a whole: list, read, create, replace, copy, delete."""
+"""Routes for whole label sets: list, read, create, replace, copy, delete."""
 
 from functools import partial
 

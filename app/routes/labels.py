@@ -1,4 +1,4 @@
-"""Labels: `/labels` for the set `default`, `/label-sets/{label_set}/labels` for every set."""
+"""Routes for labels: `/labels` of the set `default`, `/label-sets/{label_set}/labels` of any."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -84,7 +84,11 @@ async def put_labels(
 
 
 async def _read_labels(request: Request, settings: Settings) -> list[NewLabel]:
-    """Raises UnsupportedMediaType, also for plain text, which any web page could send."""
+    """Parse the body as JSON, JSON lines or CSV.
+
+    Raises MalformedRequest, InvalidParameter, and UnsupportedMediaType, also for plain text: a web
+    page of another origin could send that.
+    """
     sent_as = media_type(request)
     if sent_as == JSON_TYPE:
         body = await request.body()
@@ -143,7 +147,7 @@ async def _export(store: LabelStore, label_set: str, file_format: FileFormat) ->
 
 
 def _in_blocks(pieces: Iterator[str]) -> Iterator[str]:
-    # each block takes one call in a worker thread
+    # one call in a worker thread for each block, not for each piece
     while block := "".join(islice(pieces, 1_000)):
         yield block
 

@@ -1,4 +1,4 @@
-"""The service itself: health, readiness, metrics, the model, and the page."""
+"""Routes for the service itself: health, readiness, metrics, the model, and the page."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -68,7 +68,7 @@ async def readyz(is_warm: IsWarmDep) -> Status:
 @router.get("/metrics", summary="Read metrics for Prometheus", response_class=PlainTextResponse)
 async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -> Response:
     """Returns counts and times of requests and stages, in a text format of Prometheus."""
-    # metrics matter most while the database is down
+    # the other metrics are still needed when the database is down
     with suppress(StoreUnavailable):
         state = await to_thread.run_sync(store.state, DEFAULT_SET)
         metrics.note_labels(state.name, state.revision, state.size)

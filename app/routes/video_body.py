@@ -1,4 +1,4 @@
-"""OpenAPI of requests with a video: a form, or a raw body with a query."""
+"""OpenAPI description of requests with a video: a form, or a raw body with a query."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 def video_body(options: type[BaseModel]) -> dict[str, Any]:
-    """Request body and parameters for `openapi_extra`: FastAPI does not see a streamed body."""
+    """Return the body and parameters for `openapi_extra`: FastAPI does not see a streamed body."""
     properties = options.model_json_schema()["properties"]
     video = {"type": "string", "format": "binary", "description": "The video file."}
     form = {

@@ -1,4 +1,4 @@
-"""What the routes that write labels share: the JSON body, and the answer."""
+"""Shared by the routes that write labels: reading the JSON body, and making the answer."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from model import Tagger
 
 
 async def json_body(request: Request) -> bytes:
-    """The bytes of a JSON body, unparsed: parsing a large one belongs in a thread.
+    """Return the unparsed bytes of a JSON body, to be parsed in a thread.
 
     Raises UnsupportedMediaType, also for forms, which a web page of another origin could send.
     """
@@ -27,7 +27,7 @@ async def json_body(request: Request) -> bytes:
 def answer_write(
     response: Response, written: Written, tagger: Tagger, warnings: Sequence[Warned] = ()
 ) -> WriteAnswer:
-    """The result of a write, with the new revision as ETag."""
+    """Return the answer to a write, and set the new revision as ETag."""
     response.headers["ETag"] = etag(written.state.revision)
     return WriteAnswer(
         created=written.created,

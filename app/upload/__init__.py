@@ -1,5 +1,5 @@
-"""Request bodies on their way in: admission, multipart parsing, buffers that are sealed.
+"""Receiving of request bodies: admission, multipart parsing, buffers that are sealed.
 
-Routes receive bodies through `intake`; the service takes its permits from `admission`. This room
+Routes receive bodies through `intake`; the service acquires permits from `admission`. This room
 imports only timings, requests, settings and errors.
 """

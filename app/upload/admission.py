@@ -14,19 +14,20 @@ _INITIAL_PERMIT_SECONDS = 0.5
 # Weight of the newest permit in the running mean, which covers about the last twenty.
 _NEWEST_WEIGHT = 0.1
 _MAX_RETRY_SECONDS = 60
-# Permits vary in length: a request that is expected to need more than this share of its deadline
-# may well miss it.
+# Permits vary in length: a request that is expected to need more than this share of the time until
+# its deadline will probably miss it.
 _SAFE_SHARE = 0.75
-# A client that sends one video after the other leaves gaps between them.
+# A client that sends one video after another leaves gaps between them.
 _IN_USE_SECONDS = 2.0
 
 
 class Admission:
     """A bounded queue (first in, first out) in front of `slots` permits to decode and encode.
 
-    A request is admitted before its body is read, so that a refusal costs no upload. A whole video
-    takes one permit; a long one takes one for each batch of windows, so that short videos pass it.
-    `on_change` is called with the numbers of uploads, queued permits and permits in use.
+    A request is admitted before its body is read, so that a refusal costs no upload. A whole
+    video needs one permit; segments need one for each batch of windows, so that short videos can
+    overtake a long one. `on_change` is called with the numbers of uploads, of requests that wait
+    for a permit, and of permits in use.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class Admission:
 
     @property
     def wait_seconds(self) -> float:
-        """Expected wait of a new request, from the mean duration of recent permits."""
+        """Expected seconds that a new request waits, from the mean duration of recent permits."""
         return self._ahead * self._permit_seconds / self._slots
 
     @property
     def is_in_use(self) -> bool:
-        """Whether a request uploads, waits or works, or did so in the last seconds.
+        """Whether a request uploads, waits or holds a permit, or released one in the last 2 s.
 
         May be read from any thread.
         """
@@ -83,7 +84,7 @@ class Admission:
         """Admit one upload for the block. Raises Overloaded when it is refused.
 
         An admitted request is not refused later because the queue is full, which would waste its
-        upload: at most `queue_size` and `max_uploads` requests wait together.
+        upload. Therefore up to `queue_size + max_uploads` requests can wait.
         """
         self.check()
         self._uploading += 1
@@ -122,7 +123,7 @@ class Admission:
 
     @property
     def _ahead(self) -> int:
-        """Requests that a new one would wait for."""
+        """Number of requests that a new one would wait for."""
         is_full = self._working == self._slots
         return self._waiting + self._uploading + (self._working if is_full else 0)
 

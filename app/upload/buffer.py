@@ -1,4 +1,4 @@
-"""Buffers for uploads: in memory while small, then in a file without a name; sealed at the end."""
+"""Buffers for uploads: in memory while small, else in a file without a name; sealed at the end."""
 
 import errno
 import fcntl
@@ -16,13 +16,13 @@ from anyio import to_thread
 
 from app.errors import StorageFull, UploadTooLarge
 
-# Bytes for a file of a request: the file's number from 0, and the bytes.
+# Some bytes of a file in a request: the index of the file, from 0, and the bytes.
 Piece: TypeAlias = tuple[int, bytes | memoryview]
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _COPY_BYTES = 1024 * 1024
-# Hashing and copying this much within memory takes a millisecond.
+# Hashing and copying this many bytes in memory takes a millisecond.
 _INLINE_BYTES = 1024 * 1024
 # Bytes gathered before a worker thread hashes and writes them.
 _WRITE_BYTES = 1024 * 1024
@@ -30,7 +30,7 @@ _WRITE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SealedFile:
-    """A received file: a read-only descriptor, its size and its SHA-256 in hex."""
+    """A received file: a read-only descriptor, the size in bytes and the SHA-256 in hex."""
 
     fd: int
     size_bytes: int
@@ -38,10 +38,10 @@ class SealedFile:
 
 
 class UploadBuffer:
-    """Collects the bytes of one file and seals it. Every method may block, on a disk or by size.
+    """Collects the bytes of one file and seals it. Every method may block: on the disk, or to hash.
 
     The file has no name in any folder and is deleted when its last descriptor is closed, however
-    this process ends. Raises StorageFull when there is no space left.
+    this process ends. The constructor and `write` raise StorageFull when no space is left.
     """
 
     def __init__(self, folder: Path, memory_bytes: int, *, expected_bytes: int = 0) -> None:
@@ -85,7 +85,7 @@ class UploadBuffer:
         return os.memfd_create("kinolex-uploads", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
     def _disk_file(self) -> int:
-        # O_TMPFILE where the file system has it, else made and unlinked at once
+        # O_TMPFILE if the file system supports it; else the file is made and unlinked at once
         with tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
             return os.dup(file.fileno())
 
@@ -103,9 +103,9 @@ class UploadBuffer:
 class UploadBuffers:
     """The files of one request, each in an `UploadBuffer`, deleted when the `async with` ends.
 
-    A file moves to `folder` when it has more than its share of `memory_bytes`, or begins there if
-    Content-Length (`expected_bytes`) is over it. `max_bytes` bounds all files together. Raises
-    StorageFull, when it is made too.
+    `memory_bytes` is divided among `max_files` files. A file larger than its share is moved to
+    `folder`, or is created there if Content-Length (`expected_bytes`) is too large. `max_bytes` is
+    the maximum size of all files together. The constructor raises StorageFull.
     """
 
     def __init__(
@@ -130,9 +130,9 @@ class UploadBuffers:
         self._buffer(0)
 
     async def receive(self, batches: AsyncIterable[Sequence[Piece]]) -> tuple[SealedFile, ...]:
-        """Write all pieces to their files, and seal these; there is one file at least.
+        """Write all pieces to their files and return the sealed files, one or more.
 
-        Raises UploadTooLarge, StorageFull, and what `batches` raises.
+        Raises UploadTooLarge, StorageFull, and the errors of `batches`.
         """
         async for pieces in batches:
             await self._append(pieces)
@@ -150,12 +150,12 @@ class UploadBuffers:
             await to_thread.run_sync(self._close)
 
     def is_quick(self, more_bytes: int = 0) -> bool:
-        """Whether the files with `more_bytes` are in memory and too small to be worth a thread."""
+        """Whether the files, with `more_bytes`, are in memory and too small to need a thread."""
         size = more_bytes + sum(buffer.size_bytes for buffer in self._buffers)
         return size <= self._inline_bytes and all(buffer.in_memory for buffer in self._buffers)
 
     async def _append(self, pieces: Sequence[Piece]) -> None:
-        """Writes inline while small, else at least 1 MiB per thread call."""
+        """Write pieces at once while the files are small; else gather 1 MiB per thread call."""
         size = sum(len(piece) for _, piece in pieces)
         self._size_bytes += size
         if self._size_bytes > self._max_bytes:

@@ -1,6 +1,6 @@
-"""Entrance for request bodies: checks the headers, then streams the body into sealed files.
+"""Receives request bodies: checks the headers, then streams the body into sealed files.
 
-The bytes take one way: chunks of the request, video bytes in them (`multipart`), files (`buffer`).
+Bytes flow from chunks of the request through `multipart`, which finds the videos, to `buffer`.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable
@@ -42,7 +42,7 @@ class Uploads:
 async def receive_video(
     request: Request, settings: Settings, admission: Admission
 ) -> AsyncGenerator[Upload]:
-    """Receive the request's only video, as `receive_videos` does."""
+    """Receive one video, as `receive_videos` receives several."""
     async with receive_videos(request, settings, admission, max_videos=1) as uploads:
         yield Upload(uploads.videos[0], uploads.fields)
 
@@ -51,11 +51,12 @@ async def receive_video(
 async def receive_videos(
     request: Request, settings: Settings, admission: Admission, *, max_videos: int
 ) -> AsyncGenerator[Uploads]:
-    """Receive a raw video, or up to `max_videos` parts `file` of a form; delete them at the end.
+    """Receive a raw video, or up to `max_videos` parts `file` of a form, for the block.
 
-    `max_upload_bytes` bounds all of them together, whatever Content-Length says. Reading stops at
-    the first byte over a limit. Raises a ServiceError for a body that is refused (Overloaded before
-    the first byte is read), ClientDisconnect when the client disconnects.
+    The files are deleted at the end of the block. `max_upload_bytes` limits all of them together,
+    whatever Content-Length says. Reading stops at the first byte over a limit. Raises a
+    ServiceError for a body that is refused (Overloaded before the first byte is read), and
+    ClientDisconnect.
     """
     lift_body_limit(request)
     reader = _reader(request, max_videos)
@@ -81,9 +82,10 @@ async def receive_videos(
 
 @asynccontextmanager
 async def receive_text(request: Request, settings: Settings) -> AsyncGenerator[SealedFile]:
-    """Receive the request's body as a file, whatever its type; delete it at the end.
+    """Receive the request's body as a file for the block, whatever its media type.
 
-    Raises UploadTooLarge over `max_import_bytes`, UploadTimeout, ClientDisconnect.
+    The file is deleted at the end of the block. Raises UploadTooLarge over `max_import_bytes`,
+    StorageFull, UploadTimeout and ClientDisconnect.
     """
     async with UploadBuffers(
         settings.upload_dir,

@@ -1,4 +1,4 @@
-"""Parser for multipart/form-data that passes the videos' bytes on while the body arrives."""
+"""Parser for multipart/form-data that yields the videos' bytes while the body arrives."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class _Part:
 
 
 class MultipartReader:
-    """Splits a form into the bytes of its parts `file`, passed on, and text `fields`, kept.
+    """Yields the bytes of a form's parts named `file`, and collects its text fields in `fields`.
 
     Raises MalformedRequest when the body is not multipart/form-data or is over a limit (such as
     `max_videos`), MissingFile when no part is named `file` or a file has another name.
@@ -66,13 +66,13 @@ class MultipartReader:
             raise MalformedRequest(f"the boundary is not valid: {error}") from error
 
     async def pieces(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[list[Piece]]:
-        """The videos' bytes in each chunk of the body; `fields` is complete at the end."""
+        """Yield the videos' bytes in each chunk of the body; `fields` is complete at the end."""
         async for chunk in chunks:
             yield self.feed(chunk)
         self.finish()
 
     def feed(self, chunk: bytes) -> list[Piece]:
-        """Parse the next bytes of the body and return those of videos, numbered from 0.
+        """Parse the next bytes of the body; return those of videos, with the video's index from 0.
 
         An empty piece marks the beginning of each video.
         """
@@ -89,7 +89,7 @@ class MultipartReader:
         return pieces
 
     def finish(self) -> None:
-        """Check at the end of the body that nothing is missing."""
+        """Check that the body is complete and had a video. Raises MalformedRequest, MissingFile."""
         if not self._complete:
             raise MalformedRequest("the body ends before its closing boundary")
         if not self._videos:

@@ -1,4 +1,4 @@
-"""The JSON of `POST /embed`."""
+"""JSON of the requests and answers of `POST /embed`."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -59,7 +59,7 @@ class EmbedAnswer(BaseModel):
         request_id: str,
         timings: Mapping[str, float],
     ) -> Self:
-        """From (N, dim) unit vectors."""
+        """Make the answer from (N, dim) float32 unit vectors."""
         return cls(
             request_id=request_id,
             embeddings=embeddings.tolist(),

@@ -24,7 +24,7 @@ class SetAnswer(BaseModel):
 
     @classmethod
     def of(cls, state: SetState) -> Self:
-        """From the store's value."""
+        """Make it from the store's value."""
         return cls(
             name=state.name,
             revision=state.revision,
@@ -42,8 +42,8 @@ class LabelItem(LabelFields):
 
     @classmethod
     def of(cls, stored: StoredLabel, **more: Any) -> Self:
-        """From the store's value; `more` are fields of a subclass."""
-        # its fields were validated when it was stored
+        """Make it from the store's value; `more` are fields of a subclass."""
+        # the fields were validated when the label was stored
         return cls.model_construct(
             None,
             created_at=stored.created_at,
@@ -96,7 +96,7 @@ class ExampleItem(BaseModel):
 
     @classmethod
     def of(cls, stored: StoredExample, video_space: str) -> Self:
-        """From the store's value; `video_space` is that of the running checkpoint."""
+        """Make it from the store's value; `video_space` is that of the running checkpoint."""
         return cls(
             sha256=stored.sha256,
             created_at=stored.created_at,
@@ -118,7 +118,7 @@ class ExamplesAnswer(Provenance):
     def of(
         cls, state: SetState, stored: Sequence[StoredExample], video_space: str, model: ModelAnswer
     ) -> Self:
-        """From the store's values; `video_space` is that of the running checkpoint."""
+        """Make it from the store's values; `video_space` is that of the running checkpoint."""
         items = [ExampleItem.of(each, video_space) for each in stored]
         return cls(
             items=items,
@@ -139,7 +139,7 @@ class TaughtAnswer(Provenance):
 
     @classmethod
     def of(cls, taught: Taught, model: ModelAnswer, warnings: Sequence[Warned] = ()) -> Self:
-        """From the store's value."""
+        """Make it from the store's value."""
         return cls(
             added=taught.added,
             removed=taught.removed,

@@ -83,9 +83,9 @@ class ClassifyOptions(VideoOptions):
 def read_classify_request(
     query: Iterable[tuple[str, str]], fields: Iterable[tuple[str, str]], settings: Settings
 ) -> ClassifyRequest:
-    """The request that query parameters and form fields make, with defaults from the settings.
+    """Read a request from query parameters and form fields, with defaults from the settings.
 
-    An empty value counts as not given. Raises InvalidParameter.
+    An empty value counts as missing. Raises InvalidParameter.
     """
     fields = tuple(fields)
     part = "form" if fields else "query"
@@ -125,9 +125,9 @@ def split_labels(value: str) -> list[str]:
 
 
 def read_options(model: type[_Options], pairs: Iterable[tuple[str, str]], part: str) -> _Options:
-    """Options from pairs of name and value, sent in `part` of the request (`query` or `form`).
+    """Read options from (name, value) pairs, sent in `part` of the request (`query` or `form`).
 
-    An empty value counts as not given. Raises InvalidParameter.
+    An empty value counts as missing. Raises InvalidParameter.
     """
     given: dict[str, Any] = {}
     for name, value in pairs:

@@ -15,7 +15,7 @@ class ModelAnswer(BaseModel):
 
     @classmethod
     def of(cls, tagger: Tagger) -> Self:
-        """The id and revision of a loaded checkpoint."""
+        """Make it from a loaded checkpoint."""
         return cls(id=tagger.model_id, revision=tagger.revision)
 
 
@@ -52,7 +52,7 @@ class RunningModel(ModelAnswer):
 
     @classmethod
     def of(cls, tagger: Tagger) -> Self:
-        """The facts of a loaded checkpoint."""
+        """Make it from a loaded checkpoint."""
         calibration = tagger.calibration.config
         return cls(
             id=tagger.model_id,

@@ -1,4 +1,4 @@
-"""JSON of answers about videos; field descriptions become the OpenAPI document."""
+"""JSON of answers about videos; field descriptions are part of OpenAPI."""
 
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -28,7 +28,7 @@ class TagAnswer(BaseModel):
 
     @classmethod
     def of(cls, tag: Tag) -> Self:
-        """From the library's value."""
+        """Make it from the library's value."""
         return cls.model_validate(tag, from_attributes=True)
 
 
@@ -47,7 +47,7 @@ class SegmentAnswer(BaseModel):
 
     @classmethod
     def of(cls, segment: Segment) -> Self:
-        """From the service's value."""
+        """Make it from the library's value."""
         tags = [
             SegmentTagAnswer(**TagAnswer.of(tag).model_dump(), mean_score=mean)
             for tag, mean in zip(segment.tags, segment.mean_scores, strict=True)
@@ -80,7 +80,7 @@ class ProgressAnswer(BaseModel):
 
     @classmethod
     def of(cls, progress: Progress) -> Self:
-        """From the service's value."""
+        """Make it from the service's value."""
         windows = [
             WindowAnswer(
                 start=window.start_seconds,
@@ -113,7 +113,7 @@ class VideoAnswer(BaseModel):
 
     @classmethod
     def of(cls, info: VideoInfo, warnings: Sequence[str], sha256: str) -> Self:
-        """From the library's value."""
+        """Make it from the library's value."""
         return cls(
             duration=info.duration_seconds,
             fps=info.frames_per_second,
@@ -180,7 +180,7 @@ class ClassifyAnswer(BaseModel):
         request_id: str,
         timings: Mapping[str, float],
     ) -> Self:
-        """From the service's answer."""
+        """Make the answer from the service's value and facts about the request."""
         searched, plan = classified.searched, classified.windows
         return cls(
             request_id=request_id,
