@@ -1,7 +1,8 @@
 """Kinolex, the library: a video and words in, tags out.
 
-Names are loaded on first use (SPEC 1), so that `import model.video.reader` in a decode process
-loads neither torch nor FAISS. `__init__.pyi` lists the public names.
+Names are loaded on first use (Scientific Python's SPEC 1), so that `import
+model.video.reader` in a decode process loads neither torch nor FAISS. `__init__.pyi` lists the
+public names.
 """
 
 import lazy_loader

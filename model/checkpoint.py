@@ -47,8 +47,8 @@ class TextConfig:
     """The text model and the prompt templates.
 
     `model` is a sentence-transformers model by name or path; `./text` is the checkpoint's own
-    folder (see `model.text.source`). `sha256` is that of its weights, empty for any. Each of
-    `templates` contains `{}` once, for the label. Raises ValueError otherwise.
+    folder (see `model.text.source`). `sha256` is the expected digest of its weights; an empty one
+    accepts any. Each of `templates` contains `{}` once, for the label. Raises ValueError otherwise.
     """
 
     model: str = DEFAULT_TEXT_MODEL
@@ -123,9 +123,9 @@ def load_checkpoint(
 ) -> Tagger:
     """Load a Tagger from a directory or a Hugging Face Hub id.
 
-    The checkpoint's text model is loaded, unless `text` is given. `text_model` names a text model
-    that was distilled from the checkpoint's and replaces it. Raises CheckpointError where something
-    is missing, damaged, of another format version, or does not fit together.
+    `text` replaces loading the checkpoint's text model. `text_model` names another text model that
+    shares its text space, because it was distilled from it. Raises CheckpointError where a file is
+    missing, damaged or of another format version, or where two of them do not fit together.
     """
     directory = find_checkpoint(name_or_path)
     config = read_config(directory)

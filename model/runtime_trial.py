@@ -30,17 +30,17 @@ from model.encoder.runtime_measurement import Measured, fastest, measure_runtime
 from model.encoder.torch_encoder import TorchEncoder
 from model.tagger import Tagger
 
-# Changes with the form of the cached file and with the method of measuring.
+# Increase it when the format of the cached file or the method of measuring changes.
 _FORMAT = 1
 
 
 def measured_runtime(
     tagger: Tagger, names: Sequence[RuntimeName], *, cache: Path
 ) -> Measured | None:
-    """Return the fastest right runtime of `names` that an earlier trial found on this computer.
+    """Return the fastest accurate runtime of `names` that an earlier trial found on this computer.
 
-    None where no trial has measured exactly these runtimes for the tagger's checkpoint: run
-    `start_runtime_trial` first.
+    Returns None where no trial has measured exactly these runtimes for the tagger's checkpoint:
+    call `start_runtime_trial` first. `Measured.is_right` says which runtimes are accurate.
     """
     try:
         document = json.loads(_cached_file(cache, tagger, names).read_bytes())
@@ -73,7 +73,7 @@ def write_result(
 ) -> None:
     """Write the figures of a trial of `names` where `measured_runtime` finds them.
 
-    Raises ValueError where no runtime is right.
+    Raises ValueError where no runtime is accurate (`Measured.is_right`).
     """
     document = {
         "chosen": asdict(fastest(measured)),

@@ -1,4 +1,4 @@
-"""A video tagged window by window: tags and unknown of each window, segments at the end."""
+"""Tag a video window by window, and merge the windows' tags into segments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +14,17 @@ from model.tags import Tag, Unknown, select_tags, tags_of, unknown_of
 from model.video.reader import VideoInfo
 from model.video.windows import WindowPlan
 
-# Labels kept of a window beyond those asked for: a span outlives a dip below the first ranks.
+# Ranks kept of each window beyond `top_k`: a span continues through a window in which its label has
+# a lower rank.
 _HYSTERESIS_DEPTH = 20
-# Ranks of a window that can open a segment: a thousand windows of a million labels each would not
-# fit in memory.
+# Maximum `top_k` of the search for one window: a million tags of each of a thousand windows would
+# not fit in memory.
 _MAX_RANKS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class WindowTags:
-    """The tags of one window by itself, not merged with its neighbours'."""
+    """The tags of one window, before windows are merged; times in seconds."""
 
     start_seconds: float
     end_seconds: float
@@ -33,10 +34,10 @@ class WindowTags:
 
 @dataclass(frozen=True, slots=True)
 class TaggedSegments:
-    """What was found in a video over time.
+    """The result of tagging a video window by window.
 
-    `tags` and `unknown` are those of the whole video, each tag with its `duration_ratio`;
-    `segments` are the spans of time with their tags, and `windows` what they were merged from.
+    `tags` and `unknown` are those of the whole video, each tag with its `duration_ratio`.
+    `segments` are the spans of time with their tags, merged from the `windows` of the `plan`.
     """
 
     video: VideoInfo
@@ -48,10 +49,10 @@ class TaggedSegments:
 
 
 class SegmentTagging:
-    """Tags the windows of a plan as their embeddings come, and merges them into segments.
+    """Tags the windows of a plan as their embeddings arrive, and merges them into segments.
 
-    Call `add` with the embeddings of all windows in order, some at a time, then `finish`. Both
-    block on the search; not safe to call from two threads at once.
+    Call `add` with the embeddings of all windows, in order and in batches of any size, then
+    `finish`. Both search the index, which blocks the calling thread. Not thread-safe.
     """
 
     def __init__(
@@ -73,12 +74,15 @@ class SegmentTagging:
         self._min_score = min_score
         self._hysteresis = hysteresis
         self._embeddings: list[npt.NDArray[np.float32]] = []
-        # ranked beyond `top_k`, for the hysteresis
+        # of each window, with ranks beyond `top_k` for the hysteresis
         self._ranked: list[tuple[Tag, ...]] = []
         self._windows: list[WindowTags] = []
 
     def add(self, embeddings: npt.NDArray[np.float32]) -> tuple[WindowTags, ...]:
-        """Tag the next windows from their (W, dim) unit embeddings; returns their tags."""
+        """Tag the next W windows from their (W, dim) float32 unit embeddings; return their tags.
+
+        Raises IndexError for more embeddings than the plan has windows.
+        """
         ranks = min(self._top_k, _MAX_RANKS) + _HYSTERESIS_DEPTH
         first = len(self._windows)
         for row, hits in enumerate(self._search(embeddings, ranks)):
@@ -98,9 +102,9 @@ class SegmentTagging:
         return tuple(self._windows[first:])
 
     def finish(self) -> TaggedSegments:
-        """Merge the windows into segments, and tag the whole video by the mean of its windows.
+        """Merge the windows into segments, and tag the whole video by the mean of its embeddings.
 
-        Raises ValueError where windows are missing.
+        Raises ValueError when windows are missing.
         """
         if len(self._windows) != self._plan.count:
             raise ValueError(f"{len(self._windows)} windows added, expected {self._plan.count}")
@@ -140,7 +144,7 @@ class SegmentTagging:
 
 
 def mean_embedding(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The mean of (W, dim) unit vectors, scaled to unit length: (1, dim)."""
+    """Average (W, dim) unit vectors: (1, dim) float32 of unit length, or zeros if they cancel."""
     mean: npt.NDArray[np.float32] = embeddings.mean(axis=0, keepdims=True)
     length = float(np.linalg.norm(mean))
     return mean / np.float32(length) if length else mean

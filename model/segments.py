@@ -1,4 +1,4 @@
-"""Tags of windows merged into segments, with hysteresis.
+"""Merge the tags of windows into segments, with hysteresis.
 
 A label's span opens where its score reaches an opening threshold, and continues while the score
 stays above a lower one (hysteresis: Canny, 1986, "A Computational Approach to Edge Detection"), so
@@ -17,10 +17,11 @@ from model.video.sampling import Window
 
 @dataclass(frozen=True, slots=True)
 class Hysteresis:
-    """When a label's span opens and continues.
+    """The scores at which a label's span opens and continues, as shares 0..1.
 
-    It opens at `open_share` of the best score in the whole video, and continues while the score
-    stays above `keep_share` of that. The defaults were chosen by `benchmarks/segments.py`.
+    The opening score is `open_share` of the highest score in the whole video, or the minimum score
+    if that is higher. A span continues while its score is at least `keep_share` of the opening
+    score. The defaults were chosen by `benchmarks/segments.py`.
     """
 
     open_share: float = 0.3
@@ -34,8 +35,8 @@ DEFAULT_HYSTERESIS = Hysteresis()
 class Segment:
     """A span of time, in seconds, and the tags that apply throughout it.
 
-    The `score` of a tag is its highest in the span; `mean_scores` holds the mean over the span's
-    windows for each tag, in their order.
+    `tags` are sorted by score, highest first. A tag's `score` is its maximum over the span's
+    windows. `mean_scores` are the means over the same windows, in the order of `tags`.
     """
 
     start_seconds: float
@@ -46,7 +47,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The segments of a video in order, and the share 0..1 of it that each label covers."""
+    """The segments of a video by start time, and the share 0..1 of it that each label covers.
+
+    `duration_ratios` has the labels' names as keys.
+    """
 
     segments: tuple[Segment, ...]
     duration_ratios: Mapping[str, float]
@@ -54,7 +58,10 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A label over a span of time, with its highest and mean score; seconds, half-open."""
+    """A label and the span of time in which it applies: [start_seconds, end_seconds).
+
+    `peak_score` and `mean_score` are the maximum and the mean over the windows of the span.
+    """
 
     label: str
     start_seconds: float
@@ -73,11 +80,12 @@ def merge_tags(
     duration_seconds: float,
     hysteresis: Hysteresis = DEFAULT_HYSTERESIS,
 ) -> Timeline:
-    """Segments from each window's tags, which are ranked and go beyond the first `top_k`.
+    """Merge the tags of each window, sorted by rank, into segments.
 
-    A label opens a segment where it is among the `top_k` of a window and reaches `min_score` and
-    the opening score of the hysteresis. A segment whose best score is below the label's own
-    threshold (by label key) is dropped.
+    A span opens where a label reaches the opening score (see `Hysteresis`), if the label is among
+    the first `top_k` tags of some window; it continues on tags of any rank, so that `window_tags`
+    should contain more than `top_k`. A span whose maximum score is below the label's own threshold
+    is dropped; `thresholds` has label keys as keys. Labels with the same span share a segment.
     """
     best = max((tags[0].score for tags in window_tags if tags), default=0.0)
     open_score = max(min_score, best * hysteresis.open_share)
@@ -108,13 +116,13 @@ def _peak_tags(
     window_tags: Sequence[Sequence[Tag]],
     by_label: Mapping[str, Sequence[Span]],
 ) -> dict[Span, Tag]:
-    """The best tag inside each span."""
+    """Find the tag with the highest score inside each span."""
     peaks: dict[Span, Tag] = {}
     for window, tags in zip(windows, window_tags, strict=True):
         middle = (window.start_seconds + window.end_seconds) / 2
         for tag in tags:
             for span in by_label.get(tag.label, ()):
-                # a window's edges may lie outside: spans end in the middle of an overlap
+                # Spans end in the middle of an overlap, so a window's ends may be outside its span.
                 inside = span.start_seconds <= middle <= span.end_seconds
                 if inside and (span not in peaks or peaks[span].score < tag.score):
                     peaks[span] = tag
@@ -138,12 +146,13 @@ def merge_windows(
     open_score: float,
     keep_score: float,
 ) -> list[Span]:
-    """Spans of every label whose score reaches `open_score` in some window.
+    """Find the spans of every label whose score reaches `open_score` in some window.
 
-    `windows` are in order of start and of end. `scores` gives each window's scores by label; a
-    missing label counts as 0. Neighbouring windows over `keep_score` form one span; spans of a
-    label that overlap or touch are joined. Where windows overlap, a span ends in the middle of the
-    overlap with the neighbour outside it. Sorted by start, then by peak score, highest first.
+    `windows` are sorted by start and by end. `scores` maps each window's labels to their scores; a
+    missing label has the score 0. Consecutive windows with at least `keep_score` form one span, if
+    one of them reaches `open_score`; spans of a label that overlap or touch are joined. A span ends
+    in the middle of the overlap between its last window and the next one, and starts likewise.
+    Returns spans sorted by start, then by peak score, highest first.
     """
     labels = dict.fromkeys(
         label for window_scores in scores for label, s in window_scores.items() if s >= open_score
@@ -159,7 +168,10 @@ def merge_windows(
 
 
 def duration_ratio(spans: Sequence[Span], duration_seconds: float) -> float:
-    """Share 0..1 of the video that spans of one label cover."""
+    """Compute the share 0..1 of the video that non-overlapping spans of one label cover.
+
+    It is 1 for a duration of 0.
+    """
     covered = sum(span.end_seconds - span.start_seconds for span in spans)
     return min(1.0, covered / duration_seconds) if duration_seconds > 0 else 1.0
 
@@ -194,17 +206,20 @@ def _spans_of(
 
 
 def _span_start(windows: Sequence[Window], first: int) -> float:
-    """Start of a span whose first window has this index.
+    """Compute the start in seconds of a span whose first window has the index `first`.
 
-    A window over a cut sees both sides and mostly scores for the one that fills more of it, so the
-    span starts in the middle of the overlap with the window before.
+    A window that contains a cut shows both shots, and its scores are mostly those of the longer
+    one. The span therefore starts in the middle of the overlap with the window before.
     """
     start = windows[first].start_seconds
     return (start + max(start, windows[first - 1].end_seconds)) / 2 if first else start
 
 
 def _span_end(windows: Sequence[Window], last: int) -> float:
-    """End of a span whose last window has this index, by the same rule."""
+    """Compute the end in seconds of a span whose last window has the index `last`.
+
+    It is in the middle of the overlap with the next window; see `_span_start`.
+    """
     end = windows[last].end_seconds
     if last + 1 == len(windows):
         return end

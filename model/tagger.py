@@ -1,9 +1,9 @@
-"""The way from a video to its tags. Read this first.
+"""Tag videos: the path from a file to its tags. Read this file first.
 
     file -probe-> VideoInfo -sample-> timestamps -decode-> FrameBatch -preprocess-> pixels
          -encode-> embedding -index-> similarities -calibrate-> tags
 
-The service walks the same way with its own decode processes in the middle.
+The service follows the same path, but decodes in worker processes.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from model.video.windows import WindowPlan, window_batches
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """What was found in a video."""
+    """The result of tagging a whole video: its facts, its tags, and whether none applies."""
 
     video: VideoInfo
     tags: tuple[Tag, ...]
@@ -48,8 +48,9 @@ class Tagged:
 class Tagger:
     """A loaded checkpoint: everything from pixels and words to tags.
 
-    `text_mean` is (dim,) float32, the mean that centres label vectors; `model_id` names the
-    checkpoint and `revision` its contents.
+    `templates` are prompt templates with one `{}` each. `text_mean` is (dim,) float32, the mean
+    that centres label vectors. `model_id` is the checkpoint's name, `revision` a hash of its
+    contents, `device` the torch device of the pixels.
     """
 
     encoder: Encoder
@@ -72,10 +73,10 @@ class Tagger:
         min_score: float = 0.0,
         limits: VideoLimits | None = None,
     ) -> Tagged:
-        """The `top_k` labels of `index` that fit the whole video best.
+        """Tag the whole video with at most `top_k` labels of `index`, best first.
 
-        A tag reaches `min_score` and its label's own threshold. Raises a VideoError when the bytes
-        cannot be tagged.
+        Each tag's score reaches `min_score` and its label's own threshold. Raises a VideoError when
+        the file cannot be tagged.
         """
         info, embedding = self.embed(file, limits)
         tags, unknown = self.tag_embedding(embedding, index, top_k=top_k, min_score=min_score)
@@ -89,7 +90,7 @@ class Tagger:
         top_k: int = 5,
         min_score: float = 0.0,
     ) -> tuple[tuple[Tag, ...], Unknown]:
-        """Tags of a (dim,) unit embedding, as `tag` selects them, and whether none applies."""
+        """Tag a (dim,) float32 unit embedding as `tag` does; also return whether none applies."""
         [hits] = search_above_thresholds(
             index,
             embedding[np.newaxis],
@@ -113,11 +114,12 @@ class Tagger:
         hysteresis: Hysteresis = DEFAULT_HYSTERESIS,
         limits: VideoLimits | None = None,
     ) -> TaggedSegments:
-        """When the labels of `index` apply: spans of time with their tags.
+        """Find the spans of time in which labels of `index` apply.
 
-        The video is cut into windows, which are tagged one by one and merged with hysteresis. With
-        more than `max_windows` the stride is widened. Memory does not grow with the length of the
-        video but for embeddings and tags. Raises a VideoError when the bytes cannot be tagged.
+        The video is divided into windows, which are tagged one by one and merged with hysteresis.
+        The stride is increased where there would be more than `max_windows` windows. Frames are
+        held for a few windows at a time; embeddings and tags are held for all. Raises a VideoError
+        when the file cannot be tagged, and ValueError for a window or stride that is not positive.
         """
         with open_video(file, limits) as video:
             plan = WindowPlan.over(
@@ -149,7 +151,7 @@ class Tagger:
         min_score: float,
         hysteresis: Hysteresis = DEFAULT_HYSTERESIS,
     ) -> SegmentTagging:
-        """What `segments` does after encoding, for callers that decode and encode by themselves."""
+        """Create the second half of `segments`, for callers that decode and encode themselves."""
         return SegmentTagging(
             video,
             plan,
@@ -163,22 +165,23 @@ class Tagger:
     def embed(
         self, file: BinaryIO, limits: VideoLimits | None = None
     ) -> tuple[VideoInfo, npt.NDArray[np.float32]]:
-        """The video's facts and its (dim,) float32 unit embedding. Raises a VideoError."""
+        """Return the video's facts and its (dim,) float32 unit embedding. Raises a VideoError."""
         with open_video(file, limits) as video:
             times = video.times(self.sampling).ravel()
             batch = video.decode(times, short_side=self.preprocess.short_side)
         return video.info, self.embed_frames([batch])[0]
 
     def embed_frames(self, batches: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
-        """Embed windows of video, each with the frames that `clip_timestamps` asked for.
+        """Embed B windows of video, each from the frames at its `clip_timestamps`.
 
-        Each batch holds clips * frames_per_clip frames in that order; the answer is (B, dim)
-        float32 unit. Windows of one size are encoded together.
+        Each batch contains clips * frames_per_clip frames, clip after clip. Returns (B, dim)
+        float32 unit. Windows with the same size of pixels are encoded together. Raises ValueError
+        for another number of frames.
         """
         rows_of_frames: dict[tuple[int, ...], list[int]] = {}
         for row, batch in enumerate(batches):
             rows_of_frames.setdefault(batch.frames.shape, []).append(row)
-        # frames of several sizes may be cut to pixels of one
+        # Frames of different sizes may be cropped to the same size.
         parts_of_size: dict[torch.Size, list[tuple[list[int], torch.Tensor]]] = {}
         for rows in rows_of_frames.values():
             pixels = self._pixels([batches[row].frames for row in rows])
@@ -197,9 +200,9 @@ class Tagger:
         return pixels.reshape(len(windows), clips, frames, *pixels.shape[1:])
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
-        """Each label's vectors. Costs a run of the text model: keep the answer.
+        """Compute each label's vectors. This runs the text model: keep the result.
 
-        Raises LabelError that lists the unknown words when the text model has no vector for a text.
+        Raises LabelError, with the unknown words, when the text model has no vector for a text.
         """
         grouped = [prompts_of(label, self.templates) for label in labels]
         try:
@@ -219,7 +222,7 @@ class Tagger:
         return answer
 
     def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
-        """A label's vectors moved towards (N, dim) embeddings of videos that show it, N >= 1."""
+        """Move a label's vectors towards (N, dim) unit embeddings, N > 0, of example videos."""
         bank = self.calibration.bank
         centre = bank.mean(axis=0) if len(bank) else np.zeros(self.encoder.dim, np.float32)
         weight = example_weight(len(examples))
@@ -227,7 +230,7 @@ class Tagger:
         return Prototypes(prototypes.texts, vectors, self.calibration.background_of(vectors))
 
     def index(self, labels: Sequence[Label]) -> LabelIndex:
-        """An index of the labels with their thresholds, ready to be searched."""
+        """Build an index of the labels with their thresholds. Raises LabelError."""
         names = [label.name for label in labels]
         index = LabelIndex.build(zip(names, self.prototypes(labels), strict=True), self.encoder.dim)
         return index.with_thresholds(
@@ -239,36 +242,40 @@ class Tagger:
         )
 
     def tags(self, hits: Sequence[Hit]) -> tuple[Tag, ...]:
-        """A search's hits with calibrated scores and ranks; thresholds are not applied."""
+        """Convert a search's hits to tags with calibrated scores; applies no thresholds."""
         return tags_of(hits, self.calibration)
 
     def unknown(self, hits: Sequence[Hit], labels: int) -> Unknown:
-        """Whether none of the `labels` searched labels applies; certain when there were none."""
+        """Estimate from a search's hits whether none of the index's `labels` labels applies.
+
+        The probability is 1 without hits.
+        """
         return unknown_of(hits, labels, self.calibration)
 
     @property
     def widescreen_shape(self) -> ClipShape:
-        """Shape (clips, frames, 3, H, W) of a 16:9 video's pixels, which runtimes prepare for."""
+        """Shape (N, T, 3, H, W) of a 16:9 video's pixels, which runtimes are prepared for."""
         short_side = self.preprocess.short_side
         height, width = crop_size(short_side, round(short_side * 16 / 9), self.preprocess)
         return (self.sampling.clips, self.sampling.frames_per_clip, 3, height, width)
 
     @property
     def typical_videos(self) -> npt.NDArray[np.float32]:
-        """(M, dim) float32 unit: what embeddings look like, to make an index for; M may be 0."""
+        """Embeddings of videos for `LabelIndex.merged`: (M, dim) float32 unit; M may be 0."""
         bank = self.calibration.bank
         return bank if len(bank) else np.empty((0, self.encoder.dim), np.float32)
 
     @property
     def video_space(self) -> str:
-        """Stamps stored embeddings of videos, which another checkpoint cannot read."""
+        """Identifier to store with videos' embeddings; other revisions cannot compare them."""
         return self.revision
 
     @cached_property
     def text_space(self) -> str:
-        """Hex digest that stamps stored prototypes: equal when a stored vector may be searched.
+        """Hex digest to store with prototypes; only those with an equal digest may be searched.
 
-        Covers the text model, the templates, the centring mean, and what levels are made from.
+        Covers the text model, the templates, the centring mean, and the bank and `nearest_share`
+        that levels are computed from.
         """
         digest = hashlib.sha256(self.text.model_hash.encode())
         digest.update(repr(self.templates).encode())
@@ -279,7 +286,7 @@ class Tagger:
 
 
 def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """(B, N, T, 3, H, W) each to their rows in one, channels last as `preprocess` gives them."""
+    """Concatenate (B, N, T, 3, H, W) pixels along B; they stay channels last in memory."""
     if len(parts) == 1:
         return parts[0]
     return torch.cat([each.movedim(-3, -1) for each in parts]).movedim(-1, -3)

@@ -1,4 +1,4 @@
-"""Hits of a search as tags: calibrated scores, ranks, thresholds, and "none of these"."""
+"""Convert the hits of a search to tags, and estimate whether none of the labels applies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +9,11 @@ from model.index.label_index import Hit, LabelIndex
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A label given to a video or a span of it.
+    """A label with its score on a video or a span of it.
 
-    `score` is a calibrated probability 0..1, `similarity` a raw cosine, `rank` counts from 1 and
-    `prompt` is the label's text that fitted best. `duration_ratio` is the share 0..1 of the video
-    that the label's segments cover; None unless segments were asked for.
+    `score` is a calibrated probability 0..1, `similarity` a raw cosine, `rank` counts from 1.
+    `prompt` is the label's name or alias with the highest similarity. `duration_ratio` is the share
+    0..1 of the video that the label's segments cover; it is set in `TaggedSegments.tags` only.
     """
 
     label: str
@@ -26,14 +26,17 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Probability 0..1 that none of the labels applies, and whether it exceeds the limit."""
+    """Whether none of the labels applies.
+
+    `score` is the probability 0..1; `is_unknown` is true above the checkpoint's `unknown_limit`.
+    """
 
     score: float
     is_unknown: bool
 
 
 def tags_of(hits: Sequence[Hit], calibration: Calibration) -> tuple[Tag, ...]:
-    """The hits of one search as tags, ranked in their order."""
+    """Convert the hits of one search, best first, to tags with ranks from 1."""
     return tuple(
         Tag(hit.name, calibration.score(hit.standardised), hit.similarity, rank, hit.text)
         for rank, hit in enumerate(hits, start=1)
@@ -43,7 +46,10 @@ def tags_of(hits: Sequence[Hit], calibration: Calibration) -> tuple[Tag, ...]:
 def select_tags(
     tags: Sequence[Tag], index: LabelIndex, *, top_k: int, min_score: float
 ) -> tuple[Tag, ...]:
-    """The first `top_k` tags that reach `min_score` and their label's threshold, ranked anew."""
+    """Select the first `top_k` tags that reach `min_score` and their label's own threshold.
+
+    The selected tags have new ranks, from 1.
+    """
     selected = [tag for tag in tags if tag.score >= max(min_score, index.threshold(tag.label))]
     return tuple(
         tag if tag.rank == rank else replace(tag, rank=rank)
@@ -52,7 +58,10 @@ def select_tags(
 
 
 def unknown_of(hits: Sequence[Hit], labels: int, calibration: Calibration) -> Unknown:
-    """Whether none of the `labels` searched labels applies; certain where there were no hits."""
+    """Estimate from the hits of one search, best first, whether none of the labels applies.
+
+    `labels` is the number of labels in the index. The probability is 1 without hits.
+    """
     if not hits:
         return Unknown(1.0, True)
     score = calibration.unknown_score(hits[0].standardised, labels)

@@ -1,4 +1,4 @@
-"""How threads share processor cores: torch's number of threads, and scheduler time slices.
+"""Sharing processor cores among threads: torch's number of threads, and scheduler time slices.
 
-Every room and decode workers may come in: importing it loads neither torch nor the rest of Kinolex.
+Every room and the decode workers may import it: it loads neither torch nor the rest of Kinolex.
 """

@@ -12,7 +12,7 @@ def use_cores(number: int) -> None:
     `torch.set_num_threads` applies to the calling thread, but also sets the number with which
     later threads start; that default is restored.
     """
-    # Importing torch takes seconds, which a process that only names labels never pays.
+    # Importing torch takes seconds, and a process that imports this room may not need it.
     import torch
 
     with _LOCK:

@@ -66,8 +66,8 @@ def shift_in_time(features: Tensor, frames_per_clip: int, fraction: float) -> Te
     """Move `fraction` of the channels one frame forward and as many one back (TSM, ICCV 2019).
 
     The shape (M * T, C, H, W) stays. At the ends of a clip the frame's own channels are kept, where
-    TSM has zeros, so that a clip of identical frames gives exactly the features of one frame:
-    images are then valid training clips at a fraction of the cost.
+    TSM has zeros, so that a clip of identical frames has exactly the features of one frame: images
+    are then valid training clips at a fraction of the cost.
     """
     fold = int(features.shape[1] * fraction)
     if frames_per_clip == 1 or fold == 0:

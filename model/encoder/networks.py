@@ -132,7 +132,7 @@ class ClipNetwork(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        # seconds of import that checkpoints with other networks never cost
+        # Importing torchvision takes seconds, which checkpoints with other networks do not need.
         from torchvision.models.video import r2plus1d_18
 
         self.backbone = r2plus1d_18(weights=None)

@@ -131,7 +131,7 @@ class OpenVinoEncoder:
 
 
 class _FromFrames(nn.Module):
-    """Takes pixels channels last, which is their order in memory."""
+    """A network whose input is channels last, which is the order of pixels in memory."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

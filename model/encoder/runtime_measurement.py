@@ -1,6 +1,6 @@
-"""Measure which runtime is right and fastest on this computer.
+"""Measure the speed and the accuracy of runtimes on this computer.
 
-The reference is torch eager in float32. A runtime whose embeddings disagree with it is refused.
+The reference is torch eager in float32. A runtime whose embeddings disagree with it is not used.
 """
 
 import time
@@ -108,7 +108,7 @@ def _wall_seconds(encoder: Encoder, pixels: Tensor) -> float:
 
 
 def fastest(measured: Sequence[Measured]) -> Measured:
-    """Return the fastest runtime that is right. Raises ValueError where none is."""
+    """Return the fastest runtime that is accurate (`is_right`). Raises ValueError where none is."""
     right = [each for each in measured if each.is_right]
     if not right:
         raise ValueError(
@@ -148,7 +148,7 @@ def _measured(encoder: Encoder, probes: Tensor, expected: npt.NDArray[np.float32
 
 
 def _seconds(encoder: Encoder, pixels: Tensor) -> float:
-    # Processor time, because throughput is wanted, and other processes may use the cores.
+    # Processor time, because it decides the throughput, and other processes may use the cores.
     started = time.process_time()
     encoder.encode(pixels)
     return time.process_time() - started

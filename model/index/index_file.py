@@ -1,4 +1,4 @@
-"""Saves a label index to a safetensors file, and loads it if it is exactly what was saved.
+"""Save a label index to a safetensors file, and load it if it is exactly what was saved.
 
 The file is a cache: one that is damaged, or of another format version, is ignored. Tensors are
 memory-mapped, so that processes on one host share the memory. The metadata contain the format, the
@@ -29,7 +29,7 @@ _Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def save_index(index: LabelIndex, path: Path, stamp: Mapping[str, Any]) -> None:
-    """Writes an index and its stamp (JSON) to `path`, replacing the file atomically.
+    """Write an index and its stamp (JSON) to `path`; the file is replaced atomically.
 
     A concurrent reader finds either the old file or the new one. Raises OSError, and ValueError
     unless all labels are in `index.base`.
@@ -51,7 +51,7 @@ def save_index(index: LabelIndex, path: Path, stamp: Mapping[str, Any]) -> None:
 
 
 def load_index(path: Path) -> tuple[dict[str, Any], LabelIndex] | None:
-    """Returns the stamp and the index, or None when there is no valid file.
+    """Return the stamp and the index, or None when there is no valid file.
 
     Reads the whole file once to check its digest. The index's arrays are read-only views of the
     memory-mapped file.

@@ -1,6 +1,6 @@
 """Immutable columnar label storage: arrays of vectors, and tuples of names.
 
-A million Python objects would cost gigabytes and seconds.
+One Python object for each of a million labels would cost gigabytes and seconds.
 """
 
 import hashlib
@@ -64,14 +64,14 @@ class LabelBlock:
 
     @classmethod
     def empty(cls, dim: int) -> Self:
-        """Returns a block without labels, for vectors of length `dim`."""
+        """Return a block without labels, for vectors of length `dim`."""
         return cls.of([], [], dim)
 
     @classmethod
     def of(
         cls, labels: Sequence[tuple[str, str, Prototypes]], orders: Sequence[int], dim: int
     ) -> Self:
-        """Returns a block of (key, name, prototypes) triples with ascending `orders`.
+        """Return a block of (key, name, prototypes) triples with ascending `orders`.
 
         Raises ValueError when a vector's length is not `dim`.
         """
@@ -123,11 +123,11 @@ class LabelBlock:
         return self.key_hashes[positions], positions
 
     def prepare(self) -> None:
-        """Computes the cached properties, so that the first search or write does not."""
+        """Compute the cached properties, so that the first search or write does not."""
         _ = self._by_hash, self.label_of_row, self.max_rows
 
     def find(self, keys: Sequence[str]) -> Integers:
-        """Returns the position of each key's label, -1 where there is none."""
+        """Return the position of each key's label, -1 where there is none."""
         hashes, positions = self._by_hash
         wanted = np.array([key_hash(key) for key in keys], np.uint64)
         first = np.searchsorted(hashes, wanted, side="left")
@@ -142,7 +142,7 @@ class LabelBlock:
 
 
 def join(parts: Sequence[tuple[LabelBlock, Mask]]) -> LabelBlock:
-    """Joins the labels selected by each block's mask into one block, sorted by order.
+    """Join the labels selected by each block's mask into one block, sorted by order.
 
     The orders of selected labels must differ.
     """
@@ -192,5 +192,5 @@ def _chunks(length: int) -> Iterator[slice]:
 
 
 def key_hash(key: str) -> int:
-    """Returns a 64-bit hash of a label key, the same in every process."""
+    """Return a 64-bit hash of a label key, the same in every process."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")

@@ -6,7 +6,7 @@ by it exactly, and a label's own offset costs nothing at search time.
 
 An index consists of a large block (`base`) and a small one (`delta`). A write returns a new index
 that shares the large block: it copies the small one, and marks removed labels in `gone`. `merged`
-joins both blocks, which takes seconds for a large index and belongs in a background thread.
+joins both blocks, which takes seconds for a large index: call it in a background thread.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +34,11 @@ _BATCH = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A search result: label name, raw cosine, standardised similarity, and the best row's text."""
+    """A search result: a label and its most similar row.
+
+    `similarity` is the raw cosine, `standardised` the similarity that `model.calibration` maps to a
+    score, `text` the name or alias that the row was computed from.
+    """
 
     name: str
     similarity: float
@@ -49,8 +53,8 @@ class LabelIndex:
     A label's similarity is the maximum over its rows. Names keep their spelling; `label_key`
     decides whether two are the same label. `gone` (L,) bool marks the labels of `base` that were
     removed or replaced. `shortlist` covers the rows of `base`; `merged` builds one for more than
-    `max_exact_rows` rows. `thresholds` holds minimum scores by
-    label key; `search` ignores them, `threshold_search` does not.
+    `max_exact_rows` rows. `thresholds` maps label keys to minimum scores; `search` ignores them,
+    `threshold_search` applies them.
     """
 
     base: LabelBlock
@@ -63,7 +67,7 @@ class LabelIndex:
 
     @classmethod
     def build(cls, items: Iterable[tuple[str, Prototypes]], dim: int) -> Self:
-        """Builds an index of (name, prototypes) pairs; a later pair replaces one with the same key.
+        """Build an index of (name, prototypes) pairs; a later pair replaces one with the same key.
 
         The pairs are copied into arrays in batches: they need not all be in memory. Raises
         ValueError when a vector's length is not `dim`.
@@ -82,7 +86,7 @@ class LabelIndex:
 
     @classmethod
     def of(cls, base: LabelBlock, shortlist: Shortlist | None) -> Self:
-        """Builds an index of one block."""
+        """Build an index of one block."""
         base.prepare()
         next_order = int(base.orders[-1]) + 1 if len(base) else 0
         return cls(
@@ -90,7 +94,7 @@ class LabelIndex:
         )
 
     def upsert(self, items: Iterable[tuple[str, Prototypes]]) -> Self:
-        """Returns a new index with labels added, or replaced at their position in the order."""
+        """Return a new index with labels added, or replaced at their position in the order."""
         labels = _by_key(items)
         if not labels:
             return self
@@ -119,7 +123,7 @@ class LabelIndex:
         return found
 
     def remove(self, names: Iterable[str]) -> Self:
-        """Returns a new index without the given labels; ignores unknown names."""
+        """Return a new index without the given labels; unknown names are ignored."""
         keys = [label_key(name) for name in names]
         if not keys:
             return self
@@ -129,7 +133,7 @@ class LabelIndex:
         return replace(self, delta=delta, gone=gone)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Self:
-        """Returns an index of the same labels with these thresholds by label key."""
+        """Return an index of the same labels with these thresholds by label key."""
         return replace(self, thresholds=thresholds)
 
     def threshold(self, name: str) -> float:
@@ -163,7 +167,7 @@ class LabelIndex:
         return needs_shortlist or changes > max(_MIN_CHANGES, rows * _MIN_SHARE_OF_CHANGES)
 
     def merged(self, queries: Floats) -> Self:
-        """Returns an index of the same labels in one block. Takes seconds for a million labels.
+        """Return an index of the same labels in one block. Takes seconds for a million labels.
 
         `queries` (N, dim) are typical embeddings of later searches; N may be 0.
         """
@@ -178,7 +182,7 @@ class LabelIndex:
         return join([(self.base, ~self.gone), (self.delta, np.ones(len(self.delta), np.bool_))])
 
     def search(self, embeddings: Floats, top_k: int) -> list[list[Hit]]:
-        """Returns the `top_k` labels nearest to each of (Q, dim) unit embeddings, best first.
+        """Return the `top_k` labels nearest to each of (Q, dim) unit embeddings, best first.
 
         Labels with equal similarity are in the order in which they were added. Exact up to
         `max_exact_rows` rows; beyond, the shortlist may miss a label, and the similarities of found
@@ -213,7 +217,7 @@ class LabelIndex:
         return self.gone[self.base.label_of_row]
 
     def _hits(self, found: Sequence[tuple[LabelBlock, Floats, Integers]], top_k: int) -> list[Hit]:
-        """Reduces rows of several blocks, with their values, to the `top_k` best labels."""
+        """Reduce rows of several blocks, with their values, to the `top_k` best labels."""
         values = np.concatenate([of_block for _, of_block, _ in found])
         rows = np.concatenate([at for _, _, at in found])
         orders = np.concatenate([block.orders[block.label_of_row[at]] for block, _, at in found])
@@ -239,7 +243,7 @@ def _by_key(items: Iterable[tuple[str, Prototypes]]) -> list[tuple[str, str, Pro
 
 
 def _last_of_key(blocks: Sequence[LabelBlock]) -> list[Mask]:
-    """Marks each block's labels except those whose key occurs again in a later block."""
+    """Mark each block's labels except those whose key occurs again in a later block."""
     masks = [np.ones(len(block), np.bool_) for block in blocks]
     hashes = np.concatenate([block.key_hashes for block in blocks] or [np.empty(0, np.uint64)])
     if len(np.unique(hashes)) < len(hashes):
@@ -263,14 +267,14 @@ def _depth(block: LabelBlock, top_k: int) -> int:
 
 
 def _with_one(embeddings: Floats) -> Floats:
-    """Appends a 1 to (Q, dim) embeddings, which is multiplied by the rows' -level / spread."""
+    """Append a 1 to (Q, dim) embeddings, which is multiplied by the rows' -level / spread."""
     return np.concatenate([embeddings, np.ones((len(embeddings), 1), np.float32)], axis=1)
 
 
 def _nearest(
     block: LabelBlock, queries: Floats, top_k: int, gone: Mask | None
 ) -> tuple[Floats, Integers]:
-    """Returns inner products and positions of the best rows of each query; compares all rows."""
+    """Return inner products and positions of the best rows of each query; compares all rows."""
     shape = (len(queries), _depth(block, top_k))
     values, rows = np.empty(shape, np.float32), np.full(shape, -1, np.int64)
     if not shape[1]:

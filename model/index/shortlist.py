@@ -1,4 +1,4 @@
-"""Approximate search over many rows: 4-bit FastScan first stage, exact re-rank.
+"""Approximate search over many rows: a first stage on 4-bit codes, then an exact re-rank.
 
 Each row is projected onto the main directions of typical queries, and each coordinate is quantised
 to one of 16 levels (4 bits). FAISS scans the codes of all rows, and the best thousand rows are
@@ -27,7 +27,7 @@ _BATCH = 16_384
 class Shortlist:
     """4-bit codes of (R, D) float32 rows in a FAISS index; immutable.
 
-    `directions` is (E, D) float32, orthonormal: what rows and queries are projected onto.
+    `directions` is (E, D) float32, orthonormal; rows and queries are projected onto them.
     """
 
     def __init__(self, directions: Floats, codes: faiss.Index) -> None:
@@ -36,7 +36,7 @@ class Shortlist:
 
     @classmethod
     def over(cls, rows: Floats, queries: Floats) -> Self:
-        """Builds the codes of at least 16 rows, for searches like the (N, D) sample `queries`.
+        """Build the codes of at least 16 rows, for searches like the (N, D) sample `queries`.
 
         Without queries, the directions are those of the rows. A million rows take ten seconds of
         one core.
@@ -57,7 +57,7 @@ class Shortlist:
 
     @classmethod
     def unpacked(cls, directions: Floats, packed: npt.NDArray[np.uint8]) -> Self:
-        """Restores a shortlist from its directions and `packed`."""
+        """Restore a shortlist from its directions and `packed`."""
         return cls(directions, faiss.deserialize_index(packed))
 
     @property
@@ -69,7 +69,7 @@ class Shortlist:
     def nearest(
         self, queries: Floats, rows: Floats, depth: int, gone: npt.NDArray[np.bool_] | None = None
     ) -> tuple[Floats, Integers] | None:
-        """Returns inner products and positions, (Q, depth) each, of the best rows, best first.
+        """Return inner products and positions, (Q, depth) each, of the best rows, best first.
 
         `queries` is (Q, D); `rows` are the rows that the codes were built from; `gone` (R,) bool
         marks rows to leave out. Returns None when more than half of the first stage's rows are
@@ -94,7 +94,7 @@ class Shortlist:
 
 
 def _directions_of(vectors: Floats) -> Floats:
-    """Returns (E, D) float32: the main directions of the vectors, orthonormal.
+    """Return (E, D) float32: the main directions of the vectors, orthonormal.
 
     They are the eigenvectors of the uncentred covariance with the largest eigenvalues.
     """
@@ -109,7 +109,7 @@ def _projected(rows: Floats, directions: Floats) -> Floats:
 
 
 def _product(left: Floats, right: Floats) -> Floats:
-    """Returns `left @ right`, computed by torch.
+    """Return `left @ right`, computed by torch.
 
     NumPy's BLAS stops its threads when the process forks. A product in another thread then never
     returns, and the fork hangs too; uvloop forks for subprocesses.

@@ -1,4 +1,4 @@
-"""Search among labels of which some have a threshold of their own."""
+"""Search deep enough that `top_k` results remain without labels below their own threshold."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from model.index.label_index import Hit, LabelIndex
 
-# Labels searched for beyond those asked for, where some may be below their threshold: a second
-# search costs more.
+# Hits requested beyond `top_k` where labels have thresholds: this costs less than a second search.
 _SPARE = 16
 
 Score = Callable[[float], float]
@@ -22,15 +21,16 @@ def search_above_thresholds(
     min_score: float,
     score: Score,
 ) -> list[list[Hit]]:
-    """Hits for each of (Q, dim) unit embeddings, best first, deep enough to hold `top_k` results.
+    """Search until `top_k` hits of each embedding reach their label's own threshold.
 
-    A result reaches its label's threshold. Labels below theirs are hits too and make room for the
-    next ones; the search doubles its depth until there are `top_k` results, no label left, or none
-    that could reach `min_score`. `score` maps a standardised similarity to a probability and must
-    not fall.
+    `embeddings` is (Q, dim) float32 unit. Returns the hits of each, best first, including those
+    below their threshold; `select_tags` drops these. A search with too few hits that reach theirs
+    is repeated with twice the depth, while a further label may reach `min_score` and its threshold.
+    `score` maps a standardised similarity to a score 0..1 and must be non-decreasing. Raises
+    ValueError when the embeddings have another length.
     """
     depth = top_k + min(len(index.thresholds), _SPARE)
-    # one search for all embeddings, which mostly is enough
+    # One search for all embeddings; few need a deeper one.
     found = index.search(embeddings, min(depth, len(index)))
     if not index.thresholds:
         return found
@@ -43,7 +43,7 @@ def search_above_thresholds(
 def drop_below_thresholds(
     index: LabelIndex, hits: Sequence[Hit], top_k: int, score: Score
 ) -> list[Hit]:
-    """The first `top_k` hits, and of the others those that reach their label's threshold."""
+    """Drop the hits after the first `top_k` that are below their label's threshold."""
     return [
         *hits[:top_k],
         *(h for h in hits[top_k:] if score(h.standardised) >= index.threshold(h.name)),
@@ -59,10 +59,13 @@ def _deepened(
     min_score: float,
     score: Score,
 ) -> list[Hit]:
-    """The hits of a search of this depth, or those of a deeper one where results are missing."""
+    """Repeat a search for one embedding, (1, dim), with twice the depth until it is deep enough.
+
+    `hits` are those of the search with `depth`.
+    """
     lowest_useful: float | None = None
     while depth < len(index):
-        # nothing is near an embedding of NaN
+        # An embedding that contains NaN has no hits.
         if not hits or _count_results(index, hits, score) >= top_k:
             return hits
         if lowest_useful is None:

@@ -1,4 +1,5 @@
-"""Labels to prompts to vectors: sentence models, word vectors and text towers.
+"""Convert labels to prompts and prompts to vectors: sentence models, word vectors, text towers.
 
-`source` loads the text model of a checkpoint; `prompts` applies the templates. Knows no video.
+`source` loads the text model of a checkpoint; `prompts` applies the templates. Nothing in this room
+depends on videos.
 """

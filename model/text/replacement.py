@@ -1,4 +1,4 @@
-"""Replaces a checkpoint's text model by another, such as a multilingual one.
+"""Replace a checkpoint's text model by another, such as a multilingual one.
 
 A checkpoint's video encoder was trained into one text space. Another text model has the same space
 only if it was distilled from the first one (Reimers & Gurevych, 2020). Equal vector length does not
@@ -39,7 +39,7 @@ _MIN_SHARE_FOUND = 0.8
 
 
 def load_text_instead(name_or_path: str, own: TextEncoder, *, device: str = "cpu") -> TextEncoder:
-    """Loads a text model that shares the text space of `own`.
+    """Load a text model that shares the text space of `own`.
 
     Raises CheckpointError when the model cannot be loaded, or has another vector length or another
     text space.

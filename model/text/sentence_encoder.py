@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 # Prefix of a piece that continues a word in WordPiece vocabularies such as BERT's.
 _CONTINUES = "##"
 # Up to this many texts are encoded on one core: on a busy machine the model's threads wait for each
-# other at every layer, and a label took ten times as long.
+# other at every layer, so that a label took ten times as long.
 _MAX_ON_ONE_CORE = 16
-# Maximum batch of one core when several encode, which avoids the same waiting: see docs/labels.md.
+# Maximum batch size. Each core encodes its own batches, to avoid the same waiting: docs/labels.md.
 _MAX_BATCH = 64
 
 
@@ -61,8 +61,9 @@ class SentenceTextEncoder:
         self._single = ThreadPoolExecutor(
             thread_name_prefix="text", initializer=use_cores, initargs=(1,)
         )
-        # `tokenize` changes the padding of the tokenizer itself, which a batch in another thread
-        # would then use: words get a copy. The first batch sets the copy's original up.
+        # `tokenize` changes the padding that the tokenizer stores, which a batch in another thread
+        # would then use, so words are tokenized by a copy. The first batch sets the padding of the
+        # original, which is not thread-safe.
         self._word_tokenizer = copy.deepcopy(self._model.tokenizer)
         self._encode(["one", "and another"])
 
@@ -77,7 +78,7 @@ class SentenceTextEncoder:
         return self._hash
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Maps (N,) texts to (N, dim) float32 unit vectors."""
+        """Map (N,) texts to (N, dim) float32 unit vectors."""
         if len(texts) <= _MAX_ON_ONE_CORE:
             return self._single.submit(self._encode, texts).result()
         if self._model.device.type == "cpu":
@@ -107,7 +108,7 @@ class SentenceTextEncoder:
         return np.asarray(vectors, np.float32).reshape(len(texts), self._dim)
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
-        """Returns the words with an unknown token, or pieces of at most two letters on average.
+        """Return the words with an unknown token, or pieces of at most two letters on average.
 
         The rule finds 96 % of random strings (2,000 of 4 to 10 letters) and 1 % of the words in
         the default labels. Only WordPiece vocabularies have short pieces; with others, only

@@ -1,4 +1,4 @@
-"""Loads a checkpoint's text model of any kind, and copies one into a checkpoint."""
+"""Load a checkpoint's text model of any kind, and copy one into a checkpoint."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ CARRIED = f"./{TEXT_FOLDER}"
 def load_text_encoder(
     name_or_path: str, *, checkpoint: Path | None = None, device: str = "cpu"
 ) -> TextEncoder:
-    """Loads a text model by name or path.
+    """Load a text model by name or path.
 
     `name_or_path` is a sentence-transformers model's name or folder, a text tower's folder, a file
     or folder of word vectors, or `./text`, the folder inside `checkpoint`. Raises CheckpointError
@@ -39,7 +39,7 @@ def load_text_encoder(
 
 
 def carry_text_model(name_or_path: str, text: TextEncoder, directory: Path) -> str:
-    """Copies a text model from a local path into a checkpoint's folder.
+    """Copy a text model from a local path into a checkpoint's folder.
 
     Returns the model's name for the checkpoint's configuration: `./text` for a copied model, else
     `name_or_path` itself.

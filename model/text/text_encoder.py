@@ -1,4 +1,4 @@
-"""The interface of text models: texts to unit vectors, and the words that a model does not know."""
+"""The interface of text models, which map texts to unit vectors and may report unknown words."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -21,7 +21,7 @@ class TextEncoder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Maps (N,) texts to (N, dim) float32 unit vectors.
+        """Map (N,) texts to (N, dim) float32 unit vectors.
 
         Raises LabelError when the model has no vector for a text.
         """
@@ -33,12 +33,12 @@ class KnowsWords(Protocol):
     """A text encoder that can tell which words it does not know."""
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
-        """Returns the words of the text that the encoder does not know."""
+        """Return the words of the text that the encoder does not know."""
         ...
 
 
 def normalise(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Returns the rows of (N, D) scaled to unit length; a row of zeros stays zero."""
+    """Return the rows of (N, D) scaled to unit length; a row of zeros stays zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     unit: npt.NDArray[np.float32] = np.divide(
         vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0

@@ -23,7 +23,7 @@ _BATCH = 64
 
 
 def tower_type(folder: Path) -> str:
-    """Returns which of `TOWER_TYPES` a folder contains, or an empty string."""
+    """Return which of `TOWER_TYPES` a folder contains, or an empty string."""
     try:
         document = from_json((folder / "config.json").read_bytes())
     except (OSError, ValueError):
@@ -75,7 +75,7 @@ class TextTower:
         return self._hash
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Maps (N,) texts, truncated to the maximum length, to (N, dim) float32 unit vectors."""
+        """Map (N,) texts, truncated to the maximum length, to (N, dim) float32 unit vectors."""
         vectors = np.empty((len(texts), self._dim), np.float32)
         for start in range(0, len(texts), _BATCH):
             part = slice(start, start + _BATCH)

@@ -1,7 +1,7 @@
 """Word vectors (word2vec, GloVe) as a text encoder: the text space of the paper.
 
 The vector of a text is the mean of its words' unit vectors, scaled to unit length, as in the
-official code of Brattoli et al. (CVPR 2020). A word without a vector raises an error that names it.
+official code of Brattoli et al. (CVPR 2020). A word without a vector is an error.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _PARTS = re.compile(r"[\s/_\-]+")
 
 
 def is_word_vectors(path: Path) -> bool:
-    """Returns whether a path is a text file of word vectors, or a folder that `save` wrote."""
+    """Return whether a path is a text file of word vectors, or a folder that `save` wrote."""
     return path.is_file() or (path / _CONFIG).is_file()
 
 
@@ -60,7 +60,7 @@ class WordVectorEncoder:
         return self._hash
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Maps (N,) texts to (N, dim) float32 unit vectors.
+        """Map (N,) texts to (N, dim) float32 unit vectors.
 
         Raises LabelError that names the words without a vector.
         """
@@ -68,11 +68,11 @@ class WordVectorEncoder:
         return normalise(np.array(means, np.float32).reshape(len(texts), self.dim))
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
-        """Returns the words of the text that have no vector."""
+        """Return the words of the text that have no vector."""
         return tuple(word for word in _words(text) if not self._rows_of(word))
 
     def save(self, folder: Path) -> None:
-        """Writes the folder that a checkpoint contains: safetensors and JSON."""
+        """Write the folder that a checkpoint contains: safetensors and JSON."""
         folder.mkdir(parents=True, exist_ok=True)
         self._model.save(str(folder))
 
@@ -89,7 +89,7 @@ class WordVectorEncoder:
         return mean
 
     def _rows_of(self, word: str) -> list[int]:
-        """Returns the rows of a word, or of its parts around `-_/`; empty if one part has none."""
+        """Return the rows of a word, or of its parts around `-_/`; empty if one part has none."""
         whole = self._row_of(word)
         if whole is not None:
             return [whole]
@@ -107,7 +107,7 @@ class WordVectorEncoder:
 
 
 def _words(text: str) -> list[str]:
-    """Returns the words that are not stop words; all words if there are only stop words."""
+    """Return the words that are not stop words; all words if there are only stop words."""
     words = [bare for word in text.split() if (bare := word.strip(_PUNCTUATION))]
     return [word for word in words if word.lower() not in STOP_WORDS] or words
 

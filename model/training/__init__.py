@@ -1,5 +1,5 @@
 """Training: from manifests of samples to a checkpoint that can be served.
 
 `run` is a whole run, `train` the trainer, `ship` writes the checkpoint. Only commands and
-benchmarks import this package; the library above it does not.
+benchmarks import this package; the rest of the library does not.
 """

@@ -67,7 +67,7 @@ def _set_margins(
     targets: Ints,
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Maximum similarity over random sets of classes minus its expectation, and whether known."""
+    """Compute maxima over random sets of classes minus their expectation, and which are known."""
     classes = standardised.shape[1]
     margins, known = [], []
     for _ in range(_RANDOM_SETS):
@@ -82,6 +82,6 @@ def _set_margins(
 def _logistic(
     values: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """Slope and bias of a logistic regression without a penalty."""
+    """Fit slope and bias of a logistic regression without a penalty."""
     fitted = LogisticRegression(C=np.inf).fit(values.reshape(-1, 1), positive)
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

@@ -17,8 +17,8 @@ PRESETS = Path(__file__).parent / "presets"
 class ObjectiveConfig:
     """Weights of the loss terms, 0 to leave a term out, and their parameters.
 
-    `contrastive` is the cross-entropy from text to clip over the whole batch, which then comes in
-    one piece (`micro_batch` 0); it suits captioned pictures, whose texts are all different.
+    `contrastive` is the cross-entropy from text to clip over the whole batch, which must not be
+    split (`micro_batch` 0); it suits captioned pictures, whose texts are all different.
     `scale` is the initial value of the learnable scale of the cross-entropy, `largest_scale` its
     maximum. `candidates` texts are drawn for each step beside the batch's own. Texts with a cosine
     above `synonym_similarity` are not counted as each other's negatives.
@@ -43,9 +43,9 @@ class OptimiserConfig:
     Rates rise over `warmup_steps` and then follow the schedule: `cosine` to zero, or `steps` with
     a factor of 0.1 at each of `milestones` (shares of all steps; the paper: 0.4 and 0.8).
     `momentum` is SGD's. The first `head_steps` train the head alone (Kumar et al., ICLR 2022:
-    LP-FT). `frozen_blocks` freezes the stem and that many blocks; `freeze_statistics` those of
-    batch norm. `ema_decay` is the decay of the averaged weights per step, 0 for no averaging.
-    Gradients are clipped to the norm `largest_gradient`, 0 for no clipping.
+    LP-FT). `frozen_blocks` freezes the stem and that many blocks, `freeze_statistics` the
+    statistics of batch norm. `ema_decay` is the decay of the averaged weights per step, 0 for no
+    averaging. Gradients are clipped to the norm `largest_gradient`, 0 for no clipping.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -93,6 +93,9 @@ class BatchConfig:
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     """A whole run; `model_id` names the checkpoint that it writes.
+
+    `sampling` is stored in the checkpoint, `training_sampling` is used while training. `word_head`
+    adds a head over ImageNet's class names (`model.encoder.networks.WordHead`).
 
     `init` names the initial weights (see `model.training.initial`), which may bring a `tower`.
     `shift_fraction` of the channels are shifted in time. `held_out` is a split by name or path.

@@ -15,7 +15,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class FeatureEncoder(TorchEncoder):
-    """A network without its head: `encode` gives (B, F) float32 features, not unit vectors."""
+    """A network without its head: `encode` returns features, which are not unit vectors."""
 
     def __init__(
         self, network: Network, *, device: str = "cpu", dtype: torch.dtype = torch.float32
@@ -23,7 +23,7 @@ class FeatureEncoder(TorchEncoder):
         super().__init__(network, network.head.linear.in_features, device=device, dtype=dtype)
 
     def encode(self, pixels: Tensor) -> Vectors:
-        """(B, N, T, 3, H, W) float32 pixels to (B, F) float32 features."""
+        """Map (B, N, T, 3, H, W) float32 pixels to (B, F) float32 features."""
         autocast = torch.autocast(
             self._device.type, dtype=self._dtype, enabled=self._dtype != torch.float32
         )

@@ -12,7 +12,7 @@ BEFORE = "before"
 
 
 def provenance_before(init: str) -> Provenance:
-    """Provenance of the checkpoint `init`, as part of a new run's; empty for any other weights.
+    """Return the provenance of the checkpoint `init` for a new run's; empty for other weights.
 
     Figures are left out, because they hold for the earlier weights. Raises CheckpointError.
     """
@@ -23,7 +23,7 @@ def provenance_before(init: str) -> Provenance:
 
 
 def first_run(provenance: Provenance) -> Provenance:
-    """The configuration of the first run in the chain that led to this checkpoint.
+    """Return the configuration of the first run in the chain that led to this checkpoint.
 
     The chain ends at a run with another split: it may have seen the classes held out here, so that
     the run that started from it counts as the first.
@@ -36,14 +36,14 @@ def first_run(provenance: Provenance) -> Provenance:
 
 
 def commands_of(provenance: Provenance) -> tuple[str, ...]:
-    """The commands that led to a checkpoint, earliest first."""
+    """List the commands that led to a checkpoint, earliest first."""
     before = provenance.get(BEFORE)
     earlier = commands_of(before) if isinstance(before, Mapping) else ()
     return (*earlier, str(provenance.get("command", "")))
 
 
 def steps_of(provenance: Provenance) -> tuple[int, ...]:
-    """The number of steps of each run that recorded it, earliest first."""
+    """List the number of steps of each run that recorded it, earliest first."""
     before = provenance.get(BEFORE)
     earlier = steps_of(before) if isinstance(before, Mapping) else ()
     return (*earlier, int(provenance["steps"])) if "steps" in provenance else earlier

@@ -91,7 +91,10 @@ def distillation(logits: Tensor, teacher_logits: Tensor) -> Tensor:
 
 
 class TrainingTask(nn.Module):
-    """The network with its loss: pixels of a batch in, terms of the loss out."""
+    """The network with its loss, as one module: `forward` maps pixels to the terms of the loss.
+
+    Raises ValueError for a contrastive loss with a `micro_batch`.
+    """
 
     _mean: Tensor
     _std: Tensor
@@ -179,12 +182,12 @@ class TrainingTask(nn.Module):
 
 
 def _features(network: Network, values: Sequence[Tensor]) -> Tensor:
-    """Features of each kind's pixels, one kind after the other: (sum of B, F) fp32."""
+    """Map the pixels of each kind to features, one kind after the other: (sum of B, F) fp32."""
     return torch.cat([video_features(network, each).float() for each in values])
 
 
 def term_names(config: TrainConfig) -> list[str]:
-    """Names of the loss terms in the order in which `TrainingTask` returns them."""
+    """List the names of the loss terms in the order in which `TrainingTask` returns them."""
     weights = config.objective
     named = {
         "mse": weights.mse,

@@ -1,4 +1,4 @@
-"""What a run may use of the computer, and where it writes its progress lines."""
+"""The resources of a run: device, data workers, time limit and log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

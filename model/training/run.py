@@ -21,12 +21,13 @@ from model.training.words.phrases import with_phrases
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What to train, on which manifests, and the folder `out` for state, log and checkpoint.
+    """The configuration and manifests of a run, and the folder `out` for its files.
 
+    State, log and checkpoint are written to `out`.
     Rows of a `val` or `test` split are not trained on. `overlap` replaces the split's own decision
     about texts that overlap with held-out classes (`overlap_review.texts_to_drop`). `text_model`
     replaces the text model of the checkpoint that the run starts from, or the default. `command`
-    stands in the model card.
+    is quoted in the model card.
     """
 
     config: TrainConfig

@@ -63,7 +63,7 @@ def set_rates(
 
 
 def rate_factor(config: OptimiserConfig, step: int, steps: int) -> float:
-    """Factor 0..1 of the full rate: 0 while the head trains alone, then warm-up, then schedule."""
+    """Compute the factor 0..1 of the full rate: 0 for `head_steps`, warm-up, then schedule."""
     if step < config.head_steps:
         return 0.0
     done, total = step - config.head_steps, max(1, steps - config.head_steps)

@@ -1,4 +1,4 @@
-"""From a trained network to a checkpoint that can be served."""
+"""Write a trained network as a checkpoint that can be served."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +27,10 @@ MIN_CALIBRATION_CLASSES = 3  # a random set that lacks one class must still offe
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Shipment:
-    """What a checkpoint is made of.
+    """Everything that a checkpoint is made from.
 
-    Validation samples choose and calibrate, test samples are measured. `text_model` is the name or
-    folder that `text` was loaded from; `command` stands in the model card.
+    Choices and calibration use the validation samples, figures the test samples. `text_model` is
+    the name or folder that `text` was loaded from; `command` is quoted in the model card.
     """
 
     config: TrainConfig
@@ -85,7 +85,7 @@ def ship(shipment: Shipment, out: Path, resources: TrainingResources) -> Path:
 def _chosen_network(
     shipment: Shipment, background: list[Sample], resources: TrainingResources
 ) -> CachedEmbedder:
-    """The trained network, interpolated and with the word head weighted as validation decides."""
+    """Choose interpolation and word head weight of the trained network on validation samples."""
     config, trained, log = shipment.config, shipment.trained, resources.log
     validation = shipment.samples.validation
     tagger = feature_tagger(
@@ -106,7 +106,7 @@ def _chosen_network(
 def _document(
     shipment: Shipment, calibration: CalibrationConfig, directory: Path
 ) -> CheckpointConfig:
-    """The checkpoint's configuration without figures; copies the text model into `directory`."""
+    """Build the configuration without figures; copy the text model into `directory`."""
     config, text = shipment.config, shipment.text
     model = carry_text_model(shipment.text_model, text, directory)
     return CheckpointConfig(

@@ -22,7 +22,7 @@ STATE = "state.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class TrainState:
-    """The live objects that a state is saved from and loaded into.
+    """The objects in memory that a state is saved from and loaded into.
 
     `data` is the digest of the run's samples.
     """
@@ -79,7 +79,7 @@ def load_state(out: Path, state: TrainState, config: TrainConfig) -> int:
 
 
 def saved_precision(out: Path) -> Literal["fp32", "bf16"] | None:
-    """The precision of the run whose state is in `out`; None without a saved state."""
+    """Return the precision of the run whose state is in `out`; None without a saved state."""
     path = out / STATE
     if not path.exists():
         return None

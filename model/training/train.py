@@ -1,4 +1,4 @@
-"""The trainer: read top to bottom.
+"""Train a network end to end. Read this file from top to bottom.
 
     kinolex train --preset small --data MANIFEST.csv [--data ...] --out runs/small
 
@@ -46,10 +46,10 @@ from model.training.words.text_bank import TextBank, build_bank, read_descriptio
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run leaves: the averaged network, the text bank it was trained with, steps done.
+    """The result of a run: the averaged network, the text bank it was trained with, steps done.
 
-    `start` is the network before the first step. `is_first` tells the one process of a distributed
-    run that writes the checkpoint.
+    `start` is the network before the first step. `is_first` is true in the one process of a
+    distributed run that writes the checkpoint.
     """
 
     network: Network

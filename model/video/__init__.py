@@ -1,5 +1,6 @@
-"""From an untrusted file to facts about the video and RGB frames at chosen timestamps.
+"""Read facts and RGB frames at chosen timestamps from an untrusted video file.
 
-Enter by `reader`, and by `sampling` for the choice of timestamps. Decode workers import this room:
-it imports no other than `errors`, and neither torch nor FAISS.
+Import `reader` to read a file, `sampling` to choose timestamps, and `windows` for long videos.
+Decode workers import this room, so that it imports `model.errors` only, and neither torch nor
+FAISS.
 """

@@ -34,7 +34,7 @@ _MAX_USUAL_GROUP = 300
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """When a stream ends, and what a seek would save. All times are in ticks of its clock.
+    """The end of a stream, and estimates of what a seek saves. Times are ticks of its clock.
 
     `end` is the time at which the last frame ends; `frames` is the number of frames, None where
     they were not counted. `skipped_by_seek(index, position, target)` estimates how many frames a

@@ -1,4 +1,4 @@
-"""Recognise a file's type by its first bytes and boxes, for what FFmpeg does not tell.
+"""Recognise a file's type by its first bytes and boxes, where FFmpeg does not report it.
 
 FFmpeg reads images as videos of one frame, reports a damaged container like random bytes, and
 hides encryption.
@@ -32,8 +32,8 @@ _CONTAINER_MAGIC = (
     b"\x00\x00\x01\xb3",
 )
 _BOX_TYPES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx"}
-# MP4 boxes that may contain an `encv` box -> offset of the boxes in them. A sample table's follow
-# a version and a count.
+# MP4 boxes that may contain an `encv` box -> offset in bytes of the boxes inside. In a sample
+# description (`stsd`) these follow a version and a count.
 _PARENT_BOXES = {
     b"moov": 8,
     b"trak": 8,
@@ -65,7 +65,7 @@ def is_container(head: bytes) -> bool:
 def has_encrypted_track(file: BinaryIO) -> bool:
     """Whether an MP4 header describes an encrypted video track (an `encv` box).
 
-    For files without a decodable packet: packets carry their encryption themselves.
+    Needed only where no packet can be decoded; the packets of other files are marked as encrypted.
     """
     view = FileView(file)
     ranges = [(0, file_size(file))]

@@ -6,7 +6,7 @@ from typing import BinaryIO
 class FileView:
     """A reader with its own position over a shared file object.
 
-    It has no `name`, because FFmpeg takes a file name's ending, such as `.m3u8`, as a hint.
+    It has no `name`, because FFmpeg also guesses a format by a name's suffix, such as `.m3u8`.
     """
 
     __slots__ = ("_file", "_position")

@@ -68,10 +68,10 @@ class Rotation:
 
 
 class FrameScaler:
-    """Scales decoded frames to RGB of one size, which `shape` gives as (H, W, 3).
+    """Scales decoded frames to RGB of one size; `shape` is (H, W, 3).
 
-    All frames share one reformatter: PyAV before 19 leaks one per frame otherwise, and each costs
-    its set-up.
+    All frames share one reformatter: setting up one for each frame costs time, and PyAV before 19
+    leaks it.
     """
 
     def __init__(self, short_side: int, width: int, height: int, rotation: Rotation) -> None:

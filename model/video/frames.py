@@ -222,10 +222,10 @@ def displayed_frames(
 ) -> Iterator[DecodedFrame]:
     """Yield the frame displayed at each wanted time (sorted ticks).
 
-    `first` is the reader's last frame. `skipped_by_seek(position, target)` estimates how many
-    frames a seek from one time to another would not decode; where these are enough, the reader
-    seeks. None means that the stream cannot be seeked. Raises UnreliableStreamError where a seek
-    leads behind its target.
+    `first` is the frame that the reader returned last. `skipped_by_seek(position, target)`
+    estimates how many frames a seek from one time to another would not decode; where these are
+    enough, the reader seeks. None means that the stream cannot be seeked. Raises
+    UnreliableStreamError where a seek ends after its target.
     """
 
     def is_worthwhile(position: int, index: int) -> bool:

@@ -1,4 +1,4 @@
-"""Decide which videos may be decoded on a GPU: those on which its decoder gives the same frames.
+"""Decide whether a GPU may decode a video: its decoder must return the same frames as a CPU.
 
 See docs/decisions/0011-a-gpu-decodes-only-what-the-limited-processes-checked.md.
 """
@@ -18,7 +18,7 @@ from model.video.file_view import FileView, file_size
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _CODECS = {"h264", "hevc", "vp9", "av1"}
-# FFmpeg's numbers: BT.709, unknown (which every decoder takes as BT.601), and two names of BT.601.
+# FFmpeg's numbers: BT.709, unknown (decoders assume BT.601), and two names of BT.601.
 _MATRICES = {1, 2, 5, 6}
 _FULL_RANGE = 2
 # The GPU's decoder reads all packets before the first frame.
@@ -27,7 +27,7 @@ _MAX_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Located:
-    """Where frames are in a file, for a decoder that knows nothing else about it.
+    """The location of frames in a file, for a decoder that has no other facts about it.
 
     `stream` is the index of the video stream. `start_seconds` is the time of the first frame on
     the stream's own clock; `seconds`, float64 (T,), are times on that clock, each within the time
@@ -44,7 +44,7 @@ class Located:
 def is_gpu_decodable(
     file: BinaryIO, container: InputContainer, stream: VideoStream, first: VideoFrame
 ) -> bool:
-    """Whether a GPU gives the same frames and colours, and the file is nothing but an MP4.
+    """Whether a GPU decodes the same frames and colours, and the file can be read as MP4 only.
 
     The file must begin with a zero byte, as an MP4 whose first box is under 16 MiB does. The GPU
     decoder's FFmpeg has no list of allowed formats: it could read text as a playlist and open the

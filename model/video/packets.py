@@ -35,10 +35,10 @@ class UnreliableStreamError(Exception):
 class PacketReader:
     """Reads one stream's packets, from the start or from the keyframe that `seek` found.
 
-    `ahead` holds packets that are read but not taken, after `fill` at least one unless the stream
-    has ended; `has_ended` says that no more follow those. Damaged packets are counted in
-    `bad_packets`; `strict` readers raise UnreliableStreamError instead. With `keyframes_only`
-    other packets are left out.
+    `ahead` contains the packets that were read but not taken; after `fill` it is empty only at the
+    end of the stream. `has_ended` is true when no packets follow those in `ahead`. Damaged packets
+    are counted in `bad_packets`; `strict` readers raise UnreliableStreamError instead. With
+    `keyframes_only` other packets are left out.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class PacketReader:
                 self.has_ended = self._failed_reads > _MAX_FAILED_READS
                 self.count_bad()
             else:
-                # A decoder takes an empty packet for the end of the stream.
+                # A decoder interprets an empty packet as the end of the stream.
                 if packet.size and (not self._keyframes_only or packet.is_keyframe):
                     return packet
         return None

@@ -59,10 +59,10 @@ def decode(
 ) -> FrameBatch:
     """Return the frame displayed at each time, in the given order.
 
-    Times before the first frame give the first, times after the end the last. Frames are scaled so
-    that their short side is `short_side` pixels; the long side follows the display aspect ratio, is
-    even, and at most four times as long. `keyframes_only` returns the last keyframe at or before
-    each time instead: many times cheaper, and early by up to a group of pictures.
+    Times before the first frame select the first, times after the end the last. Frames are scaled
+    so that their short side is `short_side` pixels; the long side follows the display aspect ratio,
+    is even, and at most four times as long. `keyframes_only` returns the last keyframe at or before
+    each time instead: many times cheaper, but up to a group of pictures too early.
 
     Raises a VideoError, and ValueError for times that are not finite or a `short_side` under 1.
     """
@@ -94,10 +94,10 @@ def open_video(
 
 
 class OpenVideo:
-    """An open video whose facts are known. `open_video` makes it; valid until that ends.
+    """An open video and its facts, `info` and `rotation`.
 
-    `info` and `rotation` describe it. `decoded_packets` counts the packets that all decodes so far
-    gave to the decoder, which is their cost.
+    `open_video` creates it; it is valid within that block. `decoded_packets` counts the packets
+    that were sent to the decoder so far, as a measure of the cost.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class OpenVideo:
         self._container = container
         self._stream = stream
         self._seconds_per_tick = float(time_base_of(stream))
-        # The reader of the first frame, with which the first decode can go on.
+        # The reader that decoded the first frame; the first call of `decode` continues with it.
         self._first_reader: FrameReader | None = None
         self._first = self._first_frame()
         start, frame = self._first
@@ -214,7 +214,7 @@ class OpenVideo:
         height, width, _ = FrameScaler(short_side, info.width, info.height, self.rotation).shape
         if (
             self.rotation != Rotation()
-            # The GPU copies what libswscale does when it scales down, and nothing else.
+            # The GPU reproduces libswscale's scaling only where it scales down.
             or frame.height <= height
             or frame.width <= width
             or info.warnings
@@ -240,7 +240,7 @@ class OpenVideo:
     def _reader(
         self, strict: bool, keyframes_only: bool
     ) -> Iterator[tuple[FrameReader, DecodedFrame, Callable[[int, int], int] | None]]:
-        """A reader behind the first frame, that frame, and the estimate of a seek's savings."""
+        """Yield a reader that has returned the first frame, that frame, and `skipped_by_seek`."""
         first_reader, self._first_reader = self._first_reader, None
         if strict and not keyframes_only and first_reader is not None:
             yield first_reader, self._first, self._skipped_by_seek(self._stream)

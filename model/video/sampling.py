@@ -20,11 +20,11 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class SamplingConfig:
-    """Which frames of a span of video the encoder gets; stored in the checkpoint.
+    """The rule by which frames are sampled from a span of video; stored in the checkpoint.
 
     The encoder gets `clips` clips of `frames_per_clip` frames. Spacing `spread` divides the span
-    into equal parts and takes the frame at the centre of each (sparse, covers everything);
-    `consecutive` takes neighbouring frames at the video's own rate (dense, as the paper trained).
+    into equal parts and selects the frame at the centre of each (sparse, covers everything);
+    `consecutive` selects neighbouring frames at the video's own rate (dense, as the paper trained).
 
     `leeway` is the share of a part by which a `spread` frame may be off the part's centre where
     that saves decoding, 0 to under 0.5: one frame represents all of its part (Wang et al., ECCV
@@ -95,8 +95,8 @@ def _move_to_cheaper_frames(
     """Move each time by at most `reach` seconds to the frame that costs the least decoding.
 
     A keyframe is decoded alone. Where none is in reach, all frames from the keyframe before it are
-    decoded. Of several times behind one keyframe only the last decides how many, and it moves as
-    early as it may.
+    decoded. Of several times after the same keyframe, the last one alone determines how many frames
+    are decoded: it is moved by all of `reach`, and the others stay.
     """
     moved = times.copy()
     next_key: float | None = None
@@ -136,8 +136,9 @@ def plan_windows(
 ) -> tuple[tuple[Window, ...], float]:
     """Divide a duration into windows; return them and the stride that was used, in seconds.
 
-    The last window ends with the video and may be shorter. The stride is increased where there
-    would be more than `max_windows` windows. Raises ValueError for a value that is not positive.
+    No window ends after the video: the last one may be shorter. The stride is increased where
+    there would be more than `max_windows` windows. Raises ValueError for a value that is not
+    positive and finite.
     """
     given = (duration_seconds, window_seconds, stride_seconds)
     if not all(math.isfinite(seconds) and seconds > 0 for seconds in given) or max_windows < 1:
@@ -147,7 +148,7 @@ def plan_windows(
         )
     beyond_first = max(0.0, duration_seconds - window_seconds)
     count = 1 + math.ceil(beyond_first / stride_seconds - _ROUNDING)
-    # With gaps between the windows, the one that would reach the end may start after it.
+    # Where windows leave gaps, the last one so counted may start after the end.
     count = min(count, max(1, math.ceil(duration_seconds / stride_seconds - _ROUNDING)))
     stride = stride_seconds
     if count > max_windows:

@@ -28,9 +28,9 @@ class VideoInfo:
 class VideoLimits:
     """Limits on an untrusted video; one that exceeds them raises a VideoError.
 
-    `max_pixels` is per frame. A frame rate over `max_frames_per_second` is reported as that and
-    raises nothing. `max_walked_frames` bounds the packets that are read to find the wanted frames,
-    `max_bad_packets` the damaged packets that are skipped.
+    `max_pixels` is per frame. A frame rate over `max_frames_per_second` is reported as that limit
+    and raises no error. `max_walked_frames` bounds the packets that are read to find the wanted
+    frames, `max_bad_packets` the damaged packets that are skipped.
     """
 
     max_duration_seconds: float = 4 * 3600.0

@@ -1,4 +1,4 @@
-"""A long video as windows: how it is cut, and the frames of several windows decoded together."""
+"""Divide a video into windows, and batch the windows whose frames are decoded together."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,19 @@ import numpy.typing as npt
 from model.video.reader import FrameBatch, VideoInfo
 from model.video.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
 
-# Progress is reported after so many windows at the latest.
+# Progress is reported after each batch.
 _MAX_WINDOWS_PER_BATCH = 8
-# They are in memory at once, in a decode worker and in the process that encodes them.
+# The frames of a batch are in memory at once, in a decode worker and in the process that encodes.
 _MAX_FRAMES_PER_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
-    """How a video is cut into windows, in seconds; `windows` cover its whole duration in order.
+    """The windows of a video in order of time, with their length and stride in seconds.
 
-    `stride_seconds` is the stride in use: wider than the one asked for, with a warning, where there
-    would be too many windows.
+    Windows leave gaps where the stride is longer than a window. `stride_seconds` is the stride in
+    use: longer than the requested one, with an entry in `warnings`, where there would be too many
+    windows.
     """
 
     windows: tuple[Window, ...]
@@ -38,7 +39,10 @@ class WindowPlan:
         stride_seconds: float,
         max_windows: int,
     ) -> Self:
-        """Plan at most `max_windows` windows over a duration; see `plan_windows`."""
+        """Plan at most `max_windows` windows over a duration; see `plan_windows`.
+
+        Raises ValueError for a value that is not positive and finite.
+        """
         windows, stride = plan_windows(
             duration_seconds, window_seconds, stride_seconds, max_windows
         )
@@ -55,10 +59,10 @@ class WindowPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowBatch:
-    """Neighbouring windows to decode and encode together.
+    """W consecutive windows to decode and encode together.
 
-    `rows` is their slice of the plan's windows, `timestamps_seconds` (W, T) float64 the times of
-    the frames of each.
+    `rows` is their slice of the plan's windows. `timestamps_seconds` (W, T) float64 are the times
+    of each window's T = clips * frames_per_clip frames.
     """
 
     rows: slice
@@ -66,13 +70,13 @@ class WindowBatch:
 
     @property
     def distinct_seconds(self) -> npt.NDArray[np.float64]:
-        """(F,) float64, ascending: every time once, as windows that overlap share frames."""
+        """The times to decode, (F,) float64 ascending; a time that windows share is listed once."""
         return np.unique(self.timestamps_seconds)
 
     def split(self, frames: FrameBatch) -> list[FrameBatch]:
-        """The frames of each window, from those decoded at `distinct_seconds`.
+        """Split the F frames decoded at `distinct_seconds` into the T frames of each window.
 
-        Frames that lie side by side are views, not copies.
+        A window whose frames are consecutive in `frames` is a view, not a copy.
         """
         _, index = np.unique(self.timestamps_seconds, return_inverse=True)
         return [_part(frames, row) for row in index.reshape(self.timestamps_seconds.shape)]
@@ -81,9 +85,9 @@ class WindowBatch:
 def window_batches(
     plan: WindowPlan, info: VideoInfo, sampling: SamplingConfig
 ) -> Iterator[WindowBatch]:
-    """Batches over all windows of a plan, in order; each holds one window at least.
+    """Yield batches of all windows of a plan, in order.
 
-    A batch has at most 8 windows and 64 distinct frames, or one window with more frames.
+    A batch has at most 8 windows and 64 distinct frames, or a single window with more frames.
     """
     timestamps = _timestamps(plan.windows, info, sampling)
     for rows in _batch_rows(timestamps):
@@ -93,7 +97,7 @@ def window_batches(
 def _timestamps(
     windows: Sequence[Window], info: VideoInfo, sampling: SamplingConfig
 ) -> npt.NDArray[np.float64]:
-    """When to look at each window: (W, T) seconds."""
+    """Choose the times of each window's frames: (W, T) float64, in seconds."""
     return np.stack(
         [
             clip_timestamps(

@@ -1,4 +1,5 @@
 """`kinolex train compare`: end-to-end training against frozen networks on the same classes.
 
-`comparison` is the entry point. `train`, `run` and `ship` do not import this room.
+`comparison` is the entry point. Only commands and benchmarks import this room; `train`, `run` and
+`ship` do not.
 """

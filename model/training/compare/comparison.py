@@ -22,7 +22,7 @@ LEARNED = "E"
 
 @dataclass(frozen=True, slots=True)
 class UnseenClasses:
-    """Which classes are unseen: splits by name or path, or `folds` over the classes of data sets.
+    """The unseen classes: splits by name or path, or `folds` over the classes of data sets.
 
     With neither, the configuration's own split. `classes_of` names data sets or zip files, none
     for all. `overlap` replaces the splits' own decision about overlapping texts.
@@ -44,7 +44,7 @@ class GrowthParts:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRequest:
-    """Which arms to compare, with which seeds, on which data and unseen classes.
+    """The arms to compare, with their seeds, data and unseen classes.
 
     `text_model` replaces the text model of the checkpoint that `config.init` names, or the default.
     """

@@ -57,7 +57,7 @@ class DiskFeatureCache:
                 self._known.update(zip(part["samples"].tolist(), part["features"], strict=True))
 
     def embed(self, samples: Sequence[Sample], progress: Progress = no_progress) -> Embedded:
-        """Encode samples not stored yet; (N, F) float32 features of those that can be read."""
+        """Return (N, F) float32 features of the readable samples; encode those not stored yet."""
         missing = [sample for sample in samples if _identity(sample) not in self._known]
         broken: list[Broken] = []
         for start in range(0, len(missing), _SAMPLES_PER_FILE):
@@ -96,7 +96,7 @@ class FrozenBackbone:
         self._progress = progress
 
     def features(self, samples: Sequence[Sample]) -> Vectors:
-        """(N, F) float32; raises VideoError for a sample that cannot be read."""
+        """Return (N, F) float32 features. Raises VideoError for a sample that cannot be read."""
         embedded = self._cache.embed(samples, self._progress)
         if embedded.broken:
             first = embedded.broken[0]

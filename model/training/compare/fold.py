@@ -43,9 +43,9 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a comparison runs: its folder `out`, and the precision `dtype` of frozen networks.
+    """Options of a comparison: its folder `out`, and the precision `dtype` of frozen networks.
 
-    `trained` gives checkpoints that were trained elsewhere for the arm E, one for each fold;
+    `trained` lists checkpoints that were trained elsewhere for the arm E, one for each fold;
     `workers` data workers read ahead for a network that is trained. `progress` counts the samples
     that a frozen network has encoded.
     """
@@ -72,7 +72,7 @@ class Fold:
         self._kept: dict[str, Any] = {}
 
     def answer(self, arm: str, seed: int) -> Answers:
-        """Similarities of the test samples by an arm, read from its file if there is one."""
+        """Compute an arm's similarities of the test samples, or read them from their file."""
         path = self._settings.out / f"{arm}{self._given(arm)}-fold{self._number}-seed{seed}.npz"
         if path.exists():
             return Answers.read(path)
@@ -96,7 +96,7 @@ class Fold:
         return answer
 
     def _given(self, arm: str) -> str:
-        """File name part that separates answers of a given checkpoint from those trained here."""
+        """Return the part of an answer's file name that identifies a checkpoint in `trained`."""
         if not self._settings.trained or arm not in _GIVEN_ARMS:
             return ""
         weights = (self._settings.trained[self._number] / "model.safetensors").read_bytes()
@@ -152,7 +152,7 @@ class Fold:
     def _linear(self, seed: int) -> SemanticHead:
         def make() -> SemanticHead:
             head = trained_head(self._problem, self._frozen(), 0, seed)
-            assert isinstance(head, SemanticHead)  # `hidden` 0 gives this kind
+            assert isinstance(head, SemanticHead)  # the kind for `hidden` 0
             return head
 
         return self._once(f"linear {seed}", make)
@@ -183,7 +183,7 @@ class Fold:
 def frozen_network(
     config: TrainConfig, text: TextEncoder, mean: npt.NDArray[np.float32]
 ) -> Network:
-    """The network of the frozen arms: the run's initial one, without temporal shift.
+    """Build the network of the frozen arms: the run's initial one, without temporal shift.
 
     The initial weights were not trained with temporal shift, so that frames are encoded one by one.
     """
@@ -194,7 +194,7 @@ def frozen_network(
 def features_of(
     network: Network, config: TrainConfig, text: TextEncoder, folder: Path, settings: Settings
 ) -> DiskFeatureCache:
-    """The network's features with this comparison's settings, stored below `folder`."""
+    """Open the cache of a network's features below `folder`, with this comparison's settings."""
     return DiskFeatureCache(
         folder / "features",
         network,

@@ -54,7 +54,7 @@ class Ridge:
         return normalise((features @ slopes + offset).astype(np.float32))
 
     def solution(self, penalty: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Slopes (F, D) and offset (D,)."""
+        """Return the slopes (F, D) and the offset (D,) for a penalty, float64."""
         shrunk = self._values + penalty * self._values.mean()
         slopes = self._axes @ (self._projected / shrunk[:, np.newaxis])
         return slopes, self._level - self._centre @ slopes
@@ -72,7 +72,7 @@ class DeepHead(nn.Module):
         self.mix = head.mix
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, F) to (B, D) unit."""
+        """Map (B, F) features to (B, D) unit embeddings."""
         direct = functional.normalize(self.linear(self.hidden(features)), dim=-1)
         if self.word_head is None:
             return direct

@@ -38,7 +38,7 @@ class CachedText:
         return self._text.model_hash
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(N,) texts to (N, dim) float32 unit vectors."""
+        """Map (N,) texts to (N, dim) float32 unit vectors."""
         missing = sorted({text for text in texts if text not in self._known})
         if missing:
             self._known.update(zip(missing, self._text.encode(missing), strict=True))
@@ -50,7 +50,7 @@ class CachedText:
 class Problem:
     """Training samples with their words, and the samples to classify.
 
-    `text_rows` gives each training sample's rows in `bank`. Arms choose their settings on
+    `text_rows` are each training sample's rows in `bank`. Arms choose their settings on
     `validation`, never on `test`. `cache` is the folder for features and caption vectors.
     """
 
@@ -65,17 +65,17 @@ class Problem:
     test: tuple[Sample, ...]
 
     def with_training(self, samples: Sequence[Sample]) -> "Problem":
-        """The same problem with other training samples."""
+        """Return the same problem with other training samples."""
         bank, rows = _bank_of(self.config, samples, self.text, self.cache)
         return replace(self, training=tuple(samples), bank=bank, text_rows=rows)
 
     def background_samples(self) -> list[Sample]:
-        """The training samples of the background bank."""
+        """Draw the training samples of the background bank."""
         rows = draw_bank(self.training, self.config.batch.temper, self.config.seed)
         return [self.training[row] for row in rows]
 
     def weights(self) -> npt.NDArray[np.float64]:
-        """Probability of each training sample to be drawn, (N,) float64 with sum 1."""
+        """Compute the probability of drawing each training sample: (N,) float64 with sum 1."""
         _, source, sizes = np.unique(
             [sample.source for sample in self.training], return_inverse=True, return_counts=True
         )
@@ -83,7 +83,7 @@ class Problem:
         return np.asarray(weights / weights.sum(), np.float64)
 
     def plans(self, seed: int) -> StepPlans:
-        """The samples and texts of each step that a network is trained with."""
+        """Plan the samples and texts of each training step."""
         return StepPlans(
             self.training,
             self.text_rows,

@@ -87,9 +87,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All arms in the order given, and the best frozen arm, chosen on the validation classes.
+    """The standings of all arms, and the best frozen arm, chosen on the validation classes.
 
-    `per_class` gives each arm's mean accuracy as served for each test class.
+    `per_class` is each arm's mean accuracy as served for each test class.
     """
 
     best_frozen: str
@@ -97,7 +97,7 @@ class Comparison:
     per_class: Mapping[str, Mapping[str, float]]
 
     def standing(self, arm: str, kind: str) -> Standing:
-        """The standing of one arm with one kind of similarity."""
+        """Return the standing of one arm with one kind of similarity."""
         return next(s for s in self.standings if (s.arm, s.kind) == (arm, kind))
 
 

@@ -47,7 +47,7 @@ class ArbitraryWords:
         self.dim = dim
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(N,) texts to (N, dim) float32 unit vectors."""
+        """Map (N,) texts to (N, dim) float32 unit vectors."""
         rows = np.empty((len(texts), self.dim), np.float32)
         for row, text in zip(rows, texts, strict=True):
             seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
@@ -73,7 +73,7 @@ def from_scratch(
 
 
 def scratch_config(config: TrainConfig) -> TrainConfig:
-    """The configuration with random initial weights, and the same steps and batches."""
+    """Return the configuration with random initial weights, and the same steps and batches."""
     return replace(
         config,
         init="scratch",

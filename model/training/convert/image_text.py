@@ -25,7 +25,7 @@ from model.training.convert.fit_scores import NO_SCORE_FIT, ScoreFit, save_with_
 from model.video.sampling import SamplingConfig
 
 FAMILIES = ("clip", "siglip")
-# modules of sentence-transformers after the towers that Kinolex replaces
+# modules after the towers in sentence-transformers whose work Kinolex does itself
 _HARMLESS = ("Normalize",)
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
@@ -80,9 +80,10 @@ def import_model(
 ) -> Path:
     """Convert a model, by folder or Hub id, to a checkpoint in `out`; return `out`.
 
-    `frames` per video are averaged; text vectors are not centred. `score_fit` gives manifests for
-    the background bank and the scores; `command` stands in the model card. Raises CheckpointError
-    when the model is of another family or its weights are pickled, and the errors of `fit_scores`.
+    `frames` per video are averaged; text vectors are not centred. `score_fit` names manifests for
+    the background bank and the scores; `command` is quoted in the model card. Raises
+    CheckpointError when the model is of another family or its weights are pickled, and the errors
+    of `fit_scores`.
     """
     if Path(name_or_path).resolve() == out.resolve():
         raise CheckpointError(f"{out} is the model itself; choose another folder")
@@ -169,7 +170,7 @@ def folder_of(name_or_path: str) -> Path:
 
 
 def _transformers_folder(folder: Path) -> Path:
-    """The transformers model's folder, which may lie inside a sentence-transformers folder."""
+    """Find the transformers model, which may be inside a sentence-transformers folder."""
     listed = folder / "modules.json"
     if not listed.is_file():
         return folder
@@ -247,7 +248,7 @@ def _write_text_tower(found: ImageTextModel, folder: Path) -> str:
 
 
 def _own_scale(model: Any) -> CalibrationConfig:
-    """The calibration with the logistic scale and bias that the model was trained with.
+    """Build the calibration with the logistic scale and bias that the model was trained with.
 
     CLIP has no bias: its cosines lie between 0 and about 0.4 (Hessel et al., EMNLP 2021, section
     3), so that the middle, 0.2, gets a score of 0.5. `unknown` is always 0.5, below its limit.

@@ -72,10 +72,10 @@ def convert(
 ) -> Path:
     """Convert the checkpoint in `file`, with the word vectors `text_model`; return `out`.
 
-    `clips` of 16 consecutive frames are averaged (the paper: 25). `score_fit` gives manifests for
-    the background bank and the scores; `command` stands in the model card. Raises CheckpointError
-    when the file contains anything else or the text model has vectors of another length, and the
-    errors of `fit_scores`.
+    `clips` of 16 consecutive frames are averaged (the paper: 25). `score_fit` names manifests for
+    the background bank and the scores; `command` is quoted in the model card. Raises
+    CheckpointError when the file contains anything else or the text model has vectors of another
+    length, and the errors of `fit_scores`.
     """
     content = read_official(file)
     network = network_from_official(content["state_dict"])

@@ -1,4 +1,4 @@
-"""Read members of zip and tar shards by name, in place, without extracting.
+"""Read members of zip and tar shards by name, without extracting the shards.
 
 Open files and member tables are cached per process: a forked data worker must not share a file
 position with its parent.

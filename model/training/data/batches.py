@@ -1,4 +1,7 @@
-"""Step number to batch, as a pure function: a run resumes bit for bit by starting at its step."""
+"""Build the batch of a step from the step number alone.
+
+A run therefore resumes bit for bit by starting at its step.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,7 +81,7 @@ class StepBatches(Dataset[Batch]):
         return self._steps
 
     def plan(self, step: int) -> Plan:
-        """The samples, texts and candidates of a step, over all processes."""
+        """Plan the samples, texts and candidates of a step, over all processes."""
         return self._plans.plan(step)
 
     def __getitem__(self, step: int) -> Batch:

@@ -37,7 +37,10 @@ class LayoutError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The rows, and the number of annotations without a file (links die) or without a label."""
+    """The rows, and the number of annotations without a file or without a label.
+
+    Published lists name videos that are no longer online, so `missing` is usually above 0.
+    """
 
     samples: list[Sample]
     missing: int = 0

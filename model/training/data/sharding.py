@@ -33,7 +33,7 @@ _TAR_BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class ShardConfig:
-    """How samples are encoded: `gop` frames between keyframes, `quality` is x264's CRF.
+    """The encoding of samples: `gop` frames between keyframes, `quality` is x264's CRF.
 
     `short_side` is in pixels; smaller pictures are not enlarged. A shard has at most `max_bytes`
     bytes, unless a single sample is larger. `seed` shuffles the samples.

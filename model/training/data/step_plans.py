@@ -1,4 +1,4 @@
-"""Step number to the samples and texts of that step, as a pure function of seed and step."""
+"""Plan the samples and texts of each step, as a pure function of seed and step number."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Pool:
-    """The samples of one kind (rows), how many of them a step takes, and each one's probability."""
+    """The samples of one kind (rows), the number in each step, and each one's probability."""
 
     rows: npt.NDArray[np.int64]
     size: int
@@ -37,9 +37,9 @@ class Pool:
 class StepPlans:
     """Plans of all steps of a run.
 
-    `text_rows` gives each sample's rows in the text bank, which has `bank_size` rows; `candidates`
+    `text_rows` are each sample's rows in the text bank, which has `bank_size` rows; `candidates`
     of these are drawn for each step beside the batch's own. Raises ValueError when a step would
-    take no sample.
+    contain no sample.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class StepPlans:
         self._picture_count = batch.pictures if are_pictures.any() else 0
 
     def plan(self, step: int) -> Plan:
-        """The samples, their texts and the candidates of a step, over all processes."""
+        """Plan the samples, their texts and the candidates of a step, over all processes."""
         rng = np.random.default_rng([self.seed, step])
         chosen = np.concatenate([self._chosen(pool, step, rng) for pool in self.pools])
         texts = np.array([rng.choice(self._text_rows[row]) for row in chosen])
@@ -91,7 +91,7 @@ class StepPlans:
     def _shuffled(
         self, rows: npt.NDArray[np.int64], first: int, size: int
     ) -> npt.NDArray[np.int64]:
-        """Elements `first` to `first + size` of the endless sequence of shuffles of `rows`."""
+        """Return elements `first` to `first + size` of the endless sequence of shuffled `rows`."""
         epoch_length = min(self.batch.epoch_samples, len(rows))
         epochs, positions = np.divmod(np.arange(first, first + size), epoch_length)
         shuffles = [
@@ -106,7 +106,7 @@ class StepPlans:
 def _tempered(
     samples: Sequence[Sample], rows: npt.NDArray[np.int64], power: float
 ) -> npt.NDArray[np.float64]:
-    """Probability of each row: sources by size ** power, uniform within a source."""
+    """Compute the probability of each row: sources by size ** power, uniform within a source."""
     sources = [samples[row].source for row in rows]
     sizes = Counter(sources)
     weights = np.array([sizes[source] ** (power - 1.0) for source in sources])

@@ -59,7 +59,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, str] | None]]:
 
 
 def _parquet_names(path: Path) -> list[str]:
-    # imported only for this format, because it takes long
+    # imported only for this format, because the import is slow
     from pyarrow import ArrowInvalid, parquet
 
     try:

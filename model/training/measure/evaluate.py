@@ -52,7 +52,7 @@ _MAP_CLIPS = 12  # of each label: more make the map slow to compute and hard to 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """What an evaluation measures besides the default figures, and where it logs.
+    """Further figures for an evaluation to measure, and the callables for progress and log.
 
     `clips` are further numbers of clips of each video to measure (the paper: 1 and 25);
     `with_pictures` includes pictures of clips in the report.
@@ -70,7 +70,7 @@ class SuiteReport:
 
     `figures` and `together` are by kind of similarity (`raw`, `served`), `together` is empty
     without samples of seen classes; `by_clips` repeats top-1 as served with other numbers of clips.
-    `are_stills` tells that all unseen samples are still pictures, whose clips are all the same.
+    `are_stills` is true when all unseen samples are still pictures, whose clips are all the same.
     `pictures` maps each unseen label to its nearest clip's picture as a data URI, if requested.
     """
 

@@ -49,7 +49,7 @@ class Words:
         return {RAW: raw, SERVED: (raw - self.background[:, 0]) / self.background[:, 1]}
 
     def targets(self, samples: Sequence[Sample]) -> Ints:
-        """The (N,) int64 positions of the samples' labels."""
+        """Return the positions of the samples' labels, (N,) int64."""
         position = {label: row for row, label in enumerate(self.labels)}
         return np.array([position[sample.label] for sample in samples], np.int64)
 

@@ -18,7 +18,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def hits_at(similarities: Floats, targets: Ints, k: int) -> Bools:
-    """Whether the correct class is among the `k` most similar, (N,)."""
+    """Compute whether the correct class is among the `k` most similar, (N,) bool."""
     own = np.take_along_axis(similarities, targets[:, np.newaxis], axis=1)
     ranks: Ints = (similarities >= own).sum(axis=1)
     inside: Bools = ranks <= k
@@ -26,7 +26,7 @@ def hits_at(similarities: Floats, targets: Ints, k: int) -> Bools:
 
 
 def class_means(values: npt.NDArray[np.generic], targets: Ints, classes: int) -> Floats:
-    """Mean of (N,) `values` over each class's samples, (classes,); NaN for an empty class."""
+    """Average (N,) `values` over each class's samples: (classes,), NaN for an empty class."""
     counts = np.bincount(targets, minlength=classes)
     sums = np.bincount(targets, weights=values.astype(np.float64), minlength=classes)
     means: Floats = np.divide(sums, counts, out=np.full(classes, np.nan), where=counts > 0)
@@ -65,7 +65,7 @@ def accuracy(similarities: Floats, targets: Ints) -> Accuracy:
 
 
 def auroc(positives: Floats, negatives: Floats) -> float:
-    """Area under the ROC curve: probability that a positive scores above a negative.
+    """Compute the area under the ROC curve: P(a positive scores above a negative).
 
     Ties count one half. Raises ValueError without positives or without negatives.
     """

@@ -138,5 +138,5 @@ def generalised(similarities: Floats, targets: Ints, is_seen: Bools) -> Generali
 
 
 def harmonic_mean(first: float, second: float) -> float:
-    """2ab / (a + b), 0 when both are."""
+    """Compute 2ab / (a + b); 0 when both are 0."""
     return 2 * first * second / (first + second) if first + second else 0.0

@@ -1,4 +1,4 @@
-"""Samples to embeddings through the serving path: what is measured is what is served."""
+"""Embed samples through the serving path, so that evaluation measures what is served."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -68,7 +68,7 @@ def choose_share(trials: Sequence[HandicapTrial], bank: Vectors, log: Log = prin
     A trial is weighted by its number of unseen labels, because few labels measure little. A share
     is eligible only if it costs nothing compared with share 0: neither accuracy of seen classes
     among all labels (measured on trained clips; new clips would lose more) nor accuracy of unseen
-    classes among themselves. `bank` (M, D) is the background bank. 0 without trials.
+    classes among themselves. `bank` (M, D) is the background bank. Returns 0 without trials.
     """
     chosen, best = 0.0, -1.0
     at_zero: Floats = np.zeros(2)

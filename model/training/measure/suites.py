@@ -19,8 +19,8 @@ class Suite:
     """The samples and labels of one data set that an evaluation ranks.
 
     `labels` are all labels of the data set, `seen` those that training used. `test` and
-    `validation` hold samples of unseen classes, `known` samples of seen ones. `known_were_trained`
-    tells that these are training samples, because the manifest has no others.
+    `validation` contain samples of unseen classes, `known` samples of seen ones.
+    `known_were_trained` is true when these are training samples, because there are no others.
     """
 
     name: str

@@ -1,4 +1,4 @@
 """Evaluations as HTML pages with plots and maps.
 
-Imports `measure`; `train`, `run` and `ship` do not import this room.
+Imports `measure` and `words`; `train`, `run` and `ship` do not import this room.
 """

@@ -1,4 +1,4 @@
-"""Plots of an evaluation, as self-contained SVG strings."""
+"""Plot the figures of an evaluation, as data URIs of SVG images or as an SVG element."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "legend.frameon": False,
-    "svg.hashsalt": "kinolex",  # the same report always gives the same bytes
+    "svg.hashsalt": "kinolex",  # the same report always has the same bytes
 }
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of samples under heads that change, from features that are computed once."""
+"""Embed samples with heads that change, from features that are computed once."""
 
 import copy
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ class CachedEmbedder:
         self._features: dict[Sample, Vectors] = {}
 
     def embed(self, samples: Sequence[Sample]) -> Vectors:
-        """(N, D) float32 unit vectors; raises VideoError for a sample that cannot be read."""
+        """Return (N, D) float32 unit vectors. Raises VideoError for an unreadable sample."""
         missing = [sample for sample in samples if sample not in self._features]
         self._features.update(zip(missing, embed_samples(self.tagger, missing), strict=True))
         features = np.stack([self._features[sample] for sample in samples])
         return apply_head(copy.deepcopy(self.network.head).cpu(), features)
 
     def with_network(self, network: Network) -> "CachedEmbedder":
-        """An embedder with another network's weights and an empty cache."""
+        """Return an embedder with another network's weights and an empty cache."""
         encoder = FeatureEncoder(network, device=self.tagger.device)
         return CachedEmbedder(replace(self.tagger, encoder=encoder), network)
 
@@ -43,9 +43,9 @@ class CachedEmbedder:
 def feature_tagger(
     config: TrainConfig, network: Network, text: TextEncoder, mean: Vectors, device: str
 ) -> Tagger:
-    """A tagger of the run whose encoder gives (N, F) features; `mean` (D,) centres label vectors.
+    """Build a tagger of the run whose encoder returns (N, F) features.
 
-    It has no background bank and no fitted scores.
+    `mean` (D,) centres label vectors. It has no background bank and no fitted scores.
     """
     return Tagger(
         encoder=FeatureEncoder(network, device=device),

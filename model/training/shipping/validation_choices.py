@@ -1,4 +1,4 @@
-"""Choices made on the validation classes: how far the weights move, how much the word head counts.
+"""Choose the interpolation of weights and the weight of the word head on validation classes.
 
 Each candidate is ranked by top-1 accuracy among the validation classes, standardised as served.
 """
@@ -52,7 +52,7 @@ def choose_mix(
     validation: Sequence[Sample],
     log: Log = print,
 ) -> float:
-    """Choose the weight of the word head; changes the weight in the embedder's network.
+    """Choose the weight of the word head; the embedder's network keeps the last one tried.
 
     Among equals the smallest is chosen: what the linear layer learned counts for labels that were
     trained on, which validation does not measure.
@@ -70,7 +70,7 @@ def choose_mix(
 def _accuracy(
     embedder: CachedEmbedder, background: Sequence[Sample], validation: Sequence[Sample]
 ) -> float:
-    """Top-1 accuracy of the validation samples, standardised over the background samples."""
+    """Measure top-1 accuracy on the validation samples, standardised over background samples."""
     bank = embedder.embed(background)
     tagger = replace(embedder.tagger, calibration=Calibration(CalibrationConfig(), bank))
     words = words_of(tagger, sorted({sample.label for sample in validation}))

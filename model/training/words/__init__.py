@@ -1,4 +1,4 @@
 """Texts of training data: label vectors, held-out classes, overlaps, phrases from captions.
 
-Imports manifests from `data`; training, measuring and comparing import it.
+Imports `data` only; every other room of training may import it.
 """

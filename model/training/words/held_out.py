@@ -1,4 +1,4 @@
-"""Classes that training must not see: which they are, and the samples of a run on either side."""
+"""Held-out classes, which training must not see, and a run's samples divided by them."""
 
 import tomllib
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ SPLITS = Path(__file__).parents[1] / "splits"
 class HeldOut:
     """Names of held-out classes: `test` for figures, `validation` for choices and calibration.
 
-    `overlap` decides about training texts that overlap with them, by a cosine distance below `tau`
-    or by another rule: `drop`, `keep`, `refuse`, or the path of a reviewed table (see
-    `model.training.words.overlap_review`).
+    Training texts overlap with them by a cosine distance below `tau`, or by another rule (see
+    `model.training.words.overlap`). `overlap` decides about these texts: `drop`, `keep`, `refuse`
+    to train, or the path of a reviewed table (see `model.training.words.overlap_review`).
     """
 
     test: tuple[str, ...] = ()

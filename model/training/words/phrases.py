@@ -1,8 +1,8 @@
 """Extract verb phrases from captions: "riding a bike" from "a boy in red is riding a bike uphill".
 
 A caption describes everything in its picture, a label only the action. Verb phrases as additional
-texts are closer to labels than whole captions (Momeni et al., "Verbs in Action", ICCV 2023, who use
-a language model; here a few rules do).
+texts are closer to labels than whole captions (Momeni et al., "Verbs in Action", ICCV 2023). That
+paper extracts them with a language model; here a few rules are enough.
 """
 
 import re
@@ -109,7 +109,7 @@ def _phrases(words: Sequence[str], verbs: frozenset[str]) -> Iterable[str]:
 
 
 def _phrase(words: Sequence[str], verbs: frozenset[str]) -> str:
-    """The verb at the start of `words` with its object, or with its first prepositional phrase."""
+    """Join the verb at the start of `words` and its object or its first prepositional phrase."""
     chosen = [words[0]]
     has_object = False
     for word in words[1:_MAX_WORDS]:
