@@ -29,14 +29,14 @@ from .index.label_block import LabelBlock, Prototypes
 from .index.label_index import Hit, LabelIndex
 from .runtime_trial import measured_runtime, start_runtime_trial
 from .segment_tagging import SegmentTagging, TaggedSegments, WindowTags
-from .segments import Hysteresis, Segment, Span, duration_ratio, merge_windows
+from .segments import Hysteresis, Segment
 from .tagger import Tagged, Tagger
 from .tags import Tag, Unknown
 from .text.labels import Label, clean_name, label_key
 from .text.sentence_encoder import SentenceTextEncoder
 from .text.text_encoder import KnowsWords, TextEncoder
 from .video.reader import FrameBatch, VideoInfo, VideoLimits, decode, probe
-from .video.sampling import SamplingConfig, Window, clip_timestamps, plan_windows
+from .video.sampling import SamplingConfig, Window
 from .video.windows import WindowBatch, WindowPlan, window_batches
 
 __all__ = [
@@ -71,7 +71,6 @@ __all__ = [
     "SegmentTagging",
     "SentenceTextEncoder",
     "ShapedEncoder",
-    "Span",
     "StillPicture",
     "Tag",
     "Tagged",
@@ -92,9 +91,7 @@ __all__ = [
     "WindowTags",
     "build_network",
     "clean_name",
-    "clip_timestamps",
     "decode",
-    "duration_ratio",
     "example_weight",
     "fastest_on_gpu",
     "installed_runtimes",
@@ -103,8 +100,6 @@ __all__ = [
     "load_index",
     "make_encoder",
     "measured_runtime",
-    "merge_windows",
-    "plan_windows",
     "probe",
     "save_checkpoint",
     "save_index",

@@ -94,7 +94,10 @@ class LabelIndex:
         )
 
     def upsert(self, items: Iterable[tuple[str, Prototypes]]) -> Self:
-        """Return a new index with labels added, or replaced at their position in the order."""
+        """Return a new index with labels added, or replaced at their position in the order.
+
+        A label that is replaced keeps its threshold.
+        """
         labels = _by_key(items)
         if not labels:
             return self
@@ -123,14 +126,20 @@ class LabelIndex:
         return found
 
     def remove(self, names: Iterable[str]) -> Self:
-        """Return a new index without the given labels; unknown names are ignored."""
-        keys = [label_key(name) for name in names]
+        """Return a new index without the given labels and their thresholds.
+
+        Unknown names are ignored.
+        """
+        keys = {label_key(name): None for name in names}
         if not keys:
             return self
-        gone = self.gone | ~_all_but(self.base.find(keys), len(self.base))
-        kept = _all_but(self.delta.find(keys), len(self.delta))
+        gone = self.gone | ~_all_but(self.base.find([*keys]), len(self.base))
+        kept = _all_but(self.delta.find([*keys]), len(self.delta))
         delta = self.delta if kept.all() else join([(self.delta, kept)])
-        return replace(self, delta=delta, gone=gone)
+        thresholds = self.thresholds
+        if keys.keys() & thresholds.keys():
+            thresholds = {key: at for key, at in thresholds.items() if key not in keys}
+        return replace(self, delta=delta, gone=gone, thresholds=thresholds)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Self:
         """Return an index of the same labels with these thresholds by label key."""

@@ -130,6 +130,17 @@ def test_a_label_far_down_is_found_and_the_search_grows_by_doubling() -> None:
     assert index.asked == [17, 34, 68, 136, 200]
 
 
+def test_thresholds_of_removed_labels_do_not_end_a_search_early() -> None:
+    video = unit(1, 1)
+    nearest = [hit.name for hit in LabelIndex.search(index_of(200), video, 200)[0]]
+    strict = index_of(200).with_thresholds(dict.fromkeys(nearest[:150], 1.0))
+
+    left = strict.remove(nearest[40:90])
+
+    assert left.thresholds == dict.fromkeys(nearest[:40] + nearest[90:150], 1.0)
+    assert selected(left, search(left, video, 5), 5, 0.0) == nearest[150:155]
+
+
 def test_the_windows_of_a_film_are_searched_together_and_only_those_go_on_that_must() -> None:
     index, windows = index_of(200), unit(40, 1)
     lax = index.with_thresholds(dict.fromkeys(NAMES[:30], 1.0))
