@@ -22,7 +22,8 @@ class ClassifyRequest:
 
     `labels` are sent with the request; if there are none, `label_set` is searched, at revision
     `min_revision` or later. `timeout_seconds` may shorten the service's own timeout. `decode` is
-    how frames are selected.
+    how frames are selected. Without `hysteresis`, each window of a segment reaches the score that
+    opens the segment.
     """
 
     label_set: str
@@ -35,6 +36,7 @@ class ClassifyRequest:
     timeout_seconds: float | None = None
     decode: DecodeMode = "auto"
     min_revision: int = 0
+    hysteresis: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from app.upload.admission import Admission
 from app.upload.buffer import SealedFile
 from model import (
     FrameBatch,
+    Hysteresis,
     Label,
     Tag,
     Tagger,
@@ -194,7 +195,12 @@ class TaggingService:
             max_windows=self._settings.max_windows,
         )
         tagging = self._tagger.segment_tagging(
-            info, plan, searched.index, top_k=request.top_k, min_score=request.min_score
+            info,
+            plan,
+            searched.index,
+            top_k=request.top_k,
+            min_score=request.min_score,
+            hysteresis=Hysteresis() if request.hysteresis else Hysteresis(keep_share=1.0),
         )
         warnings = [*info.warnings, *plan.warnings, *_mode_warnings(request.decode)]
         for batch in window_batches(plan, info, self._tagger.sampling):

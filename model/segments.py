@@ -21,7 +21,9 @@ class Hysteresis:
 
     The opening score is `open_share` of the highest score in the whole video, or the minimum score
     if that is higher. A span continues while its score is at least `keep_share` of the opening
-    score. The defaults were chosen by `benchmarks/segments.py`.
+    score, but never below the minimum score or the label's own threshold. `keep_share=1` turns
+    hysteresis off: a span is a run of windows that all reach the opening score. The defaults were
+    chosen by `benchmarks/segments.py`.
     """
 
     open_share: float = 0.3
@@ -84,20 +86,22 @@ def merge_tags(
 
     A span opens where a label reaches the opening score (see `Hysteresis`), if the label is among
     the first `top_k` tags of some window; it continues on tags of any rank, so that `window_tags`
-    should contain more than `top_k`. A span whose maximum score is below the label's own threshold
-    is dropped; `thresholds` has label keys as keys. Labels with the same span share a segment.
+    should contain more than `top_k`. In every window of a span, the label reaches `min_score` and
+    its own threshold; `thresholds` has label keys as keys. Labels with the same span share a
+    segment.
     """
     best = max((tags[0].score for tags in window_tags if tags), default=0.0)
     open_score = max(min_score, best * hysteresis.open_share)
+    floor = min_score if hysteresis.keep_share < 1 else open_score
     leading = {tag.label for tags in window_tags for tag in tags[:top_k]}
     scores = [{t.label: t.score for t in tags if t.label in leading} for tags in window_tags]
-    spans = [
-        span
-        for span in merge_windows(
-            windows, scores, open_score=open_score, keep_score=open_score * hysteresis.keep_share
-        )
-        if span.peak_score >= thresholds.get(label_key(span.label), 0.0)
-    ]
+    spans = merge_windows(
+        windows,
+        scores,
+        open_score=open_score,
+        keep_score=open_score * hysteresis.keep_share,
+        floors={label: max(floor, thresholds.get(label_key(label), 0.0)) for label in leading},
+    )
     by_label: dict[str, list[Span]] = defaultdict(list)
     by_time: dict[tuple[float, float], list[Span]] = defaultdict(list)
     for span in spans:
@@ -145,14 +149,16 @@ def merge_windows(
     *,
     open_score: float,
     keep_score: float,
+    floors: Mapping[str, float],
 ) -> list[Span]:
     """Find the spans of every label whose score reaches `open_score` in some window.
 
     `windows` are sorted by start and by end. `scores` maps each window's labels to their scores; a
     missing label has the score 0. Consecutive windows with at least `keep_score` form one span, if
-    one of them reaches `open_score`; spans of a label that overlap or touch are joined. A span ends
-    in the middle of the overlap between its last window and the next one, and starts likewise.
-    Returns spans sorted by start, then by peak score, highest first.
+    one of them reaches `open_score`; spans of a label that overlap or touch are joined. A window
+    below its label's score in `floors` is in no span, neither kept nor bridged. A span ends in the
+    middle of the overlap between its last window and the next one, and starts likewise. Returns
+    spans sorted by start, then by peak score, highest first.
     """
     labels = dict.fromkeys(
         label for window_scores in scores for label, s in window_scores.items() if s >= open_score
@@ -161,7 +167,12 @@ def merge_windows(
         span
         for label in labels
         for span in _spans_of(
-            label, windows, [s.get(label, 0.0) for s in scores], open_score, keep_score
+            label,
+            windows,
+            [s.get(label, 0.0) for s in scores],
+            open_score,
+            keep_score,
+            floors.get(label, 0.0),
         )
     ]
     return sorted(spans, key=lambda span: (span.start_seconds, -span.peak_score, span.label))
@@ -182,14 +193,20 @@ def _spans_of(
     scores: Sequence[float],
     open_score: float,
     keep_score: float,
+    floor: float,
 ) -> list[Span]:
+    open_score, keep_score = max(open_score, floor), max(keep_score, floor)
     runs: list[list[int]] = []
     for is_kept, positions in groupby(range(len(windows)), key=lambda at: scores[at] >= keep_score):
         run = list(positions)
         if not is_kept or max(scores[at] for at in run) < open_score:
             continue
-        before = windows[runs[-1][-1]] if runs else None
-        if before is not None and windows[run[0]].start_seconds <= before.end_seconds:
+        before = runs[-1][-1] if runs else None
+        if (
+            before is not None
+            and windows[run[0]].start_seconds <= windows[before].end_seconds
+            and min(scores[before : run[0]]) >= floor
+        ):
             runs[-1] += run
         else:
             runs.append(run)

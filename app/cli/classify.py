@@ -38,6 +38,12 @@ def classify(
     stride_seconds: Annotated[
         float | None, typer.Option(help="With --segments: step between windows in seconds.")
     ] = None,
+    hysteresis: Annotated[
+        bool,
+        typer.Option(
+            help="With --segments: continue a segment below the score that opens it, down to half."
+        ),
+    ] = True,
     json: Annotated[
         bool, typer.Option("--json", help="Print the API's response, one line of JSON per video.")
     ] = False,
@@ -53,6 +59,7 @@ def classify(
         "granularity": "segments" if segments else "video",
         "window_seconds": window_seconds,
         "stride_seconds": stride_seconds,
+        "hysteresis": hysteresis,
     }
     pairs = [(name, str(value)) for name, value in options.items() if value is not None]
     pairs += [("labels", value) for value in labels or ()]

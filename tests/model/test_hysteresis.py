@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from model import Tag, Window
-from model.segments import Timeline, merge_tags
+from model import Hysteresis, Tag, Window
+from model.segments import DEFAULT_HYSTERESIS, Timeline, merge_tags
 
 
 def timeline(
@@ -16,6 +16,7 @@ def timeline(
     thresholds: Mapping[str, float] | None = None,
     stride: float = 1.0,
     window: float = 1.0,
+    hysteresis: Hysteresis = DEFAULT_HYSTERESIS,
 ) -> Timeline:
     windows = [Window(i * stride, i * stride + window) for i in range(len(scores))]
     tags = [
@@ -34,6 +35,7 @@ def timeline(
         min_score=min_score,
         thresholds=thresholds or {},
         duration_seconds=windows[-1].end_seconds if windows else 0.0,
+        hysteresis=hysteresis,
     )
 
 
@@ -78,6 +80,26 @@ def test_min_score_and_a_labels_threshold_keep_segments_away() -> None:
     assert spans(timeline(scores, min_score=0.55)) == [(0, 1, {"a": 0.6})]
     assert spans(timeline(scores, min_score=0.7)) == []
     assert spans(timeline(scores, thresholds={"a": 0.7})) == [(0, 1, {"b": 0.5})]
+
+
+def test_min_score_and_a_labels_threshold_bound_the_time_of_segments() -> None:
+    scores = [{"a": 0.9}, {"a": 0.55}, {"a": 0.5}, {"a": 0.9}]
+
+    assert spans(timeline(scores)) == [(0, 4, {"a": 0.9})]
+    assert spans(timeline(scores, min_score=0.55)) == [(0, 2, {"a": 0.9}), (3, 4, {"a": 0.9})]
+    assert spans(timeline(scores, thresholds={"a": 0.6})) == [
+        (0, 1, {"a": 0.9}),
+        (3, 4, {"a": 0.9}),
+    ]
+
+
+def test_without_hysteresis_every_window_of_a_segment_reaches_the_opening_score() -> None:
+    scores = [{"a": 0.9}, {"a": 0.26}, {"a": 0.9}, {"a": 0.3}]
+
+    off = timeline(scores, window=2, hysteresis=Hysteresis(keep_share=1.0))
+
+    assert spans(timeline(scores, window=2)) == [(0, 5, {"a": 0.9})]
+    assert spans(off) == [(0, 1.5, {"a": 0.9}), (2.5, 5, {"a": 0.9})]
 
 
 def test_only_labels_that_are_asked_for_somewhere_have_segments() -> None:

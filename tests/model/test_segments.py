@@ -11,11 +11,15 @@ from model.video.sampling import Window, plan_windows
 
 
 def spans_of(
-    scores: Sequence[float], *, window: float = 1.0, stride: float = 1.0
+    scores: Sequence[float], *, window: float = 1.0, stride: float = 1.0, floor: float = 0.0
 ) -> list[tuple[float, float]]:
     windows = [Window(i * stride, i * stride + window) for i in range(len(scores))]
     spans = merge_windows(
-        windows, [{"a": score} for score in scores], open_score=0.6, keep_score=0.3
+        windows,
+        [{"a": score} for score in scores],
+        open_score=0.6,
+        keep_score=0.3,
+        floors={"a": floor},
     )
     return [(span.start_seconds, span.end_seconds) for span in spans]
 
@@ -58,6 +62,22 @@ def test_spans_of_overlapping_windows_are_one_when_they_meet(
     assert spans_of(scores, window=window, stride=stride) == expected
 
 
+@pytest.mark.parametrize(
+    ("scores", "floor", "expected"),
+    [
+        ([0.9, 0.4, 0.9], 0.0, [(0, 8)]),
+        ([0.9, 0.4, 0.9], 0.4, [(0, 8)]),
+        ([0.9, 0.4, 0.9], 0.5, [(0, 3), (5, 8)]),  # the middle window is not bridged either
+        ([0.4, 0.9, 0.4], 0.5, [(3, 5)]),
+        ([0.9, 0.7], 0.8, [(0, 3)]),  # a floor over the opening score opens later
+    ],
+)
+def test_a_window_below_the_floor_is_in_no_span(
+    scores: list[float], floor: float, expected: list[tuple[float, float]]
+) -> None:
+    assert spans_of(scores, window=4, stride=2, floor=floor) == expected
+
+
 def test_a_span_ends_in_the_middle_of_the_overlap_with_a_window_that_is_not_in_it() -> None:
     assert spans_of([0.0, 0.9, 0.0], window=4, stride=2) == [(3, 5)]
     assert spans_of([0.0, 0.9, 0.9, 0.0], window=4, stride=3) == [(3.5, 9.5)]
@@ -72,7 +92,7 @@ def test_a_span_has_its_highest_and_mean_score_without_the_windows_it_bridges() 
     windows = [Window(start, start + 4.0) for start in (0.0, 1.0, 2.0)]
 
     [span] = merge_windows(
-        windows, [{"a": 0.9}, {"b": 1.0}, {"a": 0.5}], open_score=0.5, keep_score=0.5
+        windows, [{"a": 0.9}, {"b": 1.0}, {"a": 0.5}], open_score=0.5, keep_score=0.5, floors={}
     )[:1]
 
     assert span == Span("a", 0.0, 6.0, 0.9, (0.9 + 0.5) / 2)
@@ -82,7 +102,7 @@ def test_labels_do_not_disturb_each_other_and_come_in_order_of_start_then_score(
     windows = [Window(0.0, 1.0), Window(1.0, 2.0)]
     scores = [{"c": 0.7, "late": 0.1}, {"b": 0.8, "late": 0.9, "c": 0.7}]
 
-    spans = merge_windows(windows, scores, open_score=0.6, keep_score=0.3)
+    spans = merge_windows(windows, scores, open_score=0.6, keep_score=0.3, floors={})
 
     assert [(span.label, span.start_seconds) for span in spans] == [
         ("c", 0.0),
@@ -95,9 +115,10 @@ def test_labels_do_not_disturb_each_other_and_come_in_order_of_start_then_score(
     scores=st.lists(st.floats(0, 1), min_size=1, max_size=40),
     window=st.floats(0.5, 8),
     share=st.floats(0.1, 1.0),
+    floor=st.just(0.0) | st.floats(0, 1),
 )
 def test_spans_of_a_label_are_inside_the_video_in_order_and_apart(
-    scores: list[float], window: float, share: float
+    scores: list[float], window: float, share: float, floor: float
 ) -> None:
     duration = window + (len(scores) - 1) * window * share
     windows, _ = plan_windows(duration, window, window * share, len(scores))
@@ -107,16 +128,21 @@ def test_spans_of_a_label_are_inside_the_video_in_order_and_apart(
         [{"a": score} for score in scores[: len(windows)]],
         open_score=0.6,
         keep_score=0.3,
+        floors={"a": floor},
     )
 
     times = [time for span in spans for time in (span.start_seconds, span.end_seconds)]
     assert times == sorted(set(times))
     assert all(0 <= time <= duration for time in times)
-    assert bool(spans) == (max(scores[: len(windows)]) >= 0.6)
+    opening = max(0.6, floor)
+    assert bool(spans) == (max(scores[: len(windows)]) >= opening)
     for of, score in zip(windows, scores, strict=False):
-        if score >= 0.6:
-            middle = (of.start_seconds + of.end_seconds) / 2
-            assert any(s.start_seconds <= middle <= s.end_seconds for s in spans), middle
+        middle = (of.start_seconds + of.end_seconds) / 2
+        is_inside = any(s.start_seconds <= middle <= s.end_seconds for s in spans)
+        if score >= opening:
+            assert is_inside, middle
+        if score < floor:
+            assert not is_inside, middle
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,12 @@ class ClassifyOptions(VideoOptions):
         "option or separate labels by commas. Put a label that contains a comma in double quotes: "
         '`"eat, drink"`.',
     )
-    min_score: float = Field(0.0, ge=0.0, le=1.0, description="Minimum score of a tag.")
+    min_score: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Minimum score of a tag, and of every window of a segment.",
+    )
     granularity: Literal["video", "segments"] = Field(
         "video",
         description="`video` tags the video as a whole. `segments` also tags spans of time.",
@@ -77,6 +82,13 @@ class ClassifyOptions(VideoOptions):
         le=3600.0,
         description="Time from the start of one window to the start of the next with "
         "`granularity=segments`, at most `window_seconds`. The service has a default.",
+    )
+    hysteresis: bool = Field(
+        True,
+        description="With `granularity=segments`: a segment opens where a label reaches 30 % of "
+        "the highest score in the video, or `min_score` if that is higher, and continues down to "
+        "half of that score, but never below `min_score` or the label's threshold. `false`: it "
+        "ends where the label falls below the opening score.",
     )
 
 
@@ -115,6 +127,7 @@ def read_classify_request(
         timeout_seconds=options.timeout_seconds,
         decode=options.decode,
         min_revision=options.min_revision or 0,
+        hysteresis=options.hysteresis,
     )
 
 

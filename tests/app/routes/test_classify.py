@@ -198,6 +198,22 @@ def test_segments_say_when(client: TestClient) -> None:
     assert ratios == dict.fromkeys(["red", "green", "blue"], pytest.approx(1 / 3, abs=0.02))
 
 
+def test_hysteresis_continues_a_segment_through_a_weak_part_until_it_is_turned_off(
+    client: TestClient,
+) -> None:
+    # the score of `red` in the middle is 0.2: under 30 % of that of red, and over half of that
+    film = clip_bytes(seconds_colours=["red"] * 2 + [(100, 180, 180)] * 2 + ["red"] * 2)
+    windows = [("granularity", "segments"), ("window_seconds", "1"), ("stride_seconds", "1")]
+
+    def spans(*options: tuple[str, str]) -> list[tuple[int, int]]:
+        segments = ask(client, film, *windows, ("labels", "red"), *options)["segments"]
+        return [(round(segment["start"]), round(segment["end"])) for segment in segments]
+
+    assert spans() == spans(("hysteresis", "true")) == [(0, 6)]
+    assert spans(("hysteresis", "false")) == [(0, 2), (4, 6)]
+    assert spans(("min_score", "0.25")) == [(0, 2), (4, 6)]
+
+
 def test_too_many_windows_widen_the_stride_and_say_so(
     make_settings: Callable[..., Settings],
 ) -> None:
