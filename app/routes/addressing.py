@@ -1,14 +1,20 @@
-"""Parameters that label routes share: names in the path, page sizes and page tokens."""
+"""Parameters that label routes share: names in the path, page sizes and page tokens.
+
+Also refuses parameters that a route does not have.
+"""
 
 import base64
 import binascii
 import json
+import unicodedata
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator
 
 from app.errors import InvalidParameter
+from app.labels.fields import fault
 from app.store import DEFAULT_SET, SET_NAME
 
 MAX_ITEMS = 1_000
@@ -40,11 +46,30 @@ PageToken = Annotated[
 ]
 
 
+async def known_parameters(request: Request) -> None:
+    """Check that the query has only parameters of the route, each once. Raises InvalidParameter."""
+    known = _query_names(request.scope["route"].dependant)
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            have = f"the parameters are {', '.join(known)}" if known else "there are no parameters"
+            raise InvalidParameter.at("query", name, f"is not a parameter; {have}")
+        if given.count(name) > 1:
+            raise InvalidParameter.at("query", name, "given more than once")
+
+
+def _query_names(dependant: Dependant) -> list[str]:
+    names = [field.alias for field in dependant.query_params]
+    return names + [name for each in dependant.dependencies for name in _query_names(each)]
+
+
 def write_token(last_key: str | None, query: str = "") -> str:
     """Return the token of the page after `last_key` of a query; empty if `last_key` is None."""
     if last_key is None:
         return ""
-    return base64.urlsafe_b64encode(json.dumps([last_key, query]).encode()).decode().rstrip("=")
+    # not \u escapes: they would make the token of a long key three times as long
+    content = json.dumps([last_key, query], ensure_ascii=False).encode()
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 def read_token(token: str, query: str = "") -> str:
@@ -56,6 +81,24 @@ def read_token(token: str, query: str = "") -> str:
         last_key, token_query = json.loads(base64.b64decode(padded, b"-_", validate=True))
     except (binascii.Error, UnicodeError, ValueError, TypeError, RecursionError):
         last_key, token_query = None, None
-    if token_query != query or not isinstance(last_key, str) or not last_key.isprintable():
+    if token_query != query or not isinstance(last_key, str) or not _is_storable(last_key):
         raise InvalidParameter.at("query", "page_token", "is not a page token of this list")
     return last_key
+
+
+def _is_storable(text: str) -> bool:
+    """Whether databases accept the text: PostgreSQL refuses NUL, every driver lone surrogates."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
+def _searchable(text: str) -> str:
+    if not _is_storable(text):
+        raise fault("control characters are not allowed")
+    return text
+
+
+TextQuery = Annotated[
+    str,
+    Query(max_length=200, description="Text that the name, an alias or the description contains."),
+    AfterValidator(_searchable),
+]

@@ -22,6 +22,8 @@ from app.routes.addressing import (
     LabelName,
     PageSize,
     PageToken,
+    TextQuery,
+    known_parameters,
     named_set,
     read_token,
     write_token,
@@ -35,10 +37,6 @@ from app.store import LabelStore, NewLabel
 from app.upload.buffer import SealedFile
 from app.upload.intake import receive_text
 
-TextQuery = Annotated[
-    str,
-    Query(max_length=200, description="Text that the name, an alias or the description contains."),
-]
 Format = Annotated[
     Literal["json", "ndjson", "csv"],
     Query(
@@ -187,7 +185,7 @@ async def delete_label(
     return answer_write(response, await to_thread.run_sync(remove), tagger)
 
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(known_parameters)])
 router.include_router(label_sets.router)
 for _router in (examples.router, _labels):
     router.include_router(_router)

@@ -4,12 +4,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from anyio import to_thread
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
 from app.errors import NotReady
+from app.routes.addressing import known_parameters
 from app.routes.dependencies import IsWarmDep, MetricsDep, StoreDep, TaggerDep
 from app.routes.schemas.system import RunningModel, Status
 from app.store import DEFAULT_SET, StoreUnavailable
@@ -77,7 +78,7 @@ async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -
     return Response(page, headers={"Content-Type": content_type})
 
 
-@router.get("/model", summary="Read the running model")
+@router.get("/model", summary="Read the running model", dependencies=[Depends(known_parameters)])
 async def running_model(tagger: TaggerDep) -> RunningModel:
     """Returns the checkpoint, its sampling and its runtime."""
     return RunningModel.of(tagger)

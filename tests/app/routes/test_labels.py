@@ -6,8 +6,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from app.routes.addressing import read_token, write_token
 from app.store import DEFAULT_SET, LabelStore
 from tests.support.label_service import label_client
 from tests.support.word_vectors import WordSource
@@ -184,6 +187,64 @@ def test_a_token_that_is_not_ours_is_refused(client: TestClient, token: str) -> 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
 
 
+# what labels are written with: joiners, directions, quotes, rare planes, and what JSON escapes
+ODD_NAMES = ["aaa", "می\u200cدود", "क्\u200dष", "a\u202eb", 'say "a\\b"', "𝒳" * 200, "ΐ" * 200]
+
+
+def test_every_label_can_end_a_page(client: TestClient) -> None:
+    put = client.put("/label-sets/odd/labels", json={"labels": ODD_NAMES})
+    whole = names(client, "/label-sets/odd/labels")
+
+    pages: list[str] = []
+    token = ""
+    for _ in whole:
+        page = client.get(
+            "/label-sets/odd/labels", params={"page_size": 1, "page_token": token}
+        ).json()
+        pages += [item["name"] for item in page["items"]]
+        token = page["next_page_token"]
+
+    assert put.json()["created"] == len(ODD_NAMES)
+    assert (pages, token) == (whole, "")
+
+
+@given(
+    key=st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200),
+    query=st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=200),
+)
+def test_a_token_of_any_key_is_read_back_and_is_no_longer_than_allowed(
+    key: str, query: str
+) -> None:
+    token = write_token(key, query)
+
+    assert read_token(token, query) == key
+    assert len(token) <= 8_000
+
+
+@pytest.mark.parametrize("path", ["/labels", "/labels/juggling", "/label-sets"])
+@pytest.mark.parametrize("query", ["limit=5", "page_size=1&page_size=2&x=", "=1"])
+def test_a_parameter_that_is_not_known_is_refused(
+    client: TestClient, path: str, query: str
+) -> None:
+    answer = client.get(f"{path}?{query}")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+
+
+def test_an_unknown_parameter_is_answered_with_the_known_ones(client: TestClient) -> None:
+    [fault] = client.get("/labels?limit=5").json()["errors"]
+
+    assert (fault["pointer"], fault["in"]) == ("#/limit", "query")
+    assert "page_size" in fault["detail"]
+
+
+def test_a_write_refuses_unknown_parameters_too(client: TestClient) -> None:
+    put = client.put("/labels?dry_run=true", json={"labels": ["swimming"]})
+
+    assert put.status_code == 422
+    assert names(client) == ["juggling", "riding a horse"]
+
+
 def test_a_token_belongs_to_its_query(client: TestClient) -> None:
     token = client.get("/labels", params={"page_size": 1}).json()["next_page_token"]
 
@@ -198,7 +259,9 @@ def test_labels_are_found_by_their_text(client: TestClient) -> None:
     assert [item["name"] for item in found["items"]] == ["juggling"]
 
 
-@pytest.mark.parametrize("params", [{"page_size": 0}, {"page_size": "x"}, {"q": "x" * 201}])
+@pytest.mark.parametrize(
+    "params", [{"page_size": 0}, {"page_size": "x"}, {"q": "x" * 201}, {"q": "\0"}]
+)
 def test_wrong_parameters_are_refused(client: TestClient, params: dict[str, Any]) -> None:
     assert client.get("/labels", params=params).json()["code"] == "invalid_parameter"
 

@@ -173,7 +173,7 @@ def test_a_request_is_one_log_line_without_private_data(
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "{" in line]
     (line,) = [line for line in lines if line.get("request_id") == "r-1"]
     assert line["event"] == "request"
-    assert (line["status"], line["code"], line["method"]) == (404, "label_not_found", "GET")
+    assert (line["status"], line["code"], line["method"]) == (422, "invalid_parameter", "GET")
     assert "private" not in json.dumps(line)
 
 
