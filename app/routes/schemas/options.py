@@ -1,12 +1,13 @@
 """Options of requests about videos: query parameters and form fields, read and checked."""
 
-import csv
 from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from app.errors import InvalidParameter
+from app.labels.listed import split_labels
 from app.question import ClassifyRequest, DecodeMode
 from app.settings import Settings
 from app.store import DEFAULT_SET
@@ -57,8 +58,8 @@ class ClassifyOptions(VideoOptions):
     labels: tuple[str, ...] = Field(
         (),
         description="Labels to search in place of a label set; they are not stored. Repeat the "
-        "option or separate labels by commas. Put a label that contains a comma in double quotes: "
-        '`"eat, drink"`.',
+        'option, separate labels by commas, or give a JSON array: `["cat", "dog"]`. Put a label '
+        'that contains a comma in double quotes: `"eat, drink"`.',
     )
     min_score: float = Field(
         0.0,
@@ -131,12 +132,6 @@ def read_classify_request(
     )
 
 
-def split_labels(value: str) -> list[str]:
-    """Split a comma-separated list of labels; double quotes protect a comma inside a label."""
-    rows = csv.reader([value.replace("\n", ",").replace("\r", ",")], skipinitialspace=True)
-    return [name.strip() for row in rows for name in row if name.strip()]
-
-
 def read_options(model: type[_Options], pairs: Iterable[tuple[str, str]], part: str) -> _Options:
     """Read options from (name, value) pairs, sent in `part` of the request (`query` or `form`).
 
@@ -145,7 +140,8 @@ def read_options(model: type[_Options], pairs: Iterable[tuple[str, str]], part: 
     given: dict[str, Any] = {}
     for name, value in pairs:
         if name == "labels":
-            given[name] = [*given.get(name, ()), *split_labels(value)]
+            if value:
+                given[name] = [*given.get(name, ()), *_labels(value, part)]
         elif name in given:
             raise InvalidParameter.at(part, name, "given more than once")
         elif value:
@@ -154,4 +150,18 @@ def read_options(model: type[_Options], pairs: Iterable[tuple[str, str]], part: 
         return model.model_validate(given)
     except ValidationError as error:
         findings = error.errors(include_url=False, include_input=False)
-        raise InvalidParameter.of([{**f, "loc": (part, *f["loc"])} for f in findings]) from error
+        raise InvalidParameter.of([_finding(f, part, model) for f in findings]) from error
+
+
+def _labels(value: str, part: str) -> list[str]:
+    try:
+        return split_labels(value)
+    except ValueError as error:
+        raise InvalidParameter.at(part, "labels", str(error)) from error
+
+
+def _finding(found: ErrorDetails, part: str, model: type[BaseModel]) -> dict[str, Any]:
+    message = found["msg"]
+    if found["type"] == "extra_forbidden":
+        message = f"is not an option; the options are {', '.join(model.model_fields)}"
+    return {"loc": (part, *found["loc"]), "msg": message}

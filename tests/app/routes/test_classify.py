@@ -113,14 +113,63 @@ def test_fields_after_the_file_count_too(client: TestClient) -> None:
         (["Red", "red", "RED "], {"Red"}),
         (["red,,", ""], {"red"}),
         (["riding  a\thorse"], {"riding a horse"}),
+        (["red\r\nblue\n"], {"red", "blue"}),
+        (['["red", "blue"]'], {"red", "blue"}),
+        ([' ["red, or so"] ', "blue"], {"red, or so", "blue"}),
+        (['"red; or blue"'], {"red; or blue"}),
     ],
 )
-def test_ad_hoc_labels_come_repeated_or_with_commas(
+def test_labels_of_a_request_are_read_as_people_write_them(
     values: list[str], labels: set[str], client: TestClient
 ) -> None:
-    answer = ask(client, RED, *[("labels", value) for value in values])
+    query = ask(client, RED, *[("labels", value) for value in values])
+    form = client.post("/classify", data={"labels": values}, files={"file": RED}).json()
 
-    assert set(labels_of(answer)) == labels
+    assert set(labels_of(query)) == set(labels_of(form)) == labels
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ",",
+        " ",
+        "[]",
+        '[""]',
+        "['cat', 'dog']",
+        "'cat', 'dog'",
+        "\N{LEFT DOUBLE QUOTATION MARK}cat\N{RIGHT DOUBLE QUOTATION MARK}, dog",
+        "[cat, dog]",
+        '["cat", 7]',
+        '["cat"',
+        "[" * 10_000,
+        '{"labels": ["cat"]}',
+        "cat;dog",
+        "cat|dog",
+        '"cat, dog',
+        '"cat" or so, dog',
+    ],
+)
+def test_labels_written_otherwise_are_refused_with_an_example(
+    value: str, client: TestClient
+) -> None:
+    query = ask(client, RED, ("labels", value), status=422)
+    form = client.post("/classify", data={"labels": value}, files={"file": RED}).json()
+
+    for problem, part in ((query, "query"), (form, "form")):
+        [fault] = problem["errors"]
+        assert (problem["code"], fault["pointer"], fault["in"]) == (
+            "invalid_parameter",
+            "#/labels",
+            part,
+        )
+        assert "labels=cat,dog" in fault["detail"]
+
+
+def test_labels_under_another_name_are_refused_with_the_options(client: TestClient) -> None:
+    [fault] = ask(client, RED, ("labels[]", "cat"), status=422)["errors"]
+
+    assert fault["pointer"] == "#/labels[]"
+    assert "labels" in fault["detail"].split(", ")
 
 
 def test_ad_hoc_labels_are_not_stored(client: TestClient) -> None:
