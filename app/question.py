@@ -1,8 +1,8 @@
 """Values of requests about a video, and of the service's answers."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ DecodeMode: TypeAlias = Literal["auto", "exact", "keyframes"]
 # Up to this many rows and hits, a search takes less time than a switch of threads.
 _MAX_INLINE_ROWS = 2_000
 _MAX_INLINE_HITS = 100
+# An answer about a clip lists every time; one about a film gives the first, the last and the count.
+_MAX_LISTED_TIMES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class ClassifyRequest:
     `labels` are sent with the request; if there are none, `label_set` is searched, at revision
     `min_revision` or later. `timeout_seconds` may shorten the service's own timeout. `decode` is
     how frames are selected. Without `hysteresis`, each window of a segment reaches the score that
-    opens the segment.
+    opens the segment. With `keep` the analysis is stored, with the caller's `metadata`.
     """
 
     label_set: str
@@ -37,6 +39,28 @@ class ClassifyRequest:
     decode: DecodeMode = "auto"
     min_revision: int = 0
     hysteresis: bool = True
+    keep: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamps:
+    """The times at which frames were looked at, in seconds from the first frame.
+
+    `seconds` lists all of them, ascending; it is empty where there are more than 100.
+    """
+
+    first_seconds: float
+    last_seconds: float
+    count: int
+    seconds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, seconds: npt.NDArray[np.float64]) -> Self:
+        """Summarise (F,) float64 times, F > 0, in any order; equal times count once."""
+        times = np.unique(seconds).tolist()
+        listed = tuple(times) if len(times) <= _MAX_LISTED_TIMES else ()
+        return cls(times[0], times[-1], len(times), listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +83,42 @@ class SearchedLabels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedVideo:
-    """A whole video as a unit vector: `embedding` is (dim,) float32."""
+    """A whole video as a unit vector: `embedding` is (dim,) float32 with values of float16."""
 
     video: VideoInfo
     warnings: tuple[str, ...]
     embedding: npt.NDArray[np.float32]
+    timestamps: Timestamps
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedWindows:
+    """The W windows of a plan as unit vectors: (W, dim) float32 with values of float16."""
+
+    plan: WindowPlan
+    warnings: tuple[str, ...]
+    embeddings: npt.NDArray[np.float32]
+    timestamps: Timestamps
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """What can be kept of a video: embeddings and times, no pixels.
+
+    `video_space` names the checkpoint that computed the embeddings; no other can compare them.
+    """
+
+    sha256: str
+    model_id: str
+    video_space: str
+    decode: DecodeMode
+    whole: EmbeddedVideo
+    windows: EmbeddedWindows
+
+    @property
+    def video(self) -> VideoInfo:
+        """Facts about the video."""
+        return self.whole.video
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +136,10 @@ OnProgress: TypeAlias = Callable[[Progress], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The answer to a `ClassifyRequest`; `windows` is None with `granularity=video`."""
+    """The answer to a `ClassifyRequest`; `windows` is None with `granularity=video`.
+
+    `analysis` is what to keep of the video, where the request asks to keep it.
+    """
 
     video: VideoInfo
     warnings: tuple[str, ...]
@@ -90,3 +148,10 @@ class Classified:
     unknown: Unknown
     windows: WindowPlan | None
     searched: SearchedLabels
+    timestamps: Timestamps
+    analysis: Analysis | None = None
+
+
+def distinct(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Return the warnings in their order, each once."""
+    return tuple(dict.fromkeys(warnings))

@@ -1,9 +1,9 @@
 """Answers requests about videos and texts: from a sealed file to tags, without HTTP."""
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
@@ -12,19 +12,21 @@ import numpy as np
 import numpy.typing as npt
 from anyio import to_thread
 
-from app.decode.decode_pool import DecodePool, DecodeTimeout
-from app.encode.batcher import Batcher
-from app.errors import DeadlineExceeded
+from app.embedding import VideoEmbedder, deadline, mode_warnings
 from app.labels.ad_hoc import AdHocLabels
 from app.observe.timings import stage
 from app.question import (
+    Analysis,
     Classified,
     ClassifyRequest,
     DecodeMode,
     EmbeddedVideo,
+    EmbeddedWindows,
     OnProgress,
     Progress,
     SearchedLabels,
+    Timestamps,
+    distinct,
 )
 from app.settings import Settings
 from app.store import (
@@ -40,7 +42,9 @@ from model import (
     FrameBatch,
     Hysteresis,
     Label,
+    SegmentTagging,
     Tag,
+    TaggedSegments,
     Tagger,
     Unknown,
     VideoInfo,
@@ -70,17 +74,15 @@ class TaggingService:
         settings: Settings,
         tagger: Tagger,
         store: LabelStore,
-        pool: DecodePool,
+        embedder: VideoEmbedder,
         admission: Admission,
-        batcher: Batcher,
     ) -> None:
         self._settings = settings
         self._tagger = tagger
         self._store = store
-        self._pool = pool
+        self._embedder = embedder
         self._admission = admission
         self._ad_hoc = AdHocLabels(tagger)
-        self._batcher = batcher
 
     async def classify(
         self,
@@ -93,15 +95,31 @@ class TaggingService:
         Raises a VideoError, LabelError, SetNotFound, RevisionNotReached, Overloaded or
         DeadlineExceeded.
         """
-        is_whole = request.granularity == "video"
+        is_whole = request.granularity == "video" and not request.keep
         seconds = request.timeout_seconds
         # each batch of windows has its own deadline; only the request's timeout limits their sum
-        with _deadline(self._timeout(seconds) if is_whole else seconds):
+        with deadline(self._timeout(seconds) if is_whole else seconds):
             with stage("labels"):
                 searched = await self._searched_labels(request)
-            if is_whole:
-                return await self._classify_whole(file, request, searched)
-            return await self._classify_windows(file, request, searched, on_progress)
+            classify = self._classify_and_keep if request.keep else self._classify_upload
+            return await classify(file, request, searched, on_progress)
+
+    async def classify_kept(self, analysis: Analysis, request: ClassifyRequest) -> Classified:
+        """Answer from an analysis of this checkpoint, as `classify` does from the video.
+
+        The request's windows and decode mode must be those of the analysis. Raises LabelError,
+        SetNotFound, RevisionNotReached or DeadlineExceeded.
+        """
+        with deadline(self._timeout(request.timeout_seconds)):
+            with stage("labels"):
+                searched = await self._searched_labels(request)
+            if request.granularity == "video":
+                return await self._classify_whole(analysis.whole, request, searched)
+            video, windows = analysis.video, analysis.windows
+            tagging = self._segment_tagging(video, windows.plan, request, searched)
+            with stage("search"):
+                found = await _in_thread(self._tag_windows, tagging, video, windows)
+            return _segmented(found, windows, searched)
 
     async def embed_video(
         self,
@@ -115,8 +133,8 @@ class TaggingService:
         `timeout_seconds` can shorten the timeout of the settings, not extend it. Raises a
         VideoError, Overloaded or DeadlineExceeded.
         """
-        with _deadline(self._timeout(timeout_seconds)):
-            return await self._embed_whole(file, decode)
+        with deadline(self._timeout(timeout_seconds)):
+            return await self._embedder.embed_whole(file, decode)
 
     async def embed_texts(
         self, texts: Sequence[str], timeout_seconds: float | None = None
@@ -126,7 +144,7 @@ class TaggingService:
         Waits for a permit, as a video does. Raises LabelError, Overloaded or DeadlineExceeded.
         """
         labels = [Label(text) for text in texts]
-        with _deadline(self._timeout(timeout_seconds)):
+        with deadline(self._timeout(timeout_seconds)):
             async with self._admission.permit():
                 with stage("encode"):
                     made = await _in_thread(self._tagger.prototypes, labels)
@@ -137,7 +155,7 @@ class TaggingService:
         sampling, side = self._tagger.sampling, self._tagger.preprocess.short_side
         count = sampling.clips * sampling.frames_per_clip
         black = FrameBatch(np.zeros((count, side, side, 3), np.uint8), np.zeros(count))
-        await self._embed([black])
+        await self._embedder.embed_frames([black])
         # requests with their own labels work while stored labels are embedded for a new checkpoint
         with suppress(LabelsNotReady):
             await to_thread.run_sync(self._store.snapshot, DEFAULT_SET)
@@ -165,19 +183,57 @@ class TaggingService:
                     raise
             await anyio.sleep(_REVISION_POLL_SECONDS)
 
-    async def _classify_whole(
-        self, file: SealedFile, request: ClassifyRequest, searched: SearchedLabels
+    async def _classify_upload(
+        self,
+        file: SealedFile,
+        request: ClassifyRequest,
+        searched: SearchedLabels,
+        on_progress: OnProgress | None,
     ) -> Classified:
-        embedded = await self._embed_whole(file, request.decode)
-        tags, unknown = await self._tag(embedded.embedding, request, searched)
+        if request.granularity == "video":
+            whole = await self._embedder.embed_whole(file, request.decode)
+            return await self._classify_whole(whole, request, searched)
+        classified, _ = await self._classify_windows(file, request, searched, on_progress)
+        return classified
+
+    async def _classify_and_keep(
+        self,
+        file: SealedFile,
+        request: ClassifyRequest,
+        searched: SearchedLabels,
+        on_progress: OnProgress | None,
+    ) -> Classified:
+        """Embed the whole video and its windows; answer one of them, keep both."""
+        with deadline(self._timeout(request.timeout_seconds)):
+            whole = await self._embedder.embed_whole(file, request.decode)
+        if request.granularity == "video":
+            classified = await self._classify_whole(whole, request, searched)
+            windows = await self._embed_windows(file, request)
+        else:
+            classified, windows = await self._classify_windows(file, request, searched, on_progress)
+        analysis = Analysis(
+            file.sha256,
+            self._tagger.model_id,
+            self._tagger.video_space,
+            request.decode,
+            whole,
+            windows,
+        )
+        return replace(classified, analysis=analysis)
+
+    async def _classify_whole(
+        self, whole: EmbeddedVideo, request: ClassifyRequest, searched: SearchedLabels
+    ) -> Classified:
+        tags, unknown = await self._tag(whole.embedding, request, searched)
         return Classified(
-            video=embedded.video,
-            warnings=embedded.warnings,
+            video=whole.video,
+            warnings=whole.warnings,
             tags=tags,
             segments=(),
             unknown=unknown,
             windows=None,
             searched=searched,
+            timestamps=whole.timestamps,
         )
 
     async def _classify_windows(
@@ -186,15 +242,84 @@ class TaggingService:
         request: ClassifyRequest,
         searched: SearchedLabels,
         on_progress: OnProgress | None,
-    ) -> Classified:
-        info = await self._probe(file, request)
-        plan = WindowPlan.over(
+    ) -> tuple[Classified, EmbeddedWindows]:
+        info, plan = await self._plan(file, request)
+        tagging = self._segment_tagging(info, plan, request, searched)
+
+        async def tag(batch: WindowBatch, embeddings: npt.NDArray[np.float32]) -> None:
+            with stage("search"):
+                latest = await _in_thread(tagging.add, embeddings)
+            if on_progress is not None:
+                await on_progress(
+                    Progress(batch.rows.stop, plan.count, info.duration_seconds, latest)
+                )
+
+        windows = await self._embed_plan(file, info, plan, request.decode, tag)
+        with stage("search"):
+            found = await _in_thread(tagging.finish)
+        return _segmented(found, windows, searched), windows
+
+    async def _embed_windows(self, file: SealedFile, request: ClassifyRequest) -> EmbeddedWindows:
+        async def ignore(_: WindowBatch, __: npt.NDArray[np.float32]) -> None: ...
+
+        info, plan = await self._plan(file, request)
+        return await self._embed_plan(file, info, plan, request.decode, ignore)
+
+    async def _plan(
+        self, file: SealedFile, request: ClassifyRequest
+    ) -> tuple[VideoInfo, WindowPlan]:
+        with deadline(self._timeout(request.timeout_seconds)):
+            info = await self._embedder.probe(file)
+        return info, self._plan_over(info, request)
+
+    def _plan_over(self, info: VideoInfo, request: ClassifyRequest) -> WindowPlan:
+        return WindowPlan.over(
             info.duration_seconds,
             window_seconds=request.window_seconds,
             stride_seconds=request.stride_seconds,
             max_windows=self._settings.max_windows,
         )
-        tagging = self._tagger.segment_tagging(
+
+    async def _embed_plan(
+        self,
+        file: SealedFile,
+        info: VideoInfo,
+        plan: WindowPlan,
+        decode: DecodeMode,
+        each: Callable[[WindowBatch, npt.NDArray[np.float32]], Awaitable[None]],
+    ) -> EmbeddedWindows:
+        """Embed all windows of the plan, and call `each` after each batch."""
+        warnings = [*info.warnings, *plan.warnings, *mode_warnings(decode)]
+        embeddings, times = [], []
+        for batch in window_batches(plan, info, self._tagger.sampling):
+            embedded = await self._embedder.embed_batch(file, batch, decode)
+            warnings += embedded.warnings
+            embeddings.append(embedded.embeddings)
+            times.append(embedded.timestamps_seconds)
+            await each(batch, embedded.embeddings)
+        return EmbeddedWindows(
+            plan,
+            distinct(warnings),
+            np.concatenate(embeddings),
+            Timestamps.of(np.concatenate(times)),
+        )
+
+    def _tag_windows(
+        self, tagging: SegmentTagging, video: VideoInfo, windows: EmbeddedWindows
+    ) -> TaggedSegments:
+        # in the batches of an upload: the last digit of a product depends on the number of rows
+        for batch in window_batches(windows.plan, video, self._tagger.sampling):
+            tagging.add(windows.embeddings[batch.rows])
+        return tagging.finish()
+
+    def _segment_tagging(
+        self,
+        info: VideoInfo,
+        plan: WindowPlan,
+        request: ClassifyRequest,
+        searched: SearchedLabels,
+    ) -> SegmentTagging:
+        return self._tagger.segment_tagging(
             info,
             plan,
             searched.index,
@@ -202,75 +327,6 @@ class TaggingService:
             min_score=request.min_score,
             hysteresis=Hysteresis() if request.hysteresis else Hysteresis(keep_share=1.0),
         )
-        warnings = [*info.warnings, *plan.warnings, *_mode_warnings(request.decode)]
-        for batch in window_batches(plan, info, self._tagger.sampling):
-            frames = await self._embed_windows(file, batch, request.decode)
-            warnings += frames.warnings
-            with stage("search"):
-                latest = await _in_thread(tagging.add, frames.embeddings)
-            if on_progress is not None:
-                await on_progress(
-                    Progress(batch.rows.stop, plan.count, info.duration_seconds, latest)
-                )
-        with stage("search"):
-            found = await _in_thread(tagging.finish)
-        return Classified(
-            video=info,
-            warnings=_distinct(warnings),
-            tags=found.tags,
-            segments=found.segments,
-            unknown=found.unknown,
-            windows=plan,
-            searched=searched,
-        )
-
-    async def _probe(self, file: SealedFile, request: ClassifyRequest) -> VideoInfo:
-        with _deadline(self._timeout(request.timeout_seconds)):
-            async with self._admission.permit():
-                with stage("decode"):
-                    return await self._pool.probe(file.fd)
-
-    async def _embed_whole(self, file: SealedFile, decode: DecodeMode) -> EmbeddedVideo:
-        sampling = self._tagger.sampling
-        if decode == "exact":
-            sampling = replace(sampling, leeway=0.0)
-        async with self._admission.permit():
-            with stage("decode"):
-                info, frames = await self._pool.sample(
-                    file.fd,
-                    sampling,
-                    self._tagger.preprocess.short_side,
-                    keyframes_only=decode == "keyframes",
-                    threads=self._decode_threads(),
-                )
-            [embedding] = await self._embed([frames])
-        warnings = [*info.warnings, *_mode_warnings(decode), *frames.warnings]
-        return EmbeddedVideo(info, _distinct(warnings), embedding)
-
-    async def _embed_windows(
-        self, file: SealedFile, batch: WindowBatch, decode: DecodeMode
-    ) -> "_EmbeddedWindows":
-        """Decode and encode one batch of windows within `progress_timeout_seconds`."""
-        with _deadline(self._settings.progress_timeout_seconds):
-            async with self._admission.permit(is_started=True):
-                with stage("decode"):
-                    frames = await self._pool.decode(
-                        file.fd,
-                        batch.distinct_seconds,
-                        self._tagger.preprocess.short_side,
-                        keyframes_only=decode == "keyframes",
-                        threads=self._decode_threads(),
-                    )
-                embeddings = await self._embed(batch.split(frames))
-        return _EmbeddedWindows(embeddings, frames.warnings)
-
-    def _decode_threads(self) -> int:
-        """Return the number of decode threads: more than one only for a request without others."""
-        return self._settings.decode_threads if self._admission.is_alone else 1
-
-    async def _embed(self, windows: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
-        with stage("encode"):
-            return np.stack(await asyncio.gather(*map(self._batcher.embed, windows)))
 
     async def _tag(
         self,
@@ -295,32 +351,19 @@ class TaggingService:
         return longest if seconds is None else min(longest, seconds)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _EmbeddedWindows:
-    """(W, dim) float32 unit embeddings of a batch of windows, and warnings about its frames."""
-
-    embeddings: npt.NDArray[np.float32]
-    warnings: tuple[str, ...]
-
-
-def _mode_warnings(decode: DecodeMode) -> tuple[str, ...]:
-    if decode != "keyframes":
-        return ()
-    return ("decode=keyframes: keyframes stand for the frames after them, times are coarse",)
-
-
-@contextmanager
-def _deadline(seconds: float | None) -> Generator[None]:
-    """Cancel the block after `seconds` (None: no limit) and raise DeadlineExceeded.
-
-    A DecodeTimeout in the block becomes DeadlineExceeded too.
-    """
-    try:
-        with anyio.fail_after(seconds):
-            yield
-    except (TimeoutError, DecodeTimeout) as error:
-        within = "time" if seconds is None else f"{seconds:g} s"
-        raise DeadlineExceeded(f"no answer within {within}") from error
+def _segmented(
+    found: TaggedSegments, windows: EmbeddedWindows, searched: SearchedLabels
+) -> Classified:
+    return Classified(
+        video=found.video,
+        warnings=windows.warnings,
+        tags=found.tags,
+        segments=found.segments,
+        unknown=found.unknown,
+        windows=windows.plan,
+        searched=searched,
+        timestamps=windows.timestamps,
+    )
 
 
 async def _in_thread(work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
@@ -329,7 +372,3 @@ async def _in_thread(work: Callable[[*_Arguments], _Result], *arguments: *_Argum
     Until then the thread counts against the limit of threads.
     """
     return await asyncio.shield(asyncio.ensure_future(to_thread.run_sync(work, *arguments)))
-
-
-def _distinct(warnings: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(warnings))

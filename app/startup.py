@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from app.decode.decode_pool import DecodePool
 from app.decode.gpu_pool import GpuDecodePool
+from app.embedding import VideoEmbedder
 from app.encode.batcher import Batcher
 from app.encode.runtime_switch import switch_runtime
 from app.observe.metrics import Metrics
@@ -70,13 +71,11 @@ async def open_service(
             await stack.enter_async_context(gpu)
         pool = await stack.enter_async_context(_decode_pool(settings, tagger, gpu))
         batcher = await stack.enter_async_context(_batcher(tagger))
+        embedder = VideoEmbedder(
+            settings=settings, tagger=tagger, pool=pool, admission=admission, batcher=batcher
+        )
         service = TaggingService(
-            settings=settings,
-            tagger=tagger,
-            store=store,
-            pool=pool,
-            admission=admission,
-            batcher=batcher,
+            settings=settings, tagger=tagger, store=store, embedder=embedder, admission=admission
         )
         yield State(
             settings=settings,

@@ -83,7 +83,7 @@ async def _tag(
         classified = await state["service"].classify(sealed, request, on_window)
     return ClassifyAnswer.of(
         classified,
-        file=sealed,
+        sha256=sealed.sha256,
         tagger=state["tagger"],
         request_id=str(video),
         timings=timings.seconds,

@@ -59,7 +59,7 @@ async def classify(
         classified = await state["service"].classify(video, options, on_progress)
         return ClassifyAnswer.of(
             classified,
-            file=video,
+            sha256=video.sha256,
             tagger=state["tagger"],
             request_id=state["request_id"],
             timings=stage_seconds(),

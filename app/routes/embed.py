@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from app.errors import InvalidParameter
 from app.labels.fields import body_schema, read_body
 from app.observe.timings import stage_seconds
+from app.question import Timestamps
 from app.requests import JSON_TYPE, cancel_on_disconnect, media_type
 from app.routes.dependencies import RequestState, StateDep
 from app.routes.schemas.embeddings import EmbedAnswer, EmbedTexts
@@ -46,7 +47,7 @@ async def embed(request: Request, state: StateDep) -> EmbedAnswer:
         texts = _texts(await request.body(), state["settings"])
         async with cancel_on_disconnect(request):
             vectors = await service.embed_texts(texts, options.timeout_seconds)
-        return _answer(vectors, None, state)
+        return _answer(vectors, None, None, state)
     async with receive_video(request, state["settings"], admission) as upload:
         options = read_options(
             VideoOptions, [*query, *upload.fields], "form" if upload.fields else "query"
@@ -58,15 +59,19 @@ async def embed(request: Request, state: StateDep) -> EmbedAnswer:
                 decode=options.decode,
             )
         video = VideoAnswer.of(embedded.video, embedded.warnings, upload.video.sha256)
-    return _answer(embedded.embedding[np.newaxis], video, state)
+    return _answer(embedded.embedding[np.newaxis], video, embedded.timestamps, state)
 
 
 def _answer(
-    vectors: npt.NDArray[np.float32], video: VideoAnswer | None, state: RequestState
+    vectors: npt.NDArray[np.float32],
+    video: VideoAnswer | None,
+    timestamps: Timestamps | None,
+    state: RequestState,
 ) -> EmbedAnswer:
     return EmbedAnswer.of(
         vectors,
         video,
+        timestamps,
         tagger=state["tagger"],
         request_id=state["request_id"],
         timings=stage_seconds(),

@@ -8,8 +8,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.labels.fields import Name, fault
+from app.question import Timestamps
 from app.routes.schemas.system import ModelAnswer
-from app.routes.schemas.videos import VideoAnswer
+from app.routes.schemas.videos import TimestampsAnswer, VideoAnswer
 from model import Tagger
 
 
@@ -43,6 +44,9 @@ class EmbedAnswer(BaseModel):
     )
     dim: int = Field(description="Number of dimensions.")
     video: VideoAnswer | None = Field(description="Facts about the video; null for texts.")
+    timestamps: TimestampsAnswer | None = Field(
+        description="Times of the frames that the embedding was computed from; null for texts."
+    )
     model: ModelAnswer
     text_space: str = Field(
         description="Digest of the text space; vectors of another space cannot be compared."
@@ -54,6 +58,7 @@ class EmbedAnswer(BaseModel):
         cls,
         embeddings: npt.NDArray[np.float32],
         video: VideoAnswer | None,
+        timestamps: Timestamps | None,
         *,
         tagger: Tagger,
         request_id: str,
@@ -65,6 +70,7 @@ class EmbedAnswer(BaseModel):
             embeddings=embeddings.tolist(),
             dim=embeddings.shape[1],
             video=video,
+            timestamps=TimestampsAnswer.of(timestamps) if timestamps else None,
             model=ModelAnswer.of(tagger),
             text_space=tagger.text_space,
             timings=dict(timings),

@@ -5,9 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
-from app.question import Classified, Progress
+from app.question import Classified, Progress, Timestamps
 from app.routes.schemas.system import ModelAnswer
-from app.upload.buffer import SealedFile
 from model import Segment, Tag, Tagger, VideoInfo
 
 
@@ -153,6 +152,27 @@ class LabelSetAnswer(BaseModel):
     )
 
 
+class TimestampsAnswer(BaseModel):
+    """The times of the frames that were looked at, in seconds from the first frame."""
+
+    first: float = Field(description="Time of the first one.")
+    last: float = Field(description="Time of the last one.")
+    count: int = Field(description="Number of different times.")
+    seconds: list[float] | None = Field(
+        description="All times, ascending; null where there are more than 100."
+    )
+
+    @classmethod
+    def of(cls, timestamps: Timestamps) -> Self:
+        """Make it from the service's value."""
+        return cls(
+            first=timestamps.first_seconds,
+            last=timestamps.last_seconds,
+            count=timestamps.count,
+            seconds=list(timestamps.seconds) or None,
+        )
+
+
 class ClassifyAnswer(BaseModel):
     """The answer of `POST /classify`."""
 
@@ -166,6 +186,7 @@ class ClassifyAnswer(BaseModel):
         description="Windows of the video; null with `granularity=video`."
     )
     unknown: UnknownAnswer
+    timestamps: TimestampsAnswer
     model: ModelAnswer
     label_set: LabelSetAnswer
     timings: dict[str, float] = Field(description="Seconds in each stage of the request.")
@@ -175,7 +196,7 @@ class ClassifyAnswer(BaseModel):
         cls,
         classified: Classified,
         *,
-        file: SealedFile,
+        sha256: str,
         tagger: Tagger,
         request_id: str,
         timings: Mapping[str, float],
@@ -184,11 +205,12 @@ class ClassifyAnswer(BaseModel):
         searched, plan = classified.searched, classified.windows
         return cls(
             request_id=request_id,
-            video=VideoAnswer.of(classified.video, classified.warnings, file.sha256),
+            video=VideoAnswer.of(classified.video, classified.warnings, sha256),
             tags=[TagAnswer.of(tag) for tag in classified.tags],
             segments=[SegmentAnswer.of(segment) for segment in classified.segments],
             windows=WindowsAnswer.model_validate(plan, from_attributes=True) if plan else None,
             unknown=UnknownAnswer.model_validate(classified.unknown, from_attributes=True),
+            timestamps=TimestampsAnswer.of(classified.timestamps),
             model=ModelAnswer.of(tagger),
             label_set=LabelSetAnswer(name=searched.name, revision=searched.revision),
             timings=dict(timings),

@@ -57,6 +57,10 @@ def test_the_answer_has_the_shape_that_the_api_promises(client: TestClient) -> N
         "label", "score", "similarity", "rank", "prompt", "duration_ratio",
     }  # fmt: skip
     assert answer.pop("request_id")
+    times = answer.pop("timestamps")
+    assert times["seconds"] == sorted(set(times["seconds"]))
+    assert (times["first"], times["last"]) == (times["seconds"][0], times["seconds"][-1])
+    assert times["count"] == len(times["seconds"]) == 4
     assert answer == {
         "segments": [],
         "windows": None,

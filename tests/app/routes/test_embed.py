@@ -32,7 +32,7 @@ def test_a_videos_and_a_texts_vectors_give_the_similarity(client: TestClient) ->
     text = client.post("/embed", json={"text": "red"}).json()
 
     assert raw["embeddings"] == form["embeddings"]
-    assert np.linalg.norm(raw["embeddings"][0]) == pytest.approx(1, abs=1e-6)
+    assert np.linalg.norm(raw["embeddings"][0]) == pytest.approx(1, abs=1e-3)
     assert np.dot(raw["embeddings"][0], text["embeddings"][0]) == pytest.approx(tag["similarity"])
     assert raw["video"]["duration"] == pytest.approx(1, abs=0.05)
     assert {"decode", "encode"} <= raw["timings"].keys()
