@@ -49,6 +49,7 @@ def open_engine(database_url: str) -> Engine:
                 pool_size=5,
                 max_overflow=35,
                 pool_pre_ping=True,
+                hide_parameters=True,
                 # all reads of a transaction must see the same revision
                 isolation_level="REPEATABLE READ",
             )
@@ -66,7 +67,12 @@ def _sqlite_engine(url: URL) -> Engine:
         )
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
-        url, pool_size=5, max_overflow=35, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}
+        url,
+        pool_size=5,
+        max_overflow=35,
+        # a logged error would contain the values, such as label texts
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
     )
 
     @event.listens_for(engine, "connect")

@@ -28,7 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 # SQLite compares text by bytes. PostgreSQL must too, or pages would depend on the host's locale.
-_BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
+BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
 # SQLite generates ids only in a column of exactly this type.
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
@@ -69,7 +69,7 @@ class LabelSetRow(Base):
     __tablename__ = "label_sets"
 
     id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
-    name: Mapped[str] = mapped_column(_BYTEWISE, unique=True)
+    name: Mapped[str] = mapped_column(BYTEWISE, unique=True)
     revision: Mapped[int] = mapped_column(BigInteger)
     # removals up to this revision are deleted: a reader at an older one must read the whole set
     complete_since: Mapped[int] = mapped_column(BigInteger)
@@ -90,7 +90,7 @@ class LabelRow(Base):
 
     id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
     set_id: Mapped[int] = mapped_column(ForeignKey("label_sets.id", ondelete="CASCADE"))
-    key: Mapped[str] = mapped_column(_BYTEWISE)
+    key: Mapped[str] = mapped_column(BYTEWISE)
     name: Mapped[str] = mapped_column(Text)
     prompts: Mapped[list[str]] = mapped_column(JSON)
     aliases: Mapped[list[str]] = mapped_column(JSON)
@@ -120,7 +120,7 @@ class PrototypeRow(Base):
     label_id: Mapped[int] = mapped_column(
         ForeignKey("labels.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    text_space: Mapped[str] = mapped_column(_BYTEWISE, primary_key=True)
+    text_space: Mapped[str] = mapped_column(BYTEWISE, primary_key=True)
     # the label's text_hash when these were computed; they are outdated when it differs
     text_hash: Mapped[str] = mapped_column(String(64))
     texts: Mapped[list[str]] = mapped_column(JSON)
@@ -140,7 +140,7 @@ class ExampleRow(Base):
     label_id: Mapped[int] = mapped_column(
         ForeignKey("labels.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    video_space: Mapped[str] = mapped_column(_BYTEWISE, primary_key=True)
+    video_space: Mapped[str] = mapped_column(BYTEWISE, primary_key=True)
     # of the video's bytes: the same video is stored once
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     # (dim,) little-endian float32
@@ -157,7 +157,7 @@ class RemovalRow(Base):
     set_id: Mapped[int] = mapped_column(
         ForeignKey("label_sets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    key: Mapped[str] = mapped_column(_BYTEWISE, primary_key=True)
+    key: Mapped[str] = mapped_column(BYTEWISE, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     revision: Mapped[int] = mapped_column(BigInteger)
 

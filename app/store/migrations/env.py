@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import app.store.access.tables  # noqa: F401  # adds its tables to Base
 from app.store.tables import Base
 
 context.configure(
