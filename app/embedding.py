@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import anyio
 import numpy as np
 import numpy.typing as npt
 
+from app.decode.budget import VideoBudget
 from app.decode.decode_pool import DecodePool, DecodeTimeout
 from app.encode.batcher import Batcher
 from app.errors import DeadlineExceeded
@@ -54,12 +56,13 @@ class VideoEmbedder:
         self._pool = pool
         self._admission = admission
         self._batcher = batcher
+        self._budgets: WeakKeyDictionary[SealedFile, VideoBudget] = WeakKeyDictionary()
 
     async def probe(self, file: SealedFile) -> VideoInfo:
         """Return facts about the video."""
         async with self._admission.permit():
             with stage("decode"):
-                return await self._pool.probe(file.fd)
+                return await self._pool.probe(file.fd, budget=self._budget(file))
 
     async def embed_whole(self, file: SealedFile, decode: DecodeMode) -> EmbeddedVideo:
         """Embed the whole video from frames over its whole length."""
@@ -74,6 +77,7 @@ class VideoEmbedder:
                     self._tagger.preprocess.short_side,
                     keyframes_only=decode == "keyframes",
                     threads=self._decode_threads(),
+                    budget=self._budget(file),
                 )
             [embedding] = await self.embed_frames([frames])
         warnings = [*info.warnings, *mode_warnings(decode), *frames.warnings]
@@ -93,6 +97,7 @@ class VideoEmbedder:
                         self._tagger.preprocess.short_side,
                         keyframes_only=decode == "keyframes",
                         threads=self._decode_threads(),
+                        budget=self._budget(file),
                     )
                 embeddings = await self.embed_frames(batch.split(frames))
         return EmbeddedBatch(embeddings, frames.timestamps_seconds, frames.warnings)
@@ -102,6 +107,12 @@ class VideoEmbedder:
         with stage("encode"):
             rows = np.stack(await asyncio.gather(*map(self._batcher.embed, windows)))
         return rows.astype(np.float16).astype(np.float32)
+
+    def _budget(self, file: SealedFile) -> VideoBudget:
+        """Return the budget that all decode jobs on this file share."""
+        if file not in self._budgets:
+            self._budgets[file] = self._pool.budget_of(file.fd)
+        return self._budgets[file]
 
     def _decode_threads(self) -> int:
         """Return the number of decode threads: more than one only for a request without others."""

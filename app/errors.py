@@ -48,6 +48,7 @@ KINDS: Mapping[str, Kind] = {
     "corrupt": Kind(422, "The video is damaged"),
     "encrypted": Kind(422, "The video is encrypted"),
     "too_long": Kind(422, "The video is too long"),
+    "too_expensive": Kind(422, "The video costs too much for its size"),
     "too_large_picture": Kind(422, "The video's frames have too many pixels"),
     "video_error": Kind(422, "The video cannot be tagged"),
     "precondition_required": Kind(428, "The request needs If-Match or If-None-Match"),

@@ -213,6 +213,14 @@ class Settings(BaseSettings):
     decode_cpu_seconds: int = Field(
         default=60, ge=1, description="Maximum processor time of a decode process for one video."
     )
+    decode_cost_factor: float = Field(
+        default=1.0,
+        gt=0,
+        le=10_000,
+        description="Multiplies what a video may cost for its size. At 1, a file of up to 1 MB may "
+        "cost 2 s of processor time and 300 MB of memory, and each further MB 8 s and 50 MB more; "
+        "a video that costs more is refused.",
+    )
     decode_jobs_per_worker: int = Field(
         default=1000,
         ge=1,

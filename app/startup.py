@@ -147,6 +147,7 @@ def _decode_pool(settings: Settings, tagger: Tagger, gpu: GpuDecodePool | None) 
         cpu_seconds=settings.decode_cpu_seconds,
         jobs_per_worker=settings.decode_jobs_per_worker,
         gpu=gpu,
+        cost_factor=settings.decode_cost_factor,
         usual_frames=(sampling.clips * sampling.frames_per_clip, tagger.preprocess.short_side),
     )
 

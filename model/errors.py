@@ -10,6 +10,7 @@
     │   ├── CorruptVideo      more damage than allowed, or the decode process ended
     │   ├── EncryptedVideo    the video stream is encrypted
     │   ├── VideoTooLong      over the limit of duration or of frames to read
+    │   ├── ExpensiveVideo    costs more than a file of its size may
     │   └── PictureTooLarge   frames have more pixels than the limit
     ├── LabelError            a label that cannot be embedded or stored
     └── CheckpointError       a checkpoint that is missing, damaged or does not fit
@@ -80,6 +81,12 @@ class VideoTooLong(VideoError):
     """The video is over the limit of duration, or of frames to read."""
 
     code = "too_long"
+
+
+class ExpensiveVideo(VideoError):
+    """Reading the video costs more time or memory than a file of its size may."""
+
+    code = "too_expensive"
 
 
 class PictureTooLarge(VideoError):

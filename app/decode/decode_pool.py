@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from app.decode.budget import VideoBudget
 from app.decode.frame_memory import FrameFile, FrameSlots, JobMemory
 from app.decode.gpu_pool import GpuDecodePool
 from app.decode.protocol import (
@@ -27,12 +28,13 @@ from app.decode.wire import ProtocolError
 from app.decode.worker_pool import CpuTimeExceeded, DeadlinePassed, WorkerDied, WorkerPool
 from app.decode.worker_process import Job
 from model import CorruptVideo, KinolexError
+from model.video.cost import too_expensive
 from model.video.reader import FrameBatch, VideoInfo, VideoLimits
 from model.video.sampling import SamplingConfig
 
 
 class DecodeTimeout(KinolexError):
-    """The deadline passed, or the processor time ran out, before the video was decoded."""
+    """The deadline passed before decoding began."""
 
     code = "deadline_exceeded"
 
@@ -42,9 +44,13 @@ class DecodePool:
 
     Every method takes the descriptor `fd` of a video file and does not change its offset. The
     deadline is that of the anyio scope around the call; cancelling a call kills the worker that
-    runs it. Methods raise a VideoError (CorruptVideo if the worker died on the video), or
-    DecodeTimeout if the deadline passed before the job began or the job used more than
-    `cpu_seconds` of processor time.
+    runs it. Methods raise a VideoError (CorruptVideo if the worker died on the video,
+    ExpensiveVideo if it costs more than its budget), or DecodeTimeout if the deadline passed before
+    the job began.
+
+    A video's budget follows from its size, times `cost_factor`, and no job may use more than
+    `cpu_seconds` of processor time. Calls about one video share the `budget` that `budget_of`
+    returned; without it, each call has a budget of its own.
 
     `usual_frames` is the number of frames of a usual job, and their short side in pixels: each
     worker keeps memory for the frames of `VIDEOS_PER_WORKER` such jobs.
@@ -65,6 +71,7 @@ class DecodePool:
         jobs_per_worker: int = 1000,
         gpu: GpuDecodePool | None = None,
         usual_frames: tuple[int, int] = (8, 160),
+        cost_factor: float = 1.0,
     ) -> None:
         self._workers = WorkerPool(
             "app.decode.worker",
@@ -74,6 +81,7 @@ class DecodePool:
             make_memory=partial(FrameSlots, self.VIDEOS_PER_WORKER, *usual_frames),
         )
         self._cpu_seconds = cpu_seconds
+        self._cost_factor = cost_factor
         self._gpu = gpu
 
     async def __aenter__(self) -> Self:
@@ -98,9 +106,15 @@ class DecodePool:
         """Whether a worker could begin a job at once."""
         return self._workers.has_idle
 
-    async def probe(self, fd: int) -> VideoInfo:
+    def budget_of(self, fd: int) -> VideoBudget:
+        """Return the budget for all calls about the video with this descriptor."""
+        return VideoBudget.of(fd, factor=self._cost_factor, max_job_seconds=self._cpu_seconds)
+
+    async def probe(self, fd: int, *, budget: VideoBudget | None = None) -> VideoInfo:
         """Return facts about the video."""
-        answer = await self._do(lambda _: Job(Probe(), (fd,)))
+        budget = budget or self.budget_of(fd)
+        job = Job(Probe(budget.next_job()), (fd,))
+        answer = await self._do(lambda _: job, budget)
         assert isinstance(answer, VideoFacts)
         return answer.info
 
@@ -112,6 +126,7 @@ class DecodePool:
         *,
         keyframes_only: bool = False,
         threads: int = 1,
+        budget: VideoBudget | None = None,
     ) -> FrameBatch:
         """Return the frames shown at (T,) times in seconds: uint8 (T, H, W, 3) of this short side.
 
@@ -120,8 +135,10 @@ class DecodePool:
         times = np.ascontiguousarray(timestamps_seconds, np.float64)
         if times.size == 0:
             raise ValueError("timestamps_seconds is empty: at least one time is needed")
+        budget = budget or self.budget_of(fd)
         options = FrameOptions(short_side, keyframes_only, threads)
-        _, batch = await self._frames(Decode(times.size, options), fd, times)
+        request = Decode(times.size, options, allowance=budget.next_job())
+        _, batch = await self._frames(request, fd, times, budget)
         return batch
 
     async def sample(
@@ -132,21 +149,24 @@ class DecodePool:
         *,
         keyframes_only: bool = False,
         threads: int = 1,
+        budget: VideoBudget | None = None,
     ) -> tuple[VideoInfo, FrameBatch]:
         """Return facts about the video, and the frames of all clips over its whole length.
 
         Opens the video only once.
         """
+        budget = budget or self.budget_of(fd)
         options = FrameOptions(short_side, keyframes_only, threads)
         # the worker chooses the times
         times = np.zeros(sampling.clips * sampling.frames_per_clip)
-        return await self._frames(Sample(sampling, options), fd, times)
+        request = Sample(sampling, options, allowance=budget.next_job())
+        return await self._frames(request, fd, times, budget)
 
     async def _frames(
-        self, request: Decode | Sample, fd: int, times: NDArray[np.float64]
+        self, request: Decode | Sample, fd: int, times: NDArray[np.float64], budget: VideoBudget
     ) -> tuple[VideoInfo, FrameBatch]:
         if self._gpu is not None and self._gpu.has_idle and not request.options.keyframes_only:
-            rendered = await self._frames_by_gpu(self._gpu, request, fd, times)
+            rendered = await self._frames_by_gpu(self._gpu, request, fd, times, budget)
             if rendered is not None:
                 return rendered
         with JobMemory(times, request.options.short_side) as memory:
@@ -155,12 +175,17 @@ class DecodePool:
                 where = memory.allocate(slots)
                 return Job(replace(request, slot_offset=where.slot_offset), (fd, *where.fds))
 
-            answer = await self._do(make_job)
+            answer = await self._do(make_job, budget)
             assert isinstance(answer, FramesWritten)
             return answer.info, _written(answer, memory)
 
     async def _frames_by_gpu(
-        self, gpu: GpuDecodePool, request: Decode | Sample, fd: int, times: NDArray[np.float64]
+        self,
+        gpu: GpuDecodePool,
+        request: Decode | Sample,
+        fd: int,
+        times: NDArray[np.float64],
+        budget: VideoBudget,
     ) -> tuple[VideoInfo, FrameBatch] | None:
         """Return frames from the GPU, or from a decode worker if the video is not plain.
 
@@ -168,24 +193,25 @@ class DecodePool:
         """
         with FrameFile(times, request.options.short_side) as memory:
             job = Job(replace(request, locate=True), (fd, memory.fd))
-            answer = await self._do(lambda _: job)
+            answer = await self._do(lambda _: job, budget)
             if isinstance(answer, FramesWritten):
                 return answer.info, _written(answer, memory)
             assert isinstance(answer, FramesLocated)
             batch = await gpu.render(answer, times.size, fd, memory)
             return None if batch is None else (answer.info, batch)
 
-    async def _do(self, make_job: Callable[[FrameSlots | None], Job]) -> Answer:
+    async def _do(
+        self, make_job: Callable[[FrameSlots | None], Job], budget: VideoBudget
+    ) -> Answer:
         try:
             answer = await self._workers.do(make_job)
         except WorkerDied as error:
             raise _decoder_died() from error
         except CpuTimeExceeded as error:
-            raise DecodeTimeout(
-                f"the video needs more than {self._cpu_seconds} s of processor time"
-            ) from error
+            raise too_expensive("processor time") from error
         except DeadlinePassed as error:
             raise DecodeTimeout("the deadline was over before decoding could begin") from error
+        budget.spend(answer.cpu_seconds)
         if isinstance(answer, Failure):
             raise answer.to_error()
         return answer

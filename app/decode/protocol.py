@@ -14,12 +14,13 @@ from typing import ClassVar, TypeAlias, TypeVar
 from app.decode import wire
 from app.decode.wire import ProtocolError
 from model import VideoError
+from model.video.cost import UNLIMITED, Allowance
 from model.video.reader import VideoInfo, VideoLimits
 from model.video.sampling import SamplingConfig
 
 # Increment it with every change of a message: a service that still runs while its files are
 # replaced must not use workers of the new version.
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_MESSAGE_BYTES = 1 << 16
 
 # Longer texts are cut, and further warnings dropped, so that every answer fits into a message.
@@ -57,6 +58,10 @@ def _require_info(info: VideoInfo) -> None:
     _require(info.rotation in (0, 90, 180, 270), "rotation")
     _require_texts(info.codec)
     _require_warnings(info.warnings)
+
+
+def _require_cost(cpu_seconds: float) -> None:
+    _require(0 <= cpu_seconds < _MAX_SECONDS, "cpu_seconds")
 
 
 def cut_text(text: str) -> str:
@@ -106,14 +111,20 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """Answers `Probe`. In every answer, `worn_out` asks the pool to replace the process."""
+    """Answers `Probe`.
+
+    In every answer, `worn_out` asks the pool to replace the process, and `cpu_seconds` is the
+    processor time of the job.
+    """
 
     kind: ClassVar[str] = "video_facts"
     info: VideoInfo
     worn_out: bool = False
+    cpu_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         _require_info(self.info)
+        _require_cost(self.cpu_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +137,11 @@ class FramesWritten:
     width: int
     warnings: tuple[str, ...]
     worn_out: bool = False
+    cpu_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         _require_info(self.info)
+        _require_cost(self.cpu_seconds)
         _require_size(self.height, self.width)
         _require_warnings(self.warnings)
 
@@ -149,9 +162,11 @@ class FramesLocated:
     height: int
     width: int
     worn_out: bool = False
+    cpu_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         _require_info(self.info)
+        _require_cost(self.cpu_seconds)
         _require(0 <= self.stream < _MAX_STREAMS, "stream")
         _require(abs(self.start_seconds) < _MAX_SECONDS, "start_seconds")
         _require_size(self.height, self.width)
@@ -163,6 +178,10 @@ class FramesRendered:
 
     kind: ClassVar[str] = "frames_rendered"
     worn_out: bool = False
+    cpu_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require_cost(self.cpu_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +192,10 @@ class Failure:
     code: str
     message: str
     worn_out: bool = False
+    cpu_seconds: float = 0.0
 
     def __post_init__(self) -> None:
+        _require_cost(self.cpu_seconds)
         _require(self.code in _error_types(), "code")
         _require_texts(self.message)
 
@@ -206,9 +227,10 @@ class FrameOptions:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Requests facts about the video. Descriptors: the video."""
+    """Requests facts about the video, for at most `allowance`. Descriptors: the video."""
 
     kind: ClassVar[str] = "probe"
+    allowance: Allowance = UNLIMITED
 
     @property
     def answers(self) -> tuple[type["Answer"], ...]:
@@ -217,7 +239,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """Requests the frames at `count` times, which are in the memory.
+    """Requests the frames at `count` times, which are in the memory, for at most `allowance`.
 
     Descriptors: the video, and if `slot_offset` is None, a memory file for this job. Otherwise
     the job's memory begins at this offset, in bytes, in the memory that the worker keeps. With
@@ -229,6 +251,7 @@ class Decode:
     options: FrameOptions
     slot_offset: int | None = None
     locate: bool = False
+    allowance: Allowance = UNLIMITED
 
     def __post_init__(self) -> None:
         _require(1 <= self.count <= _MAX_FRAMES, "count")
@@ -248,6 +271,7 @@ class Sample:
     options: FrameOptions
     slot_offset: int | None = None
     locate: bool = False
+    allowance: Allowance = UNLIMITED
 
     def __post_init__(self) -> None:
         frames = self.sampling.clips * self.sampling.frames_per_clip

@@ -3,7 +3,14 @@
 import ctypes
 import math
 import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+# What the decoder may exceed its allowance by before the process ends: most videos are given up in
+# between, at the next packet.
+_GRACE_SECONDS = 0.2
 _PR_SET_NO_NEW_PRIVS = 38
 _MAX_OPEN_FILES = 32
 
@@ -29,6 +36,29 @@ def limit_cpu_time(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     end = math.ceil(used.ru_utime + used.ru_stime) + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
+
+
+@contextmanager
+def limited_job(cpu_seconds: float, memory_bytes: int) -> Iterator[None]:
+    """Limit what the block may add to this process's processor time and memory.
+
+    The process ends with SIGPROF when the processor time is over. Allocations beyond
+    `memory_bytes` fail.
+    """
+    signal.setitimer(signal.ITIMER_PROF, cpu_seconds + _GRACE_SECONDS)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + memory_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _data_bytes() -> int:
+    """Return the size of this process's writable private memory, which RLIMIT_DATA limits."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    return pages * resource.getpagesize()
 
 
 def _forbid_writes_and_privileges() -> None:

@@ -8,6 +8,7 @@ import ctypes
 import gc
 import mmap
 import os
+import resource
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,7 +32,7 @@ from app.decode.protocol import (
     cut_warnings,
     encode,
 )
-from app.decode.sandbox import limit_process
+from app.decode.sandbox import limit_process, limited_job
 from app.decode.worker_loop import (
     SharedFile,
     is_worn_out,
@@ -39,11 +40,13 @@ from app.decode.worker_loop import (
     receive_jobs,
     resident_bytes,
 )
-from model import CorruptVideo, VideoError
+from model import CorruptVideo, NoFrames, NotAVideo, VideoError
 from model.cpu.time_slices import use_long_time_slices
+from model.video.cost import metered, too_expensive
 from model.video.reader import Located, OpenVideo, VideoInfo, VideoLimits, open_video
 
 _REQUESTS: Sequence[type[Probe | Decode | Sample]] = (Probe, Decode, Sample)
+_MAY_LACK_MEMORY = (CorruptVideo, NoFrames, NotAVideo)
 # Growth after which free memory, which a long video leaves between used pages, is released.
 _MAX_LOOSE_BYTES = 8 << 20
 
@@ -98,12 +101,26 @@ def answer_job(
     `fds` has the video's descriptor, and that of a memory file if the request has no `slot_offset`.
     `kept` is the memory that this worker keeps.
     """
+    peak = _peak_bytes()
     try:
         return _answer(request, fds, limits, kept)
+    except _MAY_LACK_MEMORY as error:
+        grown = _peak_bytes() - peak
+        # FFmpeg reports most allocations that fail as damage.
+        return _failure(too_expensive("memory") if grown > request.allowance.memory_bytes // 2 else error)
     except VideoError as error:
-        return Failure(error.code, cut_text(str(error)))
+        return _failure(error)
     except MemoryError:
-        return Failure(CorruptVideo.code, "the video needs too much memory")
+        return _failure(too_expensive("memory"))
+
+
+def _failure(error: VideoError) -> Failure:
+    return Failure(error.code, cut_text(str(error)))
+
+
+def _peak_bytes() -> int:
+    """Return the most memory in bytes that this process has ever had in RAM."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _mapped(fd: int) -> memoryview:
@@ -118,10 +135,17 @@ def _serve(connection: socket.socket, start: StartDecoding, kept: memoryview) ->
     held_bytes = resident_bytes()
     connection.send(encode(Ready()))
     for request, fds in receive_jobs(connection, start.cpu_seconds, _REQUESTS):
-        answer = answer_job(request, fds, start.limits, kept)
+        allowed = request.allowance
+        with limited_job(allowed.cpu_seconds, allowed.memory_bytes), metered(allowed) as meter:
+            answer = answer_job(request, fds, start.limits, kept)
         # frames whose side data was read are in reference cycles: up to 12 MB for each video
         gc.collect()
-        connection.send(encode(replace(answer, worn_out=is_worn_out(start.max_memory_bytes))))
+        answer = replace(
+            answer,
+            worn_out=is_worn_out(start.max_memory_bytes),
+            cpu_seconds=meter.cpu_seconds,
+        )
+        connection.send(encode(answer))
         if resident_bytes() > held_bytes + _MAX_LOOSE_BYTES:
             libc.malloc_trim(0)
             held_bytes = resident_bytes()

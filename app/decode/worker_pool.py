@@ -25,6 +25,7 @@ _START_TIMEOUT_SECONDS = 30.0
 _FIRST_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 5.0
 # Exit codes of a worker that would end in the same way again.
+_OUT_OF_CPU_TIME = {-signal.SIGPROF, -signal.SIGXCPU}
 _USELESS_TO_RESTART = {os.EX_UNAVAILABLE, os.EX_PROTOCOL}
 
 
@@ -169,7 +170,7 @@ class WorkerPool(Generic[_Memory]):
             answer = parse_answer(await worker.receive(), request)
         except BaseException as error:  # cancelled too: the worker is busy with an unwanted job
             self._replace(worker)
-            if isinstance(error, WorkerExited) and error.exit_code == -signal.SIGXCPU:
+            if isinstance(error, WorkerExited) and error.exit_code in _OUT_OF_CPU_TIME:
                 raise CpuTimeExceeded("the job needs too much processor time") from error
             if isinstance(error, WorkerExited | ProtocolError):
                 raise WorkerDied(f"the worker died: {error}") from error

@@ -28,7 +28,7 @@ _INLINE_BYTES = 1024 * 1024
 _WRITE_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class SealedFile:
     """A received file: a read-only descriptor, the size in bytes and the SHA-256 in hex."""
 

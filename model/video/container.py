@@ -22,6 +22,7 @@ from model.errors import (
     StillPicture,
     UnsupportedCodec,
 )
+from model.video.cost import too_expensive
 from model.video.file_types import has_encrypted_track, is_container, is_image
 from model.video.file_view import FileView
 from model.video.values import VideoLimits
@@ -92,6 +93,7 @@ def open_stream(
             metadata_errors="replace",
         )
     except FOREIGN_ERRORS as error:
+        raise_if_out_of_memory(error)
         if is_container(head):
             raise CorruptVideo("the container is damaged and cannot be read") from error
         raise NotAVideo(
@@ -113,6 +115,12 @@ def open_stream(
         context.thread_type = "FRAME" if is_threaded else "NONE"
         context.options = {"max_pixels": str(limits.max_pixels)}
         yield container, stream
+
+
+def raise_if_out_of_memory(error: BaseException) -> None:
+    """Raise ExpensiveVideo if an error of PyAV says that FFmpeg could not get memory."""
+    if isinstance(error, MemoryError):
+        raise too_expensive("memory") from error
 
 
 def codec_name(stream: VideoStream) -> str | None:

@@ -2,6 +2,8 @@
 
 from typing import BinaryIO
 
+from model.video.cost import check_cost
+
 
 class FileView:
     """A reader with its own position over a shared file object.
@@ -16,7 +18,8 @@ class FileView:
         self._position = 0
 
     def read(self, size: int) -> bytes:
-        """Read up to `size` bytes."""
+        """Read up to `size` bytes. Raises ExpensiveVideo as `check_cost` does."""
+        check_cost()
         self._file.seek(self._position)
         chunk = self._file.read(size)
         self._position += len(chunk)

@@ -10,7 +10,8 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from model.video.container import FOREIGN_ERRORS, codec_name
+from model.video.container import FOREIGN_ERRORS, codec_name, raise_if_out_of_memory
+from model.video.cost import count_decoded
 from model.video.packets import (
     PacketReader,
     UnreliableStreamError,
@@ -159,9 +160,12 @@ class FrameReader:
 
     def _send(self, packet: VideoPacket | None) -> None:
         self.decoded_packets += packet is not None
+        if not self._skipping:
+            count_decoded(self._context.width * self._context.height)
         try:
             frames = self._context.decode(packet)
-        except FOREIGN_ERRORS:
+        except FOREIGN_ERRORS as error:
+            raise_if_out_of_memory(error)
             self._packets.count_bad()
             return
         for frame in frames:

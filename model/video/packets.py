@@ -10,7 +10,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from model.errors import VideoTooLong
-from model.video.container import FOREIGN_ERRORS
+from model.video.container import FOREIGN_ERRORS, raise_if_out_of_memory
+from model.video.cost import check_cost
 from model.video.values import VideoLimits
 
 # Packets read ahead of the decoder. No allowed codec reorders by more than 16 frames, so these show
@@ -123,12 +124,14 @@ class PacketReader:
 
     def _read(self) -> VideoPacket | None:
         while not self.has_ended:
+            check_cost()
             try:
                 packet = next(self._demuxed)
             except (StopIteration, IndexError):
                 # PyAV raises IndexError at the end where damage made streams appear on the way.
                 self.has_ended = True
-            except FOREIGN_ERRORS:
+            except FOREIGN_ERRORS as error:
+                raise_if_out_of_memory(error)
                 # The demuxer can often continue behind the damage.
                 self._demuxed = self._container.demux(self._stream)
                 self._failed_reads += 1
