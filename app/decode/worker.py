@@ -105,9 +105,9 @@ def answer_job(
     try:
         return _answer(request, fds, limits, kept)
     except _MAY_LACK_MEMORY as error:
-        grown = _peak_bytes() - peak
         # FFmpeg reports most allocations that fail as damage.
-        return _failure(too_expensive("memory") if grown > request.allowance.memory_bytes // 2 else error)
+        is_used_up = _peak_bytes() - peak > request.allowance.memory_bytes // 2
+        return _failure(too_expensive("memory") if is_used_up else error)
     except VideoError as error:
         return _failure(error)
     except MemoryError:

@@ -11,7 +11,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from model.errors import UnsupportedCodec
-from model.video.container import FOREIGN_ERRORS
+from model.video.container import FOREIGN_ERRORS, raise_if_out_of_memory
 from model.video.frames import DecodedFrame
 
 # Wider or taller videos are squeezed to this ratio, so that a frame's memory is bounded.
@@ -97,6 +97,7 @@ class FrameScaler:
         try:
             scaled = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
         except FOREIGN_ERRORS as error:
+            raise_if_out_of_memory(error)
             raise UnsupportedCodec(
                 f"frames of the pixel format {frame.format.name} cannot be converted to RGB; "
                 "re-encode the video, for example as H.264 with yuv420p"

@@ -65,7 +65,7 @@ async def test_a_video_that_needs_too_much_memory_is_refused(large_frames: bytes
         async with pool_of(1) as pool:  # whose worker has had no larger video
             with pytest.raises(ExpensiveVideo, match="more memory"):
                 await pool.decode(
-                    fd, [1.9], 32, budget=VideoBudget(Allowance(memory_bytes=40 << 20), 60)
+                    fd, [1.9], 32, budget=VideoBudget(Allowance(memory_bytes=18 << 20), 60)
                 )
             assert (await pool.decode(fd, [1.9], 32)).frames.shape[0] == 1
 
