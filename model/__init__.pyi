@@ -32,7 +32,7 @@ from .segment_tagging import SegmentTagging, TaggedSegments, WindowTags
 from .segments import Hysteresis, Segment
 from .tagger import Tagged, Tagger
 from .tags import Tag, Unknown
-from .text.labels import Label, clean_name, label_key
+from .text.labels import MAX_NAME_CHARACTERS, Label, clean_name, clean_text, label_key
 from .text.sentence_encoder import SentenceTextEncoder
 from .text.text_encoder import KnowsWords, TextEncoder
 from .video.reader import FrameBatch, VideoInfo, VideoLimits, decode, probe
@@ -40,6 +40,7 @@ from .video.sampling import SamplingConfig, Window
 from .video.windows import WindowBatch, WindowPlan, window_batches
 
 __all__ = [
+    "MAX_NAME_CHARACTERS",
     "Calibration",
     "CalibrationConfig",
     "CheckpointError",
@@ -91,6 +92,7 @@ __all__ = [
     "WindowTags",
     "build_network",
     "clean_name",
+    "clean_text",
     "decode",
     "example_weight",
     "fastest_on_gpu",

@@ -13,7 +13,8 @@ const at = (id) => document.getElementById(id);
 
 // The key by which the service identifies a label; a browser has no exact casefold.
 function keyOf(name) {
-  return name.normalize("NFC").trim().replace(/\s+/gu, " ").toLowerCase();
+  const visible = name.normalize("NFC").replace(/\p{Default_Ignorable_Code_Point}/gu, "");
+  return visible.trim().replace(/\s+/gu, " ").toLowerCase();
 }
 
 function record(item) {

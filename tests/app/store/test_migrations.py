@@ -1,15 +1,17 @@
 """Migrations create the tables of the model, can be undone, and refuse a newer schema."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from app.store import LabelStore, StoreMismatch
+from app.store import DEFAULT_SET, LabelStore, NewLabel, StoreMismatch
 from app.store.database import migrate, migrate_down, open_engine
 from app.store.tables import Base
+from model import Label, label_key
 from tests.support.word_vectors import WordSource
 
 
@@ -45,6 +47,31 @@ def test_migrations_create_the_tables_of_the_model(store: LabelStore) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
 
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_stored_names_lose_invisible_characters_and_no_label_is_lost(
+    store: LabelStore, url: str
+) -> None:
+    older = "0003"
+    migrate_down(store.engine, older)
+    names = {"juggling\u200b": "juggling (2)", "row\u00ading": "rowing", "\u3164": "label 4"}
+    store.upsert(DEFAULT_SET, [NewLabel(Label(f"new {number}")) for number in range(len(names))])
+    with store.engine.begin() as connection:
+        for number, old in enumerate(names):
+            connection.execute(
+                text("UPDATE labels SET name = :old, key = :old WHERE key = :key"),
+                {"old": old, "key": f"new {number}"},
+            )
+    before = store.state(DEFAULT_SET)
+
+    with closing(LabelStore.open(url, WordSource())) as opened:
+        page = opened.page(DEFAULT_SET)
+        found = opened.snapshot(DEFAULT_SET).index.search(WordSource().video_of("rowing"), 1)
+
+    assert {stored.new.label.name for stored in page.labels} == {"juggling", *names.values()}
+    assert all(stored.new.key == label_key(stored.new.label.name) for stored in page.labels)
+    assert (page.state.size, page.state.revision) == (4, before.revision + 1)
+    assert found[0][0].name == "rowing"
 
 
 def test_a_database_of_a_newer_release_is_refused(store: LabelStore, url: str) -> None:

@@ -21,7 +21,10 @@ def cleaned(text: str) -> str | None:
 # any Unicode text, and combinations of letters and spaces with special cases
 names = st.one_of(
     st.text(max_size=40),
-    st.lists(st.sampled_from("aÅßéİﬁΣςǰ\u0301\u0345 \t\u00a0\u2003/"), max_size=12).map("".join),
+    st.lists(
+        st.sampled_from("aÅßéİﬁΣςǰ\u0301\u0345 \t\u00a0\u2003/\u200b\u200d\u034f\ufe0f\u0645❤="),
+        max_size=12,
+    ).map("".join),
 ).filter(lambda text: cleaned(text) is not None)
 
 
@@ -55,6 +58,9 @@ def test_every_spelling_of_a_name_has_the_same_key(name: str) -> None:
         ("ΣΊΣΥΦΟΣ", "σίσυφος"),
         ("ﬁshing", "FISHING"),
         ("paddling/canoeing", "Paddling/Canoeing"),
+        ("می\u200cدود", "میدود"),
+        ("❤\ufe0f", "❤"),
+        ("\N{HANGUL FILLER}running", "running"),
     ],
 )
 def test_spellings_of_one_label_have_equal_keys(one: str, other: str) -> None:
@@ -68,6 +74,36 @@ def test_different_labels_have_different_keys(one: str, other: str) -> None:
     assert label_key(one) != label_key(other)
 
 
+@pytest.mark.parametrize(
+    "invisible",
+    [
+        "\u00ad",
+        "\u034f",
+        "\u200b",
+        "\u200d",
+        "\u200e",
+        "\u202e",
+        "\u2060",
+        "\ufe0f",
+        "\ufeff",
+        "\U000e0041",
+    ],
+)
+def test_invisible_characters_are_removed_from_a_name(invisible: str) -> None:
+    looks_the_same = f"{invisible}run{invisible}ning {invisible}"
+
+    assert clean_name(looks_the_same) == label_key(looks_the_same) == "running"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["می\u200cدود", "क्\u200dष", "न्\u200d", "👩\u200d🚒", "❤\ufe0f", "♀\ufe0f", "葛\U000e0100"],
+    ids=["Persian", "Hindi", "at the end", "emoji", "heart", "sign", "ideograph"],
+)
+def test_a_name_keeps_the_joiners_of_its_script_for_display(name: str) -> None:
+    assert clean_name(name) == name
+
+
 def test_a_name_keeps_its_case_for_display() -> None:
     assert clean_name("  Playing\tthe   Cello ") == "Playing the Cello"
 
@@ -75,9 +111,10 @@ def test_a_name_keeps_its_case_for_display() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("", "not empty"),
-        (" \t\u00a0\u2003", "not empty"),
-        ("\u200b\u200d\ufe0f", "not empty"),
+        ("", "is empty"),
+        (" \t\u00a0\u2003", "is empty"),
+        ("\u200b\u200d\ufe0f", "is empty"),
+        ("\N{HANGUL FILLER}\u2066", "is empty"),
         ("a" * 201, "200 characters, this one has 201"),
         ("a\x00b", "control characters"),
         ("a\x7fb", "control characters"),
