@@ -18,11 +18,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.errors import InvalidParameter, MalformedRequest
+from app.labels.encodings import plain_utf8
 from app.store import NewLabel
-from model import Label, LabelError, clean_name
+from model import MAX_NAME_CHARACTERS, Label, LabelError, clean_name, clean_text
 
 MAX_LABELS_PER_REQUEST = 100_000
 MAX_TEXTS = 20
@@ -43,8 +44,15 @@ def _name(value: str) -> str:
         raise fault(str(error)) from error
 
 
+def _embedded_text(value: str) -> str:
+    try:
+        return clean_name(value, what="a text")
+    except LabelError as error:
+        raise fault(str(error)) from error
+
+
 def _text(value: str) -> str:
-    cleaned = " ".join(unicodedata.normalize("NFC", value).split())
+    cleaned = clean_text(value)
     if not cleaned:
         raise fault("the text is empty")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in cleaned):
@@ -66,7 +74,10 @@ def _record(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-Name = Annotated[str, Field(max_length=1000), AfterValidator(_name)]
+# The length is checked after cleaning; the schema shows the limit.
+_LENGTH = Field(json_schema_extra={"minLength": 1, "maxLength": MAX_NAME_CHARACTERS})
+Name = Annotated[str, _LENGTH, AfterValidator(_name)]
+EmbeddedText = Annotated[str, _LENGTH, AfterValidator(_embedded_text)]
 Text = Annotated[str, Field(max_length=500), AfterValidator(_text)]
 
 
@@ -170,14 +181,23 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 
 def read_body(model: type[_Body], body: bytes) -> _Body:
-    """Parse a JSON body. Raises MalformedRequest, or InvalidParameter with a pointer per fault."""
+    """Parse a JSON body; a byte order mark before it is ignored.
+
+    Raises MalformedRequest with the position of the error, InvalidParameter with a pointer per
+    fault, and UnsupportedMediaType for compressed bytes.
+    """
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(plain_utf8(body, "JSON"))
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        if any(each["type"] == "json_invalid" for each in found):
-            raise MalformedRequest("the body is not valid JSON") from error
+        if broken := next((each for each in found if each["type"] == "json_invalid"), None):
+            raise MalformedRequest(f"the body is not valid JSON: {json_fault(broken)}") from error
         raise invalid_labels([(each["loc"], each["msg"]) for each in found]) from error
+
+
+def json_fault(found: ErrorDetails) -> str:
+    """Return what is wrong with a text that is not JSON, and where, from pydantic's finding."""
+    return found["msg"].removeprefix("Invalid JSON: ")
 
 
 def new_labels(labels: Sequence[LabelFields]) -> list[NewLabel]:

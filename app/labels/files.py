@@ -6,13 +6,15 @@ Readers and writers work line by line, so that a whole set is never one string i
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
-from app.labels.fields import LabelFields, LabelInput, fields_of, invalid_labels
+from app.labels.fields import LabelFields, LabelInput, fields_of, invalid_labels, json_fault
 from app.labels.formats import FileFormat
 from app.store import NewLabel
 
@@ -45,13 +47,15 @@ def read_labels(
                 labels.append(make())
             except ValidationError as error:
                 faults += [
-                    (("labels", position, *each["loc"]), f"line {line}: {each['msg']}")
+                    (("labels", position, *each["loc"]), f"line {line}: {_said(each)}")
                     for each in error.errors(include_url=False, include_context=False)
                 ]
     except csv.Error as error:
         faults.append((("labels",), f"not CSV: {error}"))
     except UnicodeDecodeError as error:
-        faults.append((("labels",), f"not UTF-8: {error.reason}"))
+        faults.append(
+            (("labels",), f"not UTF-8: {error.reason}; save the file with the encoding UTF-8")
+        )
     if faults:
         raise invalid_labels(faults)
     return labels
@@ -73,7 +77,7 @@ def _fields(new: NewLabel) -> dict[str, Any]:
 def _json_lines(lines: Iterable[str]) -> Iterator[_Record]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield number, partial(_label.validate_json, line)
+            yield number, partial(_label.validate_json, line.rstrip("\r\n"))
 
 
 def _names(lines: Iterable[str]) -> Iterator[_Record]:
@@ -82,16 +86,65 @@ def _names(lines: Iterable[str]) -> Iterator[_Record]:
             yield number, partial(_label.validate_python, line)
 
 
+def _said(found: ErrorDetails) -> str:
+    if found["type"] != "json_invalid":
+        return found["msg"]
+    # each line is a text of its own
+    return f"not JSON: {json_fault(found)}".replace(" at line 1 column ", " at column ")
+
+
 def _table(lines: Iterable[str]) -> Iterator[_Record]:
-    rows = csv.DictReader(lines, strict=True)
-    columns = rows.fieldnames or []
-    if "name" not in columns or not set(columns) <= set(_COLUMNS):
-        raise csv.Error(f"the first row must name columns among {', '.join(_COLUMNS)}")
+    lines = iter(lines)
+    first = next(lines, "")
+    skipped = 0
+    if first.lower().startswith("sep="):
+        # Excel's own note of the separator
+        first = next(lines, "")
+        skipped = 1
+    rows = csv.DictReader(chain([first], lines), delimiter=_separator(first), strict=True)
+    rows.fieldnames = columns = _columns(rows.fieldnames or [])
     for row in rows:
+        line = rows.line_num + skipped
         if None in row:
-            raise csv.Error(f"line {rows.line_num} has more cells than the first row")
+            raise csv.Error(
+                f"line {line} has {len(columns) + len(row[None])} cells, the first row has "
+                f"{len(columns)}; put a cell that contains a separator in double quotes"
+            )
+        if row.get("", ""):
+            raise csv.Error(f"line {line} has {row['']!r:.60} in a column without a name")
         filled = {column: _from_cell(column, cell) for column, cell in row.items() if cell}
-        yield rows.line_num, partial(_label.validate_python, filled)
+        # spreadsheets write empty rows as separators
+        if filled:
+            yield line, partial(_label.validate_python, filled)
+
+
+def _separator(first_row: str) -> str:
+    """Return the separator with which the first row has a column `name`; a comma if none has."""
+    for separator in ",;\t":
+        [cells] = csv.reader([first_row], delimiter=separator)
+        if any(cell.strip().lower() == "name" for cell in cells):
+            return separator
+    return ","
+
+
+def _columns(first_row: Sequence[str]) -> list[str]:
+    """Return the names of the columns. Raises csv.Error, with what was found, if they are wrong."""
+    columns = [cell.strip().lower() for cell in first_row]
+    named = [column for column in columns if column]
+    unknown = [cell for cell in first_row if cell.strip().lower() not in (*_COLUMNS, "")]
+    allowed = f"the first row must name the columns: name, and any of {', '.join(_COLUMNS[1:])}"
+    if "name" not in named:
+        raise csv.Error(f"there is no column `name`; found {_listed(first_row)}; {allowed}")
+    if unknown:
+        raise csv.Error(f"unknown columns: {_listed(unknown)}; {allowed}")
+    if len(set(named)) < len(named):
+        raise csv.Error(f"the first row names a column twice; found {_listed(first_row)}")
+    return columns
+
+
+def _listed(cells: Sequence[str]) -> str:
+    shown = ", ".join(f"`{cell:.40}`" for cell in cells[:10])
+    return shown if len(cells) <= 10 else f"{shown} and {len(cells) - 10} more"
 
 
 def _from_cell(column: str, cell: str) -> object:
@@ -100,6 +153,9 @@ def _from_cell(column: str, cell: str) -> object:
         return _ENABLED.get(cell.strip().lower(), cell)
     if column in _LISTS and not cell.startswith("["):
         return cell.split(_SEPARATOR)
+    if column == "threshold":
+        # in most of Europe, spreadsheets write 0,5
+        cell = cell.replace(",", ".")
     if column in ("threshold", "metadata", *_LISTS):
         try:
             return json.loads(cell)

@@ -1,5 +1,6 @@
 """Routes for labels: `/labels` of the set `default`, `/label-sets/{label_set}/labels` of any."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -12,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from app.errors import UnsupportedMediaType
 from app.http.etags import etag, is_known, read_condition, unchanged
 from app.labels.advice import advise, advise_on_size, put_or_point
+from app.labels.encodings import plain_utf8
 from app.labels.fields import MAX_LABELS_PER_REQUEST, PutLabels, body_schema, new_labels, read_body
 from app.labels.files import read_labels, write_labels
 from app.labels.formats import MEDIA_TYPES, FileFormat
@@ -99,6 +101,7 @@ async def _read_labels(request: Request, settings: Settings) -> list[NewLabel]:
 
 
 def _from_lines(text: SealedFile, file_format: FileFormat) -> list[NewLabel]:
+    plain_utf8(os.pread(text.fd, 4, 0), MEDIA_TYPES[file_format])
     with open(text.fd, encoding="utf-8-sig", newline="", closefd=False) as lines:
         return new_labels(read_labels(lines, file_format, max_labels=MAX_LABELS_PER_REQUEST))
 

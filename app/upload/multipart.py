@@ -13,6 +13,8 @@ FILE_FIELD = "file"
 MAX_FIELDS = 4096
 MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS_BYTES = 1024 * 1024
+# A header holds the file's name, which some programs make of a whole title or address.
+_MAX_HEADER_BYTES = 64 * 1024
 _PLAIN_ENCODINGS = {"", "7bit", "8bit", "binary"}
 
 
@@ -23,6 +25,7 @@ class _Part:
     headers: dict[str, str] = field(default_factory=dict)
     name: str = ""
     is_video: bool = False
+    is_stray: bool = False
     value: bytearray = field(default_factory=bytearray)
 
 
@@ -30,7 +33,7 @@ class MultipartReader:
     """Yields the bytes of a form's parts named `file`, and collects its text fields in `fields`.
 
     Raises MalformedRequest when the body is not multipart/form-data or is over a limit (such as
-    `max_videos`), MissingFile when no part is named `file` or a file has another name.
+    `max_videos`) or has a file in another part besides, MissingFile when no part is named `file`.
     """
 
     def __init__(self, content_type: str, *, max_videos: int = 1) -> None:
@@ -43,6 +46,7 @@ class MultipartReader:
         self._overhead_bytes = 0
         self._max_videos = max_videos
         self._videos = 0
+        self._stray_file: str | None = None
         self._pieces: list[Piece] = []
         self._part = _Part()
         self._header_name = bytearray()
@@ -61,6 +65,7 @@ class MultipartReader:
                     "on_part_end": self._end_part,
                     "on_end": self._end,
                 },
+                max_header_size=_MAX_HEADER_BYTES,
             )
         except FormParserError as error:
             raise MalformedRequest(f"the boundary is not valid: {error}") from error
@@ -83,6 +88,7 @@ class MultipartReader:
         pieces, self._pieces = self._pieces, []
         self._overhead_bytes += len(chunk) - sum(len(piece) for _, piece in pieces)
         if self._overhead_bytes > 2 * MAX_FIELDS_BYTES:
+            self._refuse_stray_file()
             raise MalformedRequest(
                 f"the form has more than {2 * MAX_FIELDS_BYTES} bytes besides the video"
             )
@@ -92,8 +98,22 @@ class MultipartReader:
         """Check that the body is complete and had a video. Raises MalformedRequest, MissingFile."""
         if not self._complete:
             raise MalformedRequest("the body ends before its closing boundary")
+        self._refuse_stray_file()
         if not self._videos:
             raise MissingFile(f"no part is named `{FILE_FIELD}`")
+
+    def _refuse_stray_file(self) -> None:
+        """Raise MalformedRequest or MissingFile if a part of another name has a file."""
+        if self._stray_file is None:
+            return
+        if self._videos:
+            raise MalformedRequest(
+                f"the form has a file in the part `{self._stray_file}` besides the part "
+                f"`{FILE_FIELD}`; send no other file"
+            )
+        raise MissingFile(
+            f"send the video in a part named `{FILE_FIELD}`, not `{self._stray_file}`"
+        )
 
     def _begin_part(self) -> None:
         self._part = _Part()
@@ -124,19 +144,23 @@ class MultipartReader:
             raise MalformedRequest(
                 f"the form has more than {self._max_videos} parts named `{FILE_FIELD}`"
             )
-        if b"filename" in parameters and not part.is_video:
-            raise MissingFile(
-                f"send the video in a part named `{FILE_FIELD}`, not `{part.name[:50]}`"
-            )
         if part.is_video:
             self._pieces.append((self._videos, b""))
             self._videos += 1
+        part.is_stray = b"filename" in parameters and not part.is_video
+        if part.is_stray:
+            self._stray_file = part.name[:50]
+        # a stray file before the video is skipped: only the parts after it tell what is wrong
+        if self._videos:
+            self._refuse_stray_file()
         if not part.is_video and len(self.fields) >= MAX_FIELDS:
             raise MalformedRequest(f"the form has more than {MAX_FIELDS} fields")
 
     def _read_data(self, chunk: bytes, start: int, end: int) -> None:
         if self._part.is_video:
             self._pieces.append((self._videos - 1, memoryview(chunk)[start:end]))
+            return
+        if self._part.is_stray:
             return
         self._part.value += memoryview(chunk)[start:end]
         self._fields_bytes += end - start
@@ -147,7 +171,7 @@ class MultipartReader:
             )
 
     def _end_part(self) -> None:
-        if self._part.is_video:
+        if self._part.is_video or self._part.is_stray:
             return
         try:
             self.fields.append((self._part.name, self._part.value.decode("utf-8")))

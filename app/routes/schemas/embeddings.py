@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.labels.fields import Name, fault
+from app.labels.fields import EmbeddedText, fault
 from app.question import Timestamps
 from app.routes.schemas.system import ModelAnswer
 from app.routes.schemas.videos import TimestampsAnswer, VideoAnswer
@@ -19,8 +19,8 @@ class EmbedTexts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    text: Name | None = None
-    texts: list[Name] | None = Field(default=None, min_length=1)
+    text: EmbeddedText | None = None
+    texts: list[EmbeddedText] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

@@ -115,10 +115,55 @@ def test_every_fault_has_its_label_and_line() -> None:
         ("name\nx,y\n", "#/labels"),
         ('name\n"never closed\n', "#/labels"),
         ("", "#/labels"),
+        ("name,name\nx,y\n", "#/labels"),
+        ("name,\nx,y\n", "#/labels"),
     ],
 )
 def test_a_csv_file_with_a_fault_is_refused(text: str, pointer: str) -> None:
     assert [found for found, _ in faults(text, "csv")] == [pointer]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name;aliases;threshold\r\nfencing;épée|foil;0,5\r\nrowing;;\r\n",
+        "sep=;\r\nname;aliases;threshold\r\nfencing;épée|foil;0,5\r\nrowing\r\n",
+        "Name\tAliases\tThreshold\nfencing\tépée|foil\t0.5\nrowing\n",
+        " NAME ,aliases,threshold,,\nfencing,épée|foil,0.5,,\n,,,,\n\nrowing,,,,\n",
+    ],
+    ids=["Excel", "Excel with its note", "tabs", "other spelling and empty cells"],
+)
+def test_a_table_is_read_as_spreadsheets_write_it(text: str) -> None:
+    assert read(text, "csv") == [
+        NewLabel(Label("fencing", aliases=("épée", "foil"), threshold=0.5)),
+        NewLabel(Label("rowing")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("label;alias\nx;y\n", "`label;alias`"),
+        ("rowing\nskiing\n", "`rowing`"),
+        ("name,id,owner\nx,7,me\n", "`id`, `owner`"),
+        ("name,aliases\nx,y,z\n", "line 2 has 3 cells, the first row has 2"),
+        ("sep=,\nname\nx\ny,z\n", "line 4 has 2 cells"),
+    ],
+)
+def test_a_table_that_is_refused_is_answered_with_what_was_found(text: str, said: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        read(text, "csv")
+
+    assert said in str(caught.value)
+
+
+def test_broken_json_has_its_line_and_column() -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        read('"fine"\n{"name": \n', "ndjson")
+
+    [fault] = caught.value.faults
+    assert fault.detail.startswith("line 2: not JSON: ")
+    assert fault.detail.endswith("at column 9")
 
 
 def test_a_file_with_too_many_labels_is_refused() -> None:

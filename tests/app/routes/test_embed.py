@@ -59,6 +59,13 @@ def test_a_wrong_text_is_refused_with_its_pointer(
     assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
 
 
+@pytest.mark.parametrize("text", ["", " \u200b", "x" * 201, "a\0b"])
+def test_a_text_that_is_refused_is_not_called_a_label(client: TestClient, text: str) -> None:
+    detail = client.post("/embed", json={"text": text}).json()["detail"]
+
+    assert detail.startswith("#/text: a text ")
+
+
 @pytest.mark.parametrize(
     ("content", "content_type", "params", "status", "code"),
     [

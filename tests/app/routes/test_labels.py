@@ -1,5 +1,6 @@
 """Labels over HTTP: what a caller puts is there, whole or not at all, and never silently lost."""
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,76 @@ def test_bodies_that_are_no_labels_are_refused(
     assert answer.headers["content-type"] == "application/problem+json"
     assert code is None or answer.json()["code"] == code
     assert names(client) == ["juggling", "riding a horse"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"labels": [', "line 1 column 12"),
+        (b'{\n "labels": ["a",]\n}', "line 2 column 17"),
+        (b'\xff\xfe{\x00"\x00', "UTF-16"),
+    ],
+)
+def test_json_that_is_not_valid_is_answered_with_what_and_where(
+    client: TestClient, body: bytes, said: str
+) -> None:
+    answer = client.put("/labels", content=body, headers={"Content-Type": "application/json"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+    assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b'{"labels": ["rowing"]}'),
+        ("application/x-ndjson", b'"rowing"\n'),
+        ("text/csv", b"name\nrowing\n"),
+    ],
+)
+def test_a_byte_order_mark_is_ignored(client: TestClient, content_type: str, body: bytes) -> None:
+    marked = "\N{ZERO WIDTH NO-BREAK SPACE}".encode() + body
+
+    answer = client.put("/labels", content=marked, headers={"Content-Type": content_type})
+
+    assert answer.json()["created"] == 1
+    assert client.get("/labels/rowing").status_code == 200
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson", "text/csv"])
+@pytest.mark.parametrize(
+    ("body", "name"), [(gzip.compress(b"[]"), "gzip"), (b"PK\x03\x04\x14\x00", "Excel")]
+)
+def test_a_compressed_body_that_does_not_say_so_is_named(
+    client: TestClient, content_type: str, body: bytes, name: str
+) -> None:
+    answer = client.put("/labels", content=body, headers={"Content-Type": content_type})
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert name in answer.json()["detail"]
+
+
+def test_a_name_has_one_limit(client: TestClient) -> None:
+    details = [
+        client.put("/labels", json={"labels": ["x" * length]}).json()["detail"]
+        for length in (201, 5_000)
+    ]
+
+    assert [detail.partition(", this")[0] for detail in details] == [
+        "#/labels/0/name: a label's name may have 200 characters"
+    ] * 2
+
+
+def test_labels_that_look_the_same_are_one(client: TestClient) -> None:
+    answers = [
+        client.put("/labels", json={"labels": [f"run{sign}ning"]}).json()
+        for sign in ("", "\u200b", "\u00ad", "\u200d", "\u2060", "\ufeff")
+    ]
+    together = client.put("/labels", json={"labels": ["a\u200b", "a"]})
+
+    assert [answer["created"] for answer in answers] == [1, 0, 0, 0, 0, 0]
+    assert names(client) == ["juggling", "riding a horse", "running"]
+    assert pointers(together) == ["#/labels/1/name"]
 
 
 def test_pages_follow_their_tokens_to_the_end(client: TestClient) -> None:

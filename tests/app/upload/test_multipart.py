@@ -121,6 +121,26 @@ def test_the_error_for_a_file_under_another_name_gives_the_right_name() -> None:
         parse(part("video", b"bytes", filename="clip.mp4") + END)
 
 
+@pytest.mark.parametrize("names", [("file", "other"), ("other", "file")])
+def test_the_error_for_two_files_names_the_one_that_is_too_many(names: tuple[str, str]) -> None:
+    body = b"".join(part(name, b"bytes", filename="clip.mp4") for name in names) + END
+
+    with pytest.raises(MalformedRequest, match="`other` besides the part `file`"):
+        parse(body)
+
+
+def test_a_large_file_under_another_name_is_not_read_to_its_end() -> None:
+    reader = MultipartReader(TYPE)
+    reader.feed(part("video", b"x" * 1024 * 1024, filename="clip.mp4"))
+
+    with pytest.raises(MissingFile, match="`file`, not `video`"):
+        reader.feed(part("video", b"x" * 1024 * 1024, filename="clip.mp4"))
+
+
+def test_a_long_file_name_is_no_fault() -> None:
+    assert parse(part("file", b"video", filename="x" * 10_000 + ".mp4") + END) == (b"video", [])
+
+
 def test_a_form_without_a_file_is_refused() -> None:
     with pytest.raises(MissingFile):
         parse(part("top_k", b"3") + END)
