@@ -27,7 +27,12 @@ from model.video.file_types import has_encrypted_track, is_container, is_image
 from model.video.file_view import FileView
 from model.video.values import VideoLimits
 
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf"
+# FFmpeg's names of streams without a container.
+RAW_FORMATS = {"h264", "hevc"}
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,ivf,h264,hevc"
+# FFmpeg's names of the containers that store each frame's time. In the others (MPEG-PS, Ogg) times
+# are counted from a mark and differ after a seek.
+SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "flv", "asf"}
 # FFmpeg's name of the codec -> of its decoder. Memory bugs are found in rare and old decoders, so
 # these are only the codecs that cameras, phones, screen recorders and old archives use.
 CODECS = {
@@ -51,6 +56,9 @@ CODECS = {
     "mjpeg": "mjpeg",
     "prores": "prores",
     "dvvideo": "dvvideo",
+    "dnxhd": "dnxhd",
+    "cfhd": "cfhd",
+    "ffv1": "ffv1",
 }
 # What PyAV raises for damaged files besides its own errors: MemoryError for absurd table sizes,
 # UnicodeDecodeError (a ValueError) for metadata that is no text, OverflowError for large numbers.

@@ -1,12 +1,14 @@
 """Describe a video from its stream, its first frame and its timeline."""
 
+from collections.abc import Sequence
+
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from model.video.container import codec_name
-from model.video.duration import Timeline
 from model.video.frame_scaler import Rotation
 from model.video.packets import time_base_of
+from model.video.timing.timeline import Timeline
 from model.video.values import VideoInfo, VideoLimits
 
 _DEFAULT_FRAMES_PER_SECOND = 25.0
@@ -21,12 +23,16 @@ def video_info(
     timeline: Timeline,
     rotation: Rotation,
     limits: VideoLimits,
+    warnings: Sequence[str],
 ) -> VideoInfo:
-    """Describe the video whose first frame is displayed at `start` (ticks)."""
+    """Describe the video whose first frame is displayed at `start` (ticks).
+
+    `warnings` are those about its file.
+    """
     duration = (timeline.end - start) * float(time_base_of(stream))
     rate = _frames_per_second(stream, timeline, duration)
     width, height = _display_size(stream, first, rotation)
-    warnings = []
+    warnings = [*warnings]
     if timeline.frames == 1:
         warnings.append("only one frame: it stands for the whole video")
     if first.color_trc in _HDR_CURVES:
@@ -49,6 +55,8 @@ def video_info(
 
 
 def _frames_per_second(stream: VideoStream, timeline: Timeline, duration: float) -> float:
+    if timeline.rate is not None:
+        return timeline.rate
     if timeline.frames is not None:
         return timeline.frames / duration
     rate = stream.average_rate or stream.guessed_rate

@@ -16,6 +16,7 @@ from model.video.packets import (
     PacketReader,
     UnreliableStreamError,
     VideoPacket,
+    max_gap,
     ticks_per_frame,
     time_base_of,
 )
@@ -57,6 +58,7 @@ class FrameReader:
         *,
         strict: bool,
         keyframes_only: bool = False,
+        counted_from: int | None = None,
     ) -> None:
         self.decoded_packets = 0
         self.encrypted_packets = 0
@@ -79,6 +81,8 @@ class FrameReader:
         self._offset = 0
         self._second = round(1 / time_base_of(stream))
         self._step = ticks_per_frame(stream)
+        self._counted_from = counted_from
+        self._max_gap = max_gap(container, stream)
 
     @property
     def bad_packets(self) -> int:
@@ -199,6 +203,10 @@ class FrameReader:
         return not any(start < pts <= end for pts in self._sent)
 
     def _display_time(self, frame: VideoFrame) -> int | None:
+        if self._counted_from is not None:
+            first = self._counted_from
+            self._latest = first if self._latest is None else self._latest + self._step
+            return self._latest
         pts = frame.pts if frame.pts is not None else frame.dts
         latest = self._latest
         if self._strict and (pts is None or (latest is not None and pts < latest)):
@@ -211,7 +219,7 @@ class FrameReader:
         else:
             pts += self._offset
             # A decrease of more than a second is a clock that restarts, of less is jitter.
-            if latest is not None and pts < latest - self._second:
+            if latest is not None and not latest - self._second <= pts <= latest + self._max_gap:
                 self._offset += latest + self._step - pts
                 pts = latest + self._step
         self._latest = pts if latest is None else max(latest, pts)

@@ -1,17 +1,17 @@
 """Read a stream's packets, with some of them ahead of the decoder, and seek to keyframes."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
 
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 from model.errors import VideoTooLong
-from model.video.container import FOREIGN_ERRORS, raise_if_out_of_memory
+from model.video.container import FOREIGN_ERRORS, RAW_FORMATS, raise_if_out_of_memory
 from model.video.cost import check_cost
+from model.video.timing.display_times import VideoPacket, lacks_display_times, with_display_times
 from model.video.values import VideoLimits
 
 # Packets read ahead of the decoder. No allowed codec reorders by more than 16 frames, so these show
@@ -20,13 +20,8 @@ _LOOK_AHEAD = 16
 _MAX_FAILED_READS = 32
 _MAX_PACKETS_TO_KEY = 3_000
 _MAX_SEEKS = 8
-
-
-if TYPE_CHECKING:
-    VideoPacket: TypeAlias = Packet[VideoStream]
-else:
-    # PyAV's packets are generic in its stubs only.
-    VideoPacket = Packet
+# Their header's average rate counts fields, or is FFmpeg's default.
+_RATE_IS_GUESSED = RAW_FORMATS | {"avi"}
 
 
 class UnreliableStreamError(Exception):
@@ -59,7 +54,7 @@ class PacketReader:
         self._limits = limits
         self._strict = strict
         self._keyframes_only = keyframes_only
-        self._demuxed = container.demux(stream)
+        self._demuxed = self._demux()
         # A keyframe's neighbours are a whole group of pictures away: too far to look ahead.
         self._depth = 1 if keyframes_only else _LOOK_AHEAD
         self._failed_reads = 0
@@ -96,7 +91,7 @@ class PacketReader:
                 self._container.seek(position, stream=self._stream)
             except FOREIGN_ERRORS as error:
                 raise UnreliableStreamError("the container cannot seek") from error
-            self._demuxed = self._container.demux(self._stream)
+            self._demuxed = self._demux()
             self.ahead.clear()
             self.has_ended = False
             key = self._read_keyframe()
@@ -114,6 +109,12 @@ class PacketReader:
         self.bad_packets += 1
         if self._strict:
             raise UnreliableStreamError("a damaged packet")
+
+    def _demux(self) -> Iterator[VideoPacket]:
+        packets = self._container.demux(self._stream)
+        if self._strict and lacks_display_times(self._container, self._stream):
+            return with_display_times(packets, self._stream, ticks_per_frame(self._stream))
+        return packets
 
     def _read_keyframe(self) -> VideoPacket | None:
         for _ in range(_MAX_PACKETS_TO_KEY):
@@ -133,7 +134,7 @@ class PacketReader:
             except FOREIGN_ERRORS as error:
                 raise_if_out_of_memory(error)
                 # The demuxer can often continue behind the damage.
-                self._demuxed = self._container.demux(self._stream)
+                self._demuxed = self._demux()
                 self._failed_reads += 1
                 self.has_ended = self._failed_reads > _MAX_FAILED_READS
                 self.count_bad()
@@ -157,7 +158,18 @@ def time_base_of(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, 1000)
 
 
+def max_gap(container: InputContainer, stream: VideoStream) -> float:
+    """Return the longest time between two frames, in ticks, after which the clock has jumped.
+
+    It is that of FFmpeg's player: 10 s in program streams, where the clock may restart anywhere.
+    """
+    return 10 / time_base_of(stream) if container.format.name == "mpeg" else math.inf
+
+
 def ticks_per_frame(stream: VideoStream) -> int:
     """Return the usual ticks between two frames by the header's frame rate; at least 1."""
-    rate = stream.average_rate or stream.guessed_rate or 25
+    rates = (stream.average_rate, stream.guessed_rate)
+    if stream.container.format.name in _RATE_IS_GUESSED:
+        rates = rates[::-1]
+    rate = rates[0] or rates[1] or 25
     return max(1, round(1 / (rate * time_base_of(stream))))

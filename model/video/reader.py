@@ -5,7 +5,7 @@ between are not decoded; the frames returned are those that decoding the whole f
 return (docs/decisions/0008-seeking-must-not-change-a-frame.md).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import BinaryIO
@@ -16,8 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import ArrayLike, NDArray
 
 from model.errors import CorruptVideo, EncryptedVideo, NoFrames, VideoTooLong
-from model.video.container import MIN_THREADED_PIXELS, check_size, open_stream
-from model.video.duration import read_timeline
+from model.video.container import MIN_THREADED_PIXELS, SEEKABLE, check_size, open_stream
 from model.video.facts import video_info
 from model.video.file_types import has_encrypted_track
 from model.video.frame_scaler import FrameScaler, Rotation
@@ -25,6 +24,9 @@ from model.video.frames import DecodedFrame, FrameReader, displayed_frames
 from model.video.gpu_eligibility import Located, is_gpu_decodable
 from model.video.packets import UnreliableStreamError, time_base_of
 from model.video.sampling import SamplingConfig, clip_timestamps
+from model.video.timing.display_times import lacks_display_times
+from model.video.timing.duration import read_timeline
+from model.video.timing.transport_clock import with_one_clock
 from model.video.values import FrameBatch, VideoInfo, VideoLimits
 
 __all__ = [
@@ -37,10 +39,6 @@ __all__ = [
     "open_video",
     "probe",
 ]
-
-# FFmpeg's names of the containers that store each frame's time. In the others (MPEG-PS, Ogg) times
-# are counted from a mark and differ after a seek.
-_SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "flv", "asf"}
 
 
 def probe(file: BinaryIO, limits: VideoLimits | None = None) -> VideoInfo:
@@ -86,11 +84,12 @@ def open_video(
     the same and comes sooner, for a little more processor time.
     """
     limits = limits or VideoLimits()
-    with open_stream(file, limits, threads=threads, min_threaded_pixels=min_threaded_pixels) as (
-        container,
-        stream,
-    ):
-        yield OpenVideo(file, limits, container, stream)
+    source = with_one_clock(file)
+    with open_stream(
+        source.file, limits, threads=threads, min_threaded_pixels=min_threaded_pixels
+    ) as (container, stream):
+        warnings = source.warnings.get(stream.id, ())
+        yield OpenVideo(source.file, limits, container, stream, warnings)
 
 
 class OpenVideo:
@@ -101,7 +100,12 @@ class OpenVideo:
     """
 
     def __init__(
-        self, file: BinaryIO, limits: VideoLimits, container: InputContainer, stream: VideoStream
+        self,
+        file: BinaryIO,
+        limits: VideoLimits,
+        container: InputContainer,
+        stream: VideoStream,
+        warnings: Sequence[str],
     ) -> None:
         self.decoded_packets = 0
         self._file = file
@@ -116,7 +120,9 @@ class OpenVideo:
         check_size(frame.width, frame.height, limits)
         self.rotation = Rotation.of(frame)
         self._timeline = read_timeline(file, limits, container, stream, start)
-        self.info = video_info(stream, frame, start, self._timeline, self.rotation, limits)
+        self.info = video_info(
+            stream, frame, start, self._timeline, self.rotation, limits, warnings
+        )
         if self.info.duration_seconds > limits.max_duration_seconds:
             raise VideoTooLong(
                 f"the video is {self.info.duration_seconds:.1f} s long, the limit is "
@@ -133,7 +139,10 @@ class OpenVideo:
         except UnreliableStreamError:
             pass
         with open_stream(self._file, self._limits) as (container, stream):
-            reader = FrameReader(container, stream, self._limits, strict=False)
+            counted_from = 0 if lacks_display_times(container, stream) else None
+            reader = FrameReader(
+                container, stream, self._limits, strict=False, counted_from=counted_from
+            )
             first = reader.next()
             if first is not None:
                 return first
@@ -151,7 +160,7 @@ class OpenVideo:
 
         None where the file does not tell.
         """
-        if self._timeline.restarts or self._container.format.name not in _SEEKABLE:
+        if self._timeline.clock != "stored" or self._container.format.name not in SEEKABLE:
             return None
         target = self._first.pts + int(seconds / self._seconds_per_tick + 1e-6)
         key = self._timeline.keyframe(self._stream.index_entries, target)
@@ -187,7 +196,7 @@ class OpenVideo:
         frames = allocate(shape) if allocate else np.empty(shape, np.uint8)
         displayed_at = np.empty(times.size)
         warnings: tuple[str, ...] = ()
-        for strict in (False,) if self._timeline.restarts else (True, False):
+        for strict in (True, False) if self._timeline.clock == "stored" else (False,):
             try:
                 with self._reader(strict, keyframes_only) as (reader, first, skipped_by_seek):
                     reader.want(wanted.tolist())
@@ -218,7 +227,7 @@ class OpenVideo:
             or frame.height <= height
             or frame.width <= width
             or info.warnings
-            or self._timeline.restarts
+            or self._timeline.clock != "stored"
             or not is_gpu_decodable(self._file, self._container, self._stream, frame)
         ):
             return None
@@ -246,14 +255,22 @@ class OpenVideo:
             yield first_reader, self._first, self._skipped_by_seek(self._stream)
             return
         with open_stream(self._file, self._limits) as (container, stream):
+            is_counted = self._timeline.clock == "counted" or (
+                not strict and lacks_display_times(container, stream)
+            )
             reader = FrameReader(
-                container, stream, self._limits, strict=strict, keyframes_only=keyframes_only
+                container,
+                stream,
+                self._limits,
+                strict=strict,
+                keyframes_only=keyframes_only,
+                counted_from=self._first.pts if is_counted else None,
             )
             first = reader.next() or self._first
             yield reader, first, self._skipped_by_seek(stream) if strict else None
 
     def _skipped_by_seek(self, stream: VideoStream) -> Callable[[int, int], int] | None:
-        if self._container.format.name not in _SEEKABLE:
+        if self._container.format.name not in SEEKABLE:
             return None
         return partial(self._timeline.skipped_by_seek, stream.index_entries)
 

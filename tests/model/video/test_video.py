@@ -268,7 +268,7 @@ def test_files_without_a_video_stream_are_refused(container: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("codec", "container"), [("magicyuv", "avi"), ("ffv1", "matroska"), ("rawvideo", "avi")]
+    ("codec", "container"), [("magicyuv", "avi"), ("flashsv", "flv"), ("rawvideo", "avi")]
 )
 def test_codecs_off_the_list_are_named_and_refused(codec: str, container: str) -> None:
     with pytest.raises(UnsupportedCodec, match=codec):

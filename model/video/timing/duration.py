@@ -3,18 +3,15 @@
 A header's duration may be wrong, so it is used only where the packets agree with it.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from typing import BinaryIO
 
 from av.container import InputContainer
 from av.index import IndexEntries
 from av.video.stream import VideoStream
 
-from model.video.container import open_stream
+from model.video.container import SEEKABLE, open_stream
 from model.video.file_view import file_size
 from model.video.packets import (
     PacketReader,
@@ -22,6 +19,9 @@ from model.video.packets import (
     ticks_per_frame,
     time_base_of,
 )
+from model.video.timing.display_times import lacks_display_times
+from model.video.timing.listing import count_frames, list_packets
+from model.video.timing.timeline import Timeline, last_up_to
 from model.video.values import VideoLimits
 
 # Up to this size and length all packets are read (tens of milliseconds), else only the last ones.
@@ -30,24 +30,6 @@ _MAX_LISTED_FRAMES = 20_000
 # Frames of the longest usual group of pictures: without an index, a seek may end that far before
 # its target.
 _MAX_USUAL_GROUP = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """The end of a stream, and estimates of what a seek saves. Times are ticks of its clock.
-
-    `end` is the time at which the last frame ends; `frames` is the number of frames, None where
-    they were not counted. `skipped_by_seek(index, position, target)` estimates how many frames a
-    seek from `position` to `target` would not decode. `keyframe(index, target)` estimates when the
-    last keyframe at or before `target` is displayed, None where that is unknown. Neither applies to
-    a stream that `restarts` its clock.
-    """
-
-    end: int
-    frames: int | None
-    skipped_by_seek: Callable[[IndexEntries, int, int], int]
-    keyframe: Callable[[IndexEntries, int], int | None]
-    restarts: bool = False
 
 
 def read_timeline(
@@ -68,7 +50,11 @@ def read_timeline(
             return timeline
     claimed = _claimed_ticks(container, stream)
     is_long = claimed is not None and claimed > _MAX_LISTED_FRAMES * ticks_per_frame(stream)
-    if claimed is not None and (is_long or size > _MAX_LISTED_BYTES):
+    if (
+        claimed is not None
+        and _has_tail(container, stream)
+        and (is_long or size > _MAX_LISTED_BYTES)
+    ):
         with (
             open_stream(file, limits) as (other, other_stream),
             suppress(UnreliableStreamError),
@@ -76,9 +62,22 @@ def read_timeline(
             packets = PacketReader(other, other_stream, limits, strict=False)
             packets.seek(start + claimed)
             return _from_tail(packets, stream, start)
+    claimed_end = None if claimed is None else (stream.start_time or 0) + claimed
+    with open_stream(file, limits) as (other, other_stream):
+        if not lacks_display_times(other, other_stream):
+            packets = PacketReader(other, other_stream, limits, strict=False)
+            return list_packets(packets, stream, start, claimed_end)
+        with suppress(UnreliableStreamError):
+            packets = PacketReader(other, other_stream, limits, strict=True)
+            return list_packets(packets, stream, start, claimed_end)
     with open_stream(file, limits) as (other, other_stream):
         packets = PacketReader(other, other_stream, limits, strict=False)
-        return _from_listing(packets, stream, start)
+        return count_frames(start, sum(1 for _ in packets), ticks_per_frame(stream))
+
+
+def _has_tail(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether a seek finds the last packets, and their times say when they are displayed."""
+    return container.format.name in SEEKABLE and not lacks_display_times(container, stream)
 
 
 def _claimed_ticks(container: InputContainer, stream: VideoStream) -> int | None:
@@ -122,42 +121,6 @@ def _from_index(stream: VideoStream, size: int, start: int) -> Timeline | None:
     return Timeline(max(end, start + 1), frames, skipped_by_seek, keyframe)
 
 
-def _from_listing(packets: PacketReader, stream: VideoStream, start: int) -> Timeline:
-    step, second = ticks_per_frame(stream), round(1 / time_base_of(stream))
-    times: list[int] = []
-    keys: list[int] = []
-    count, offset, latest, end = 0, 0, start, start
-    decoded_at: int | None = None
-    for packet in packets:
-        pts = packet.pts if packet.pts is not None else packet.dts
-        count += not packet.is_discard
-        if pts is None or packet.is_discard:
-            continue
-        if packet.dts is not None:
-            if decoded_at is not None and packet.dts < decoded_at - second:
-                # The clock restarts; `FrameReader` corrects its frames' times in the same way.
-                offset = latest + step - pts
-            decoded_at = packet.dts
-        latest = max(latest, pts + offset)
-        end = max(end, pts + offset + (packet.duration or step))
-        times.append(pts + offset)
-        if packet.is_keyframe:
-            keys.append(pts + offset)
-    if not times:
-        end = start + count * step
-    times.sort()
-    keys.sort()
-
-    def skipped_by_seek(_: IndexEntries, position: int, target: int) -> int:
-        if not keys:
-            return 0
-        key = keys[bisect_right(keys, target) - 1]
-        return bisect_left(times, key) - bisect_right(times, position)
-
-    keyframe = partial(_last_up_to, keys)
-    return Timeline(max(end, start + 1), count, skipped_by_seek, keyframe, restarts=offset != 0)
-
-
 def _from_tail(packets: PacketReader, stream: VideoStream, start: int) -> Timeline:
     step = ticks_per_frame(stream)
     end = start + 1
@@ -168,7 +131,7 @@ def _from_tail(packets: PacketReader, stream: VideoStream, start: int) -> Timeli
     # The index of a transport stream lists only what earlier seeks have read.
     has_index = stream.container.format.name != "mpegts"
     entries = stream.index_entries if has_index else ()
-    keys = [entry.timestamp for entry in entries if entry.is_keyframe]
+    keys = sorted(entry.timestamp for entry in entries if entry.is_keyframe)
 
     def skipped_by_seek(index: IndexEntries, position: int, target: int) -> int:
         by_rate = int((target - position) // step) - _MAX_USUAL_GROUP
@@ -179,9 +142,4 @@ def _from_tail(packets: PacketReader, stream: VideoStream, start: int) -> Timeli
         by_index = int((index[entry].timestamp - position) // step)
         return by_index if index[-1].timestamp >= target else max(by_index, by_rate)
 
-    return Timeline(end, None, skipped_by_seek, partial(_last_up_to, sorted(keys)))
-
-
-def _last_up_to(keys: Sequence[int], _: IndexEntries, target: int) -> int | None:
-    count = bisect_right(keys, target)
-    return keys[count - 1] if count else None
+    return Timeline(end, None, skipped_by_seek, lambda _, target: last_up_to(keys, target))

@@ -1,0 +1,121 @@
+"""Compute display times for H.264 and HEVC in files that have none: AVI and raw streams.
+
+AVI numbers its frames in decoding order, and a raw stream does not number them at all. The order of
+display is in the headers of the frames; FFmpeg's filter `dts2pts` reads it.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from model.video.container import RAW_FORMATS, codec_name
+
+if TYPE_CHECKING:
+    VideoPacket: TypeAlias = Packet[VideoStream]
+else:
+    # PyAV's packets are generic in its stubs only.
+    VideoPacket = Packet
+
+# First bytes of the units that hold an IDR frame: no frame after it refers to one before it.
+_IDR = {"h264": b"\x25\x45\x65", "hevc": b"\x26\x28"}
+_START_CODE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
+# Where the codec's private data says how many bytes hold a unit's length, in place of start codes.
+_LENGTH_BYTES_AT = {"h264": 4, "hevc": 21}
+
+
+def lacks_display_times(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether packets of this stream have no display times, or wrong ones."""
+    if codec_name(stream) not in _IDR:
+        return False
+    is_avi = container.format.name == "avi"
+    return container.format.name in RAW_FORMATS or (
+        is_avi and stream.codec_context.reorder_depth > 0
+    )
+
+
+def with_display_times(
+    packets: Iterator[VideoPacket], stream: VideoStream, ticks_per_frame: int
+) -> Iterator[VideoPacket]:
+    """Yield the packets with display times; those before the first IDR frame have none.
+
+    Packets without a decoding time get one, `ticks_per_frame` apart from 0 on. Raises an
+    av.error.FFmpegError where a frame's header is damaged.
+    """
+    is_idr = _IdrFinder(stream)
+    order = BitStreamFilterContext("dts2pts", stream)
+    has_begun = False
+    # times at which no frame is displayed so far
+    free: set[int] = set()
+    latest = 0
+    for number, packet in enumerate(packets):
+        if not packet.size:
+            continue
+        packet.pts = None
+        if packet.dts is None:
+            packet.dts = number * ticks_per_frame
+        latest = packet.dts
+        has_begun = has_begun or is_idr.matches(packet)
+        if not has_begun:
+            yield packet
+            continue
+        free.add(latest)
+        for timed in order.filter(packet):
+            if timed.pts is not None:
+                free.discard(timed.pts)
+            yield timed
+    if has_begun:
+        yield from _last_packets(order, free, latest, ticks_per_frame)
+
+
+def _last_packets(
+    order: BitStreamFilterContext, free: set[int], latest: int, step: int
+) -> Iterator[VideoPacket]:
+    """Yield the packets that the filter holds at the end of the stream.
+
+    It gives the very last ones wrong times, because it expects others after them; they get the
+    times that are left.
+    """
+    packets = order.filter(None)
+    free |= {latest + number * step for number in range(1, len(packets) + 1)}
+    for packet in packets:
+        if packet.pts in free:
+            free.remove(packet.pts)
+        else:
+            packet.pts = None
+    left = sorted(free)
+    for packet in packets:
+        if packet.pts is None and packet.dts is not None:
+            packet.pts = left.pop(bisect_left(left, packet.dts))
+        yield packet
+
+
+class _IdrFinder:
+    """Tells IDR frames by the first bytes of a packet's units."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        codec = stream.codec_context.codec.canonical_name
+        private = stream.codec_context.extradata or b""
+        at = _LENGTH_BYTES_AT[codec]
+        self._first_bytes = _IDR[codec]
+        # Private data in the form of start codes begins with a zero.
+        self._length_bytes = (
+            private[at] % 4 + 1 if private[:1] == b"\1" and len(private) > at else 0
+        )
+
+    def matches(self, packet: VideoPacket) -> bool:
+        """Whether the packet holds an IDR frame."""
+        data = bytes(packet)
+        if not self._length_bytes:
+            return any(unit[1] in self._first_bytes for unit in _START_CODE.finditer(data))
+        position = 0
+        while (start := position + self._length_bytes) < len(data):
+            if data[start] in self._first_bytes:
+                return True
+            position = start + int.from_bytes(data[position:start], "big")
+        return False

@@ -1,0 +1,123 @@
+"""Measure a stream's timeline by reading all of its packets."""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+
+import numpy as np
+from av.index import IndexEntries
+from av.video.stream import VideoStream
+
+from model.video.packets import PacketReader, max_gap, ticks_per_frame, time_base_of
+from model.video.timing.timeline import Timeline, last_up_to
+
+# Containers whose lost frames leave gaps, because each frame has a time of its own.
+_LOSES_FRAMES = {"mpegts", "mpeg"}
+# A stream has a constant rate where this share of its frames follow each other at one.
+_CONSTANT_SHARE = 0.8
+
+
+@dataclass(slots=True)
+class _Listing:
+    """The times in ticks of all frames and of the keyframes among them, as the packets tell them.
+
+    `count` also counts packets without a time.
+    """
+
+    times: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    count: int = 0
+    has_jumped: bool = False
+
+
+def list_packets(
+    packets: PacketReader, stream: VideoStream, start: int, claimed_end: int | None
+) -> Timeline:
+    """Read the timeline of a stream whose first frame is displayed at `start` (ticks).
+
+    `claimed_end` is the end by the header, used where the last frame's length is not known better.
+    """
+    step = ticks_per_frame(stream)
+    found = _read(packets, stream, start, step)
+    times = sorted(time for time in found.times if time >= start)
+    if not times or (len(times) > 1 and times[0] == times[-1]):
+        count = len(times) or found.count
+        return count_frames(start, count, step)
+    keys = sorted(found.keys)
+
+    def skipped_by_seek(_: IndexEntries, position: int, target: int) -> int:
+        if not keys:
+            return 0
+        key = keys[bisect_right(keys, target) - 1]
+        return bisect_left(times, key) - bisect_right(times, position)
+
+    end = times[-1] + _last_length(times, step, claimed_end)
+    rate = None
+    if stream.container.format.name in _LOSES_FRAMES:
+        rate = _constant_rate(times, float(time_base_of(stream)))
+    return Timeline(
+        max(end, start + 1),
+        len(times),
+        skipped_by_seek,
+        lambda _, target: last_up_to(keys, target),
+        rate=rate,
+        clock="restarting" if found.has_jumped else "stored",
+    )
+
+
+def count_frames(start: int, count: int, step: int) -> Timeline:
+    """Make the timeline of `count` frames without times of their own, `step` ticks apart."""
+    return Timeline(
+        start + max(1, count * step),
+        count,
+        lambda *_: 0,
+        lambda *_: None,
+        clock="counted",
+    )
+
+
+def _read(packets: PacketReader, stream: VideoStream, start: int, step: int) -> _Listing:
+    second, longest = round(1 / time_base_of(stream)), max_gap(stream.container, stream)
+    found = _Listing()
+    offset, latest = 0, start
+    decoded_at: int | None = None
+    for packet in packets:
+        pts = packet.pts if packet.pts is not None else packet.dts
+        found.count += not packet.is_discard
+        if pts is None or packet.is_discard:
+            continue
+        if packet.dts is not None:
+            # A clock that jumps: `FrameReader` corrects its frames' times in the same way.
+            if decoded_at is not None and not (
+                decoded_at - second <= packet.dts <= decoded_at + longest
+            ):
+                offset = latest + step - pts
+                found.has_jumped = True
+            decoded_at = packet.dts
+        pts += offset
+        latest = max(latest, pts)
+        found.times.append(pts)
+        if packet.is_keyframe:
+            found.keys.append(pts)
+    return found
+
+
+def _last_length(times: list[int], step: int, claimed_end: int | None) -> int:
+    """Compute the length of the last frame: as the header says, if that is plausible, or as usual.
+
+    A packet's own duration is FFmpeg's guess in most containers.
+    """
+    usual = int(np.median(np.diff(times))) if len(times) > 1 else step
+    claimed = 0 if claimed_end is None else claimed_end - times[-1]
+    return claimed if 0 < claimed <= 2 * max(usual, step) else usual or step
+
+
+def _constant_rate(times: list[int], seconds_per_tick: float) -> float | None:
+    """Return the rate of a stream of constant rate, also where frames are lost; None for others."""
+    gaps = np.diff(times)
+    if not gaps.size:
+        return None
+    usual = np.median(gaps)
+    regular = gaps[np.abs(gaps - usual) <= max(1.0, usual / 50)]
+    if regular.size < _CONSTANT_SHARE * gaps.size or usual <= 0:
+        return None
+    return 1 / (float(regular.mean()) * seconds_per_tick)

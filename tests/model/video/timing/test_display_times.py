@@ -1,0 +1,112 @@
+"""H.264 and HEVC whose file does not say when a frame is displayed: AVI and raw streams."""
+
+import io
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.bitstream import BitStreamFilterContext
+
+from model.video.reader import decode, open_video, probe
+from tests.support.avi import AviStream, avi_bytes
+from tests.support.clips import clip_bytes, read_number
+
+FILM: dict[str, Any] = {
+    "seconds_colours": ["red", "green", "blue", "yellow"] * 2,
+    "fps": 25,
+    "numbered": True,
+    "gop": 25,
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "h264": {"b_frames": 3},
+    "h264, one group": {"b_frames": 3, "gop": 999},
+    "h264, open groups": {"b_frames": 3, "codec_options": {"x264-params": "open-gop=1"}},
+    "h264, pyramid": {"b_frames": 7, "codec_options": {"x264-params": "b-pyramid=normal"}},
+    "h264, in order": {},
+    "hevc": {"codec": "libx265", "b_frames": 3},
+}
+
+
+def packets_of(data: bytes, *, start_codes: bool) -> tuple[list[tuple[bytes, bool]], bytes]:
+    """Return the packets of an MP4, whether they are keyframes, and the codec's private data."""
+    with av.open(io.BytesIO(data)) as source:
+        stream = source.streams.video[0]
+        packets = [packet for packet in source.demux(stream) if packet.size]
+        if start_codes:
+            name = f"{stream.codec_context.name}_mp4toannexb"
+            bits = BitStreamFilterContext(name, stream)
+            packets = [other for packet in packets for other in bits.filter(packet)]
+        private = b"" if start_codes else bytes(stream.codec_context.extradata or b"")
+        return [(bytes(packet), packet.is_keyframe) for packet in packets], private
+
+
+def as_avi(data: bytes, tag: bytes, *, start_codes: bool = True) -> bytes:
+    """Copy an MP4 into AVI, with start codes or with each unit's length in front."""
+    frames, private = packets_of(data, start_codes=start_codes)
+    return avi_bytes(AviStream(tag, frames, 64, 48, FILM["fps"], private))
+
+
+def as_raw(data: bytes) -> bytes:
+    """Copy the stream of an MP4 into a file without a container."""
+    return b"".join(packet for packet, _ in packets_of(data, start_codes=True)[0])
+
+
+FORMS: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "avi": as_avi,
+    "avi with lengths": partial(as_avi, start_codes=False),
+    "raw": lambda data, _: as_raw(data),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames_and_times_are_those_of_the_same_stream_in_mp4(kind: str, form: str) -> None:
+    data = clip_bytes(**FILM | KINDS[kind])
+    codec = "hevc" if kind == "hevc" else "h264"
+    other = FORMS[form](data, codec.upper().encode())
+
+    info = probe(io.BytesIO(other))
+
+    assert info.duration_seconds == pytest.approx(8)
+    assert info.frames_per_second == pytest.approx(25)
+    assert info.codec == codec
+    times = np.random.default_rng(0).uniform(0, 8, 20)
+    expected = decode(io.BytesIO(data), times, short_side=48)
+    found = decode(io.BytesIO(other), times, short_side=48)
+    np.testing.assert_array_equal(found.frames, expected.frames)
+    np.testing.assert_allclose(found.timestamps_seconds, expected.timestamps_seconds, atol=1e-3)
+    assert found.warnings == ()
+
+
+def test_a_few_frames_of_a_long_avi_cost_few_groups_of_pictures() -> None:
+    film = FILM | {"seconds_colours": ["red", "green", "blue"] * 20, "b_frames": 3}
+    data = as_avi(clip_bytes(**film), b"H264")
+
+    with open_video(io.BytesIO(data)) as video:
+        batch = video.decode([10.5, 30.5, 50.5], short_side=48)
+
+        assert [read_number(frame) for frame in batch.frames] == [262, 762, 1262]
+        assert video.decoded_packets < 4 * 25
+
+
+def test_a_raw_stream_that_starts_inside_a_group_is_read_in_order() -> None:
+    raw = as_raw(clip_bytes(**FILM | {"b_frames": 2}))
+
+    info = probe(io.BytesIO(raw[len(raw) // 8 :]))
+
+    assert 4 < info.duration_seconds < 8
+    assert info.frames_per_second == pytest.approx(25)
+
+
+def test_a_damaged_raw_stream_is_read_in_order() -> None:
+    raw = bytearray(as_raw(clip_bytes(**FILM | {"b_frames": 2})))
+    rng = np.random.default_rng(1)
+    for position in rng.integers(len(raw) // 2, len(raw) * 2 // 3, 40):
+        raw[position] ^= 0x55
+
+    batch = decode(io.BytesIO(bytes(raw)), [0.05, 2.05], short_side=48)
+
+    assert [read_number(frame) for frame in batch.frames] == [1, 51]
