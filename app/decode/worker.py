@@ -8,7 +8,6 @@ import ctypes
 import gc
 import mmap
 import os
-import resource
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,13 +39,12 @@ from app.decode.worker_loop import (
     receive_jobs,
     resident_bytes,
 )
-from model import CorruptVideo, NoFrames, NotAVideo, VideoError
+from model import VideoError
 from model.cpu.time_slices import use_long_time_slices
 from model.video.cost import metered, too_expensive
 from model.video.reader import Located, OpenVideo, VideoInfo, VideoLimits, open_video
 
 _REQUESTS: Sequence[type[Probe | Decode | Sample]] = (Probe, Decode, Sample)
-_MAY_LACK_MEMORY = (CorruptVideo, NoFrames, NotAVideo)
 # Growth after which free memory, which a long video leaves between used pages, is released.
 _MAX_LOOSE_BYTES = 8 << 20
 
@@ -101,13 +99,8 @@ def answer_job(
     `fds` has the video's descriptor, and that of a memory file if the request has no `slot_offset`.
     `kept` is the memory that this worker keeps.
     """
-    peak = _peak_bytes()
     try:
         return _answer(request, fds, limits, kept)
-    except _MAY_LACK_MEMORY as error:
-        # FFmpeg reports most allocations that fail as damage.
-        is_used_up = _peak_bytes() - peak > request.allowance.memory_bytes // 2
-        return _failure(too_expensive("memory") if is_used_up else error)
     except VideoError as error:
         return _failure(error)
     except MemoryError:
@@ -116,11 +109,6 @@ def answer_job(
 
 def _failure(error: VideoError) -> Failure:
     return Failure(error.code, cut_text(str(error)))
-
-
-def _peak_bytes() -> int:
-    """Return the most memory in bytes that this process has ever had in RAM."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _mapped(fd: int) -> memoryview:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.errors import CorruptVideo, EncryptedVideo, NoFrames, VideoTooLong
 from model.video.container import MIN_THREADED_PIXELS, SEEKABLE, check_size, open_stream
+from model.video.containers.checks import check_container
 from model.video.facts import video_info
 from model.video.file_types import has_encrypted_track
 from model.video.frame_scaler import FrameScaler, Rotation
@@ -84,6 +85,7 @@ def open_video(
     the same and comes sooner, for a little more processor time.
     """
     limits = limits or VideoLimits()
+    check_container(file)
     source = with_one_clock(file)
     with open_stream(
         source.file, limits, threads=threads, min_threaded_pixels=min_threaded_pixels

@@ -164,6 +164,22 @@ def sound_bytes(container: str = "mp4") -> bytes:
     return buffer.getvalue()
 
 
+def jpeg_bytes(width: int, height: int) -> bytes:
+    """Return a grey JPEG."""
+    buffer = io.BytesIO()
+    write_clip(
+        buffer,
+        seconds_colours=["grey"],
+        fps=1,
+        width=width,
+        height=height,
+        codec="mjpeg",
+        container="image2pipe",
+        pixel_format="yuvj420p",
+    )
+    return buffer.getvalue()
+
+
 def still_bytes(kind: str = "png") -> bytes:
     """Return an image file: png, apng, jpeg, gif or avif."""
     codec, container, pixel_format = {
