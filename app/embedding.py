@@ -34,6 +34,14 @@ class EmbeddedBatch:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _EmbeddedWindow:
+    """The frames of a window, uint8 (T, H, W, 3), and its (dim,) float32 unit embedding."""
+
+    frames: npt.NDArray[np.uint8]
+    embedding: npt.NDArray[np.float32]
+
+
 class VideoEmbedder:
     """Turns videos into embeddings: waits for a permit, decodes in a worker, encodes in batches.
 
@@ -56,6 +64,7 @@ class VideoEmbedder:
         self._pool = pool
         self._admission = admission
         self._batcher = batcher
+        self._last_windows: WeakKeyDictionary[SealedFile, _EmbeddedWindow] = WeakKeyDictionary()
         self._budgets: WeakKeyDictionary[SealedFile, VideoBudget] = WeakKeyDictionary()
 
     async def probe(self, file: SealedFile) -> VideoInfo:
@@ -99,7 +108,7 @@ class VideoEmbedder:
                         threads=self._decode_threads(),
                         budget=self._budget(file),
                     )
-                embeddings = await self.embed_frames(batch.split(frames))
+                embeddings = await self._embed_windows(file, batch.split(frames))
         return EmbeddedBatch(embeddings, frames.timestamps_seconds, frames.warnings)
 
     async def embed_frames(self, windows: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
@@ -107,6 +116,29 @@ class VideoEmbedder:
         with stage("encode"):
             rows = np.stack(await asyncio.gather(*map(self._batcher.embed, windows)))
         return rows.astype(np.float16).astype(np.float32)
+
+    async def _embed_windows(
+        self, file: SealedFile, windows: Sequence[FrameBatch]
+    ) -> npt.NDArray[np.float32]:
+        """Encode windows of one video; a window with the frames of the one before is not encoded.
+
+        A file of few frames can claim hours of windows.
+        """
+        last = self._last_windows.get(file)
+        known = [] if last is None else [last]
+        distinct = [window.frames for window in known]
+        rows: list[int] = []
+        new: list[FrameBatch] = []
+        for window in windows:
+            if not distinct or not _are_equal(distinct[-1], window.frames):
+                distinct.append(window.frames)
+                new.append(window)
+            rows.append(len(distinct) - 1)
+        encoded = await self.embed_frames(new) if new else ()
+        embeddings = np.stack([*(window.embedding for window in known), *encoded])[rows]
+        # A copy, because the worker's memory is for its next videos.
+        self._last_windows[file] = _EmbeddedWindow(distinct[-1].copy(), embeddings[-1])
+        return embeddings
 
     def _budget(self, file: SealedFile) -> VideoBudget:
         """Return the budget that all decode jobs on this file share."""
@@ -117,6 +149,11 @@ class VideoEmbedder:
     def _decode_threads(self) -> int:
         """Return the number of decode threads: more than one only for a request without others."""
         return self._settings.decode_threads if self._admission.is_alone else 1
+
+
+def _are_equal(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> bool:
+    # Some rows first: most windows differ in them.
+    return np.array_equal(one[:, ::16], other[:, ::16]) and np.array_equal(one, other)
 
 
 def mode_warnings(decode: DecodeMode) -> tuple[str, ...]:

@@ -97,8 +97,8 @@ class TaggingService:
         """
         is_whole = request.granularity == "video" and not request.keep
         seconds = request.timeout_seconds
-        # each batch of windows has its own deadline; only the request's timeout limits their sum
-        with deadline(self._timeout(seconds) if is_whole else seconds):
+        # each batch of windows has its own deadline besides
+        with deadline(self._timeout(seconds) if is_whole else self._segments_timeout(seconds)):
             with stage("labels"):
                 searched = await self._searched_labels(request)
             classify = self._classify_and_keep if request.keep else self._classify_upload
@@ -348,6 +348,10 @@ class TaggingService:
 
     def _timeout(self, seconds: float | None) -> float:
         longest = self._settings.request_timeout_seconds
+        return longest if seconds is None else min(longest, seconds)
+
+    def _segments_timeout(self, seconds: float | None) -> float:
+        longest = self._settings.segments_timeout_seconds
         return longest if seconds is None else min(longest, seconds)
 
 

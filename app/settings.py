@@ -153,6 +153,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Maximum time for a batch of windows with `granularity=segments`.",
     )
+    segments_timeout_seconds: float = Field(
+        default=1800.0,
+        gt=0,
+        description="Maximum time from the last byte of a video to the answer with "
+        "`granularity=segments` (30 minutes).",
+    )
     max_windows: int = Field(
         default=1024,
         ge=1,

@@ -108,3 +108,16 @@ def test_a_text_that_takes_long_to_embed_is_answered_at_the_deadline(
         assert not text.sign.is_set()
         text.sign.set()
         assert client.post("/embed", json={"text": "late"}).status_code == 200
+
+
+def test_segments_have_a_deadline_for_all_windows_together(
+    make_settings: Callable[..., Settings],
+) -> None:
+    encoder = PatientEncoder()
+    settings = make_settings(segments_timeout_seconds=1.0, progress_timeout_seconds=600.0)
+    with (
+        open_client(settings, tagger=colour_tagger(encoder=encoder)) as client,
+        soon_set(encoder.sign),
+    ):
+        assert is_late(client, "/classify?labels=red&granularity=segments")
+        assert not encoder.sign.is_set()

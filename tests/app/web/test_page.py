@@ -298,7 +298,9 @@ def test_the_timeline_grows_while_the_service_works(
 ) -> None:
     # eleven windows: the service reports eight, and then the rest
     film = tmp_path / "film.mp4"
-    write_clip(film, seconds_colours=["red"] * 12 + ["blue"] * 12)
+    # every second a little darker: windows with the same frames are encoded once
+    reds = [(220 - 5 * second, 30, 30) for second in range(12)]
+    write_clip(film, seconds_colours=[*reds, *((30, 30, red) for red, _, _ in reds)])
     encoder = PatientEncoder()
     encoder.sign.set()
     encoder.stop_after = 1 + 8
