@@ -132,9 +132,9 @@ class Settings(BaseSettings):
         default=4 * 3600.0, gt=0, description="Maximum duration of a video (4 hours)."
     )
     max_pixels: int = Field(
-        default=8_300_000,
+        default=34_000_000,
         ge=256,
-        description="Maximum number of pixels in a frame (4K has 8,294,400).",
+        description="Maximum number of pixels in a frame (8K has 33,177,600).",
     )
     max_frames_per_second: float = Field(
         default=240.0,

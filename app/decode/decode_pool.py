@@ -27,7 +27,7 @@ from app.decode.protocol import (
 from app.decode.wire import ProtocolError
 from app.decode.worker_pool import CpuTimeExceeded, DeadlinePassed, WorkerDied, WorkerPool
 from app.decode.worker_process import Job
-from model import CorruptVideo, KinolexError
+from model import CorruptVideo, KinolexError, PictureTooLarge, VideoError
 from model.video.cost import too_expensive
 from model.video.reader import FrameBatch, VideoInfo, VideoLimits
 from model.video.sampling import SamplingConfig
@@ -213,7 +213,7 @@ class DecodePool:
             raise DecodeTimeout("the deadline was over before decoding could begin") from error
         budget.spend(answer.cpu_seconds)
         if isinstance(answer, Failure):
-            raise answer.to_error()
+            raise _with_setting(answer.to_error())
         return answer
 
 
@@ -222,6 +222,13 @@ def _written(answer: FramesWritten, memory: FrameFile | JobMemory) -> FrameBatch
         return memory.batch(answer.height, answer.width, answer.warnings)
     except ProtocolError as error:
         raise _decoder_died() from error
+
+
+def _with_setting(error: VideoError) -> VideoError:
+    """Name the setting in the text of an error about a limit that may be raised."""
+    if isinstance(error, PictureTooLarge):
+        return PictureTooLarge(f"{error} (setting KINOLEX_MAX_PIXELS)")
+    return error
 
 
 def _decoder_died() -> CorruptVideo:

@@ -18,7 +18,24 @@ from app.upload.admission import Admission
 from app.upload.buffer import Piece, SealedFile, UploadBuffers
 from app.upload.multipart import MAX_FIELDS_BYTES, MultipartReader
 
-RAW_TYPES = ("video/", "application/octet-stream", "application/mp4")
+# Types under which files are sent that may be videos; what they are is seen when they are decoded.
+RAW_TYPES = frozenset(
+    {
+        "application/octet-stream",
+        "binary/octet-stream",  # the default of S3
+        "application/mp4",
+        "application/matroska",
+        "application/x-matroska",
+        "application/mxf",
+        "application/ogg",
+        "application/vnd.ms-asf",
+        "image/apng",
+        "image/avif",
+        "image/gif",
+        "image/png",
+        "image/webp",
+    }
+)
 FORM_TYPE = "multipart/form-data"
 
 
@@ -111,7 +128,7 @@ def _reader(request: Request, max_videos: int) -> MultipartReader | _RawReader:
     sent_as = media_type(request)
     if sent_as == FORM_TYPE:
         return MultipartReader(request.headers["content-type"], max_videos=max_videos)
-    if sent_as.startswith(RAW_TYPES):
+    if sent_as.startswith("video/") or sent_as in RAW_TYPES:
         return _RawReader()
     raise UnsupportedMediaType(
         f"send a form ({FORM_TYPE}) with a part `file`, or the video itself as video/* or "

@@ -5,31 +5,40 @@ formats and codecs of this file are allowed. Every error that FFmpeg raises beco
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from model.errors import (
     CorruptVideo,
     EncryptedVideo,
     NotAVideo,
-    NoVideoStream,
     PictureTooLarge,
     StillPicture,
     UnsupportedCodec,
+    VideoError,
 )
 from model.video.cost import too_expensive
-from model.video.file_types import has_encrypted_track, is_container, is_image
-from model.video.file_view import FileView
+from model.video.file_view import FileView, file_size
+from model.video.recognition.file_types import (
+    has_encrypted_track,
+    is_container,
+    is_image,
+    may_move,
+)
+from model.video.recognition.other_files import describe
+from model.video.recognition.truncation import lacks_index
+from model.video.stream_choice import best_stream, moving_streams, video_streams
 from model.video.values import VideoLimits
 
 # FFmpeg's names of streams without a container.
 RAW_FORMATS = {"h264", "hevc"}
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,ivf,h264,hevc"
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,ivf,h264,hevc,gif,apng"
+)
 # FFmpeg's names of the containers that store each frame's time. In the others (MPEG-PS, Ogg) times
 # are counted from a mark and differ after a seek.
 SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "flv", "asf"}
@@ -59,6 +68,8 @@ CODECS = {
     "dnxhd": "dnxhd",
     "cfhd": "cfhd",
     "ffv1": "ffv1",
+    "gif": "gif",
+    "apng": "apng",
 }
 # What PyAV raises for damaged files besides its own errors: MemoryError for absurd table sizes,
 # UnicodeDecodeError (a ValueError) for metadata that is no text, OverflowError for large numbers.
@@ -66,7 +77,16 @@ FOREIGN_ERRORS = (av.error.FFmpegError, MemoryError, ValueError, OverflowError)
 # Smaller frames are decoded before a second thread has started.
 MIN_THREADED_PIXELS = 1280 * 720
 
-_NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+ALLOWED_FORMATS = (
+    "MP4, QuickTime, 3GP, Matroska, WebM, AVI, MPEG-TS, MPEG-PS, FLV, Ogg, ASF/WMV, MXF, IVF, raw "
+    "H.264 and H.265, and animated GIF, WebP, APNG and AVIF"
+)
+STILL_PICTURE = (
+    "the file is a picture of one frame; videos and animated pictures (GIF, WebP, APNG, AVIF) are "
+    "tagged. To tag a picture, make a video of it: ffmpeg -loop 1 -i picture.jpg -t 1 video.mp4"
+)
+# Each thread holds frames of its own: eight threads for 4K, two for 8K.
+_MAX_PIXELS_OF_THREADS = 71_000_000
 
 
 @contextmanager
@@ -86,31 +106,16 @@ def open_stream(
     head = FileView(file).read(512)
     if not head:
         raise NotAVideo("the file is empty")
-    if is_image(head):
-        raise StillPicture("the file is an image, still or animated, not a video")
+    if is_image(head) and not may_move(file, head):
+        raise StillPicture(STILL_PICTURE)
     try:
-        container = av.open(
-            FileView(file),
-            "r",
-            container_options={
-                "protocol_whitelist": "",
-                "format_whitelist": FORMATS,
-                # FFmpeg decodes the first frames while it probes: only with these decoders.
-                "codec_whitelist": ",".join(CODECS.values()),
-            },
-            metadata_errors="replace",
-        )
+        container = _open_container(file)
     except FOREIGN_ERRORS as error:
         raise_if_out_of_memory(error)
-        if is_container(head):
-            raise CorruptVideo("the container is damaged and cannot be read") from error
-        raise NotAVideo(
-            "the bytes are in no allowed video format; allowed are MP4, QuickTime, 3GP, Matroska, "
-            "WebM, AVI, MPEG-TS, MPEG-PS, FLV, Ogg and ASF"
-        ) from error
+        raise _not_readable(file, head) from error
     with container:
         try:
-            stream = _choose_stream(container, limits)
+            stream = _choose_stream(file, container, limits)
         except UnsupportedCodec:
             # Some encryption hides even the name of the codec.
             if has_encrypted_track(file):
@@ -118,11 +123,44 @@ def open_stream(
             raise
         context = stream.codec_context
         # One thread costs the least CPU time per video; other processes decode other videos.
-        is_threaded = threads > 1 and context.width * context.height >= min_threaded_pixels
-        context.thread_count = threads if is_threaded else 1
+        pixels = context.width * context.height
+        is_threaded = threads > 1 and pixels >= min_threaded_pixels
+        most = max(1, _MAX_PIXELS_OF_THREADS // max(1, pixels))
+        context.thread_count = min(threads, most) if is_threaded else 1
         context.thread_type = "FRAME" if is_threaded else "NONE"
         context.options = {"max_pixels": str(limits.max_pixels)}
         yield container, stream
+
+
+def _open_container(file: BinaryIO) -> InputContainer:
+    return av.open(
+        FileView(file),
+        "r",
+        container_options={
+            "protocol_whitelist": "",
+            "format_whitelist": FORMATS,
+            # FFmpeg decodes the first frames while it probes: only with these decoders.
+            "codec_whitelist": ",".join(CODECS.values()),
+        },
+        metadata_errors="replace",
+    )
+
+
+def _not_readable(file: BinaryIO, head: bytes) -> VideoError:
+    """Say why FFmpeg cannot open a file, as far as its bytes tell."""
+    if is_image(head):
+        return StillPicture(STILL_PICTURE)
+    if is_container(head):
+        if lacks_index(FileView(file), file_size(file)):
+            return CorruptVideo(
+                "its index (the moov box) is missing: the upload or the recording was cut short"
+            )
+        return CorruptVideo("the container is damaged and cannot be read")
+    other = describe(head)
+    return NotAVideo(
+        f"{f'this is {other}' if other else 'the bytes are in no allowed video format'}. "
+        f"Allowed are {ALLOWED_FORMATS}"
+    )
 
 
 def raise_if_out_of_memory(error: BaseException) -> None:
@@ -138,17 +176,20 @@ def codec_name(stream: VideoStream) -> str | None:
     return context.codec.canonical_name if context is not None else None
 
 
-def _choose_stream(container: InputContainer, limits: VideoLimits) -> VideoStream:
-    streams = [s for s in container.streams.video if not s.disposition & _NOT_THE_VIDEO]
-    if not streams:
-        raise NoVideoStream("the file contains no video stream")
-    allowed = [stream for stream in streams if codec_name(stream) in CODECS]
-    if not allowed:
+def _choose_stream(file: BinaryIO, container: InputContainer, limits: VideoLimits) -> VideoStream:
+    streams = video_streams(container)
+    stream = streams[0]
+    if len(streams) > 1:
+        # another container, because this one must stay at its start
+        with _open_container(file) as other, suppress(*FOREIGN_ERRORS):
+            moving = moving_streams(other, video_streams(other))
+            stream = best_stream(streams, moving, [*map(codec_name, streams)], set(CODECS))
+    name = codec_name(stream)
+    if name not in CODECS:
         raise UnsupportedCodec(
-            f"the codec {codec_name(streams[0]) or 'of this video'} is not allowed; re-encode the "
-            f"video with one of {', '.join(CODECS)}"
+            f"the codec {name or 'of this video'} is not allowed; re-encode the video, for example "
+            f"as H.264. Allowed are {', '.join(CODECS)}"
         )
-    stream = next((s for s in allowed if s.disposition & Disposition.default), allowed[0])
     check_size(stream.codec_context.width, stream.codec_context.height, limits)
     return stream
 
@@ -158,5 +199,5 @@ def check_size(width: int, height: int, limits: VideoLimits) -> None:
     if width * height > limits.max_pixels:
         raise PictureTooLarge(
             f"frames of {width}x{height} have more pixels than the limit of {limits.max_pixels}; "
-            "scale the video down"
+            "scale the video down or raise the limit"
         )

@@ -13,8 +13,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from model.video.container import codec_name
-from model.video.file_types import has_encrypted_track
 from model.video.file_view import FileView, file_size
+from model.video.recognition.file_types import has_encrypted_track
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _CODECS = {"h264", "hevc", "vp9", "av1"}

@@ -7,6 +7,7 @@ return (docs/decisions/0008-seeking-must-not-change-a-frame.md).
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
@@ -15,20 +16,31 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import ArrayLike, NDArray
 
-from model.errors import CorruptVideo, EncryptedVideo, NoFrames, VideoTooLong
-from model.video.container import MIN_THREADED_PIXELS, SEEKABLE, check_size, open_stream
+from model.errors import CorruptVideo, EncryptedVideo, NoFrames, StillPicture, VideoTooLong
+from model.video.container import (
+    MIN_THREADED_PIXELS,
+    SEEKABLE,
+    STILL_PICTURE,
+    check_size,
+    open_stream,
+)
 from model.video.containers.checks import check_container
 from model.video.facts import video_info
-from model.video.file_types import has_encrypted_track
+from model.video.file_view import FileView, file_size
 from model.video.frame_scaler import FrameScaler, Rotation
 from model.video.frames import DecodedFrame, FrameReader, displayed_frames
 from model.video.gpu_eligibility import Located, is_gpu_decodable
 from model.video.packets import UnreliableStreamError, time_base_of
+from model.video.pictures.animated_webp import AnimatedWebp
+from model.video.pictures.gif import with_shown_delays
+from model.video.pictures.webp import is_webp
+from model.video.recognition.file_types import has_encrypted_track, is_gif, is_image
+from model.video.recognition.truncation import early_end
 from model.video.sampling import SamplingConfig, clip_timestamps
 from model.video.timing.display_times import lacks_display_times
 from model.video.timing.duration import read_timeline
-from model.video.timing.transport_clock import with_one_clock
-from model.video.values import FrameBatch, VideoInfo, VideoLimits
+from model.video.timing.transport_clock import OneClock, with_one_clock
+from model.video.values import FrameBatch, VideoInfo, VideoLimits, checked_times
 
 __all__ = [
     "FrameBatch",
@@ -40,6 +52,9 @@ __all__ = [
     "open_video",
     "probe",
 ]
+
+
+_HEAD_BYTES = 512
 
 
 def probe(file: BinaryIO, limits: VideoLimits | None = None) -> VideoInfo:
@@ -78,15 +93,19 @@ def open_video(
     *,
     threads: int = 1,
     min_threaded_pixels: int = MIN_THREADED_PIXELS,
-) -> Iterator["OpenVideo"]:
+) -> Iterator["OpenVideo | AnimatedWebp"]:
     """Open a video once for `info` and several decodes. Raises a VideoError.
 
     Frames of at least `min_threaded_pixels` pixels are decoded by `threads` threads: the result is
     the same and comes sooner, for a little more processor time.
     """
     limits = limits or VideoLimits()
+    head = FileView(file).read(_HEAD_BYTES)
+    if is_webp(head):
+        yield AnimatedWebp(file, limits, STILL_PICTURE)
+        return
     check_container(file)
-    source = with_one_clock(file)
+    source = OneClock(with_shown_delays(file), {}) if is_gif(head) else with_one_clock(file)
     with open_stream(
         source.file, limits, threads=threads, min_threaded_pixels=min_threaded_pixels
     ) as (container, stream):
@@ -122,14 +141,31 @@ class OpenVideo:
         check_size(frame.width, frame.height, limits)
         self.rotation = Rotation.of(frame)
         self._timeline = read_timeline(file, limits, container, stream, start)
+        if self._timeline.frames == 1 and is_image(FileView(file).read(_HEAD_BYTES)):
+            raise StillPicture(STILL_PICTURE)
         self.info = video_info(
             stream, frame, start, self._timeline, self.rotation, limits, warnings
         )
+        early = early_end(
+            FileView(file),
+            file_size(file),
+            self._claimed_seconds(),
+            self.info.duration_seconds,
+            1 / self.info.frames_per_second,
+        )
+        if early is not None:
+            self.info = replace(self.info, warnings=(early, *self.info.warnings))
         if self.info.duration_seconds > limits.max_duration_seconds:
             raise VideoTooLong(
                 f"the video is {self.info.duration_seconds:.1f} s long, the limit is "
                 f"{limits.max_duration_seconds:g} s; cut it into shorter files"
             )
+
+    def _claimed_seconds(self) -> float:
+        """The duration by the header, 0 where it does not say."""
+        if self._stream.duration:
+            return float(self._stream.duration * time_base_of(self._stream))
+        return (self._container.duration or 0) / 1_000_000
 
     def _first_frame(self) -> DecodedFrame:
         try:
@@ -185,13 +221,7 @@ class OpenVideo:
 
         `allocate` makes the uint8 array (T, H, W, 3) that the frames are written to.
         """
-        times = np.asarray(timestamps_seconds, np.float64)
-        if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all():
-            raise ValueError(
-                "timestamps_seconds must be a one-dimensional array of at least one finite number"
-            )
-        if short_side < 1:
-            raise ValueError(f"short_side must be at least 1, not {short_side}")
+        times = checked_times(timestamps_seconds, short_side)
         wanted, index_of_time = np.unique(self._ticks(times), return_inverse=True)
         scaler = FrameScaler(short_side, self.info.width, self.info.height, self.rotation)
         shape = (times.size, *scaler.shape)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class VideoLimits:
     """
 
     max_duration_seconds: float = 4 * 3600.0
-    max_pixels: int = 8_300_000
+    # 8K is 7680x4320; the largest frames of action cameras are 5312x4648.
+    max_pixels: int = 34_000_000
     max_frames_per_second: float = 240.0
     # Four hours at 60 frames/s, and more: a bound for small files that claim endless frames.
     max_walked_frames: int = 1_000_000
@@ -67,3 +68,15 @@ class FrameBatch:
 
     def __repr__(self) -> str:
         return f"FrameBatch(frames={self.frames.shape}, warnings={self.warnings})"
+
+
+def checked_times(timestamps_seconds: ArrayLike, short_side: int) -> NDArray[np.float64]:
+    """Return times to decode as float64 (T,). Raises ValueError as `reader.decode` does."""
+    times = np.asarray(timestamps_seconds, np.float64)
+    if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all():
+        raise ValueError(
+            "timestamps_seconds must be a one-dimensional array of at least one finite number"
+        )
+    if short_side < 1:
+        raise ValueError(f"short_side must be at least 1, not {short_side}")
+    return times

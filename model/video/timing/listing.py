@@ -10,6 +10,8 @@ from av.video.stream import VideoStream
 from model.video.packets import PacketReader, max_gap, ticks_per_frame, time_base_of
 from model.video.timing.timeline import Timeline, last_up_to
 
+# Containers that store the length of each frame; in others a packet's is FFmpeg's guess.
+_HAS_LENGTHS = {"gif", "apng", "mov,mp4,m4a,3gp,3g2,mj2"}
 # Containers whose lost frames leave gaps, because each frame has a time of its own.
 _LOSES_FRAMES = {"mpegts", "mpeg"}
 # A stream has a constant rate where this share of its frames follow each other at one.
@@ -20,12 +22,14 @@ _CONSTANT_SHARE = 0.8
 class _Listing:
     """The times in ticks of all frames and of the keyframes among them, as the packets tell them.
 
-    `count` also counts packets without a time.
+    `last_length` is that of the frame displayed last, 0 where the file does not say. `count` also
+    counts packets without a time.
     """
 
     times: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     count: int = 0
+    last_length: int = 0
     has_jumped: bool = False
 
 
@@ -50,7 +54,7 @@ def list_packets(
         key = keys[bisect_right(keys, target) - 1]
         return bisect_left(times, key) - bisect_right(times, position)
 
-    end = times[-1] + _last_length(times, step, claimed_end)
+    end = times[-1] + (found.last_length or _last_length(times, step, claimed_end))
     rate = None
     if stream.container.format.name in _LOSES_FRAMES:
         rate = _constant_rate(times, float(time_base_of(stream)))
@@ -77,6 +81,7 @@ def count_frames(start: int, count: int, step: int) -> Timeline:
 
 def _read(packets: PacketReader, stream: VideoStream, start: int, step: int) -> _Listing:
     second, longest = round(1 / time_base_of(stream)), max_gap(stream.container, stream)
+    has_lengths = stream.container.format.name in _HAS_LENGTHS
     found = _Listing()
     offset, latest = 0, start
     decoded_at: int | None = None
@@ -94,7 +99,8 @@ def _read(packets: PacketReader, stream: VideoStream, start: int, step: int) -> 
                 found.has_jumped = True
             decoded_at = packet.dts
         pts += offset
-        latest = max(latest, pts)
+        if pts >= latest:
+            latest, found.last_length = pts, (packet.duration or 0) if has_lengths else 0
         found.times.append(pts)
         if packet.is_keyframe:
             found.keys.append(pts)
@@ -102,10 +108,7 @@ def _read(packets: PacketReader, stream: VideoStream, start: int, step: int) -> 
 
 
 def _last_length(times: list[int], step: int, claimed_end: int | None) -> int:
-    """Compute the length of the last frame: as the header says, if that is plausible, or as usual.
-
-    A packet's own duration is FFmpeg's guess in most containers.
-    """
+    """Compute the length of the last frame: as the header says, if plausible, or as usual."""
     usual = int(np.median(np.diff(times))) if len(times) > 1 else step
     claimed = 0 if claimed_end is None else claimed_end - times[-1]
     return claimed if 0 < claimed <= 2 * max(usual, step) else usual or step

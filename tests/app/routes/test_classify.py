@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.settings import Settings
+from app.upload.intake import RAW_TYPES
 from tests.support.clips import COLOURS, clip_bytes, sound_bytes, still_bytes
 from tests.support.fakes import ColourText, colour_tagger
 from tests.support.servers import open_client
@@ -21,12 +22,12 @@ ALL = [("labels", "red"), ("labels", "green"), ("labels", "blue")]
 
 
 def ask(
-    client: TestClient, video: bytes, *options: tuple[str, str], status: int = 200
-) -> dict[str, Any]:
+    client: TestClient, video: bytes, *options: tuple[str, str], status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """The answer to a raw body."""
-    answer = client.post(
-        "/classify", content=video, params=list(options), headers={"Content-Type": "video/mp4"}
-    )
+    headers = headers or {"Content-Type": "video/mp4"}
+    answer = client.post("/classify", content=video, params=list(options), headers=headers)
     assert answer.status_code == status, answer.text
     body: dict[str, Any] = answer.json()
     if status != 200:
@@ -331,10 +332,9 @@ def test_a_body_that_cannot_be_read_is_refused_with_the_reason(
 
 
 def test_every_octet_stream_and_video_type_is_taken_as_raw(client: TestClient) -> None:
-    for content_type in ("application/octet-stream", "video/quicktime", "VIDEO/X-Matroska; a=b"):
-        headers = {"Content-Type": content_type}
-        answer = client.post("/classify?labels=red", content=RED, headers=headers)
-        assert answer.status_code == 200, answer.text
+    assert {"binary/octet-stream", "application/x-matroska", "image/gif"} < RAW_TYPES
+    for kind in (*RAW_TYPES, "video/quicktime", "VIDEO/X-Matroska; a=b"):
+        ask(client, RED, ("labels", "red"), headers={"Content-Type": kind})
 
 
 def test_a_video_over_the_limit_is_refused(make_settings: Callable[..., Settings]) -> None:
@@ -351,7 +351,9 @@ def test_limits_on_the_video_itself_are_settings(make_settings: Callable[..., Se
         assert ask(client, RED_GREEN_BLUE, status=422)["code"] == "too_long"
         assert ask(client, RED, *ALL)["tags"]
     with open_client(make_settings(max_pixels=64 * 48 - 1)) as client:
-        assert ask(client, RED, status=422)["code"] == "too_large_picture"
+        refused = ask(client, RED, status=422)
+        assert refused["code"] == "too_large_picture"
+        assert "KINOLEX_MAX_PIXELS" in refused["detail"]
 
 
 def test_an_upload_that_is_too_large_for_memory_goes_through_the_upload_folder(

@@ -267,9 +267,7 @@ def test_files_without_a_video_stream_are_refused(container: str) -> None:
         probe(io.BytesIO(sound_bytes(container)))
 
 
-@pytest.mark.parametrize(
-    ("codec", "container"), [("magicyuv", "avi"), ("flashsv", "flv"), ("rawvideo", "avi")]
-)
+@pytest.mark.parametrize(("codec", "container"), [("magicyuv", "avi"), ("rawvideo", "avi")])
 def test_codecs_off_the_list_are_named_and_refused(codec: str, container: str) -> None:
     with pytest.raises(UnsupportedCodec, match=codec):
         info_of(codec=codec, container=container)

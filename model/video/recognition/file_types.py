@@ -7,6 +7,7 @@ hides encryption.
 from typing import BinaryIO
 
 from model.video.file_view import FileView, file_size
+from model.video.recognition.truncation import last_box_end
 
 _IMAGE_MAGIC = (
     b"GIF87a",
@@ -51,6 +52,22 @@ def is_image(head: bytes) -> bool:
     bitmap = head[:2] == b"BM" and head[6:10] == bytes(4)
     brand = head[8:12] if head[4:8] == b"ftyp" else b""
     return head.startswith(_IMAGE_MAGIC) or webp or bitmap or brand in _IMAGE_BRANDS
+
+
+def is_gif(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is GIF."""
+    return head.startswith((b"GIF87a", b"GIF89a"))
+
+
+def may_move(file: BinaryIO, head: bytes) -> bool:
+    """Whether an image file is of a kind that FFmpeg reads as a video if it is animated."""
+    if is_gif(head) or head.startswith(b"\x89PNG"):
+        return True
+    # AVIF and HEIF: an animation has a track, a picture only an item.
+    kinds: set[bytes] = set()
+    if head[4:8] == b"ftyp":
+        last_box_end(FileView(file), file_size(file), kinds)
+    return b"moov" in kinds
 
 
 def is_container(head: bytes) -> bool:
