@@ -28,7 +28,7 @@ from app.decode.protocol import (
     cut_text,
     encode,
 )
-from app.decode.sandbox import limit_gpu_process
+from app.decode.sandbox.confinement import confine_gpu_worker
 from app.decode.worker_loop import SharedFile, read_arguments, receive_jobs
 from model import CorruptVideo
 
@@ -128,7 +128,7 @@ def _make_ready(device: str) -> None:
         raise ImportError("torchcodec finds no FFmpeg")
     torch.zeros(1, device=device)
     torch.set_num_threads(1)
-    limit_gpu_process()
+    confine_gpu_worker()
 
 
 def _answer(request: Render, fds: list[int], device: str) -> Answer:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import ClassVar, TypeAlias, TypeVar
 
 from app.decode import wire
+from app.decode.sandbox.report import Sandbox
 from app.decode.wire import ProtocolError
 from model import VideoError
 from model.video.cost import UNLIMITED, Allowance
@@ -20,7 +21,7 @@ from model.video.sampling import SamplingConfig
 
 # Increment it with every change of a message: a service that still runs while its files are
 # replaced must not use workers of the new version.
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 MAX_MESSAGE_BYTES = 1 << 16
 
 # Longer texts are cut, and further warnings dropped, so that every answer fits into a message.
@@ -100,10 +101,14 @@ class StartRendering:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Sent when the worker has loaded its modules, limited itself, and waits for requests."""
+    """Sent when the worker has loaded its modules, confined itself, and waits for requests.
+
+    `sandbox` tells what protects a decode worker; a GPU worker has none.
+    """
 
     kind: ClassVar[str] = "ready"
     version: int = PROTOCOL_VERSION
+    sandbox: Sandbox | None = None
 
 
 # --- answers ---

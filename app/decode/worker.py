@@ -1,7 +1,7 @@
 """The decode worker: reads untrusted videos and writes their frames. `DecodePool` runs it.
 
-It has no secrets, limits itself (`app.decode.sandbox`) and never loads torch. Messages are those of
-`app.decode.protocol`; frames go into memory that the pool allocated.
+It has no secrets, confines itself (`app.decode.sandbox`) and never loads torch. Messages are those
+of `app.decode.protocol`; frames go into memory that the pool allocated.
 """
 
 import ctypes
@@ -9,11 +9,15 @@ import gc
 import mmap
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeAlias, cast
 
+# PyAV and NumPy import these at their first use, when no file can be opened any more.
+import av.subtitles.codeccontext
+import av.subtitles.stream  # noqa: F401
 import numpy as np
+import numpy.ma
 
 from app.decode.frame_layout import times_and_frames
 from app.decode.protocol import (
@@ -31,22 +35,25 @@ from app.decode.protocol import (
     cut_warnings,
     encode,
 )
-from app.decode.sandbox import limit_process, limited_job
-from app.decode.worker_loop import (
-    SharedFile,
-    is_worn_out,
-    read_arguments,
-    receive_jobs,
-    resident_bytes,
-)
+from app.decode.sandbox.confinement import confine_decode_worker
+from app.decode.sandbox.file_size import size_of
+from app.decode.sandbox.limits import limited_job
+from app.decode.sandbox.memory_gauge import MemoryGauge
+from app.decode.worker_loop import SharedFile, read_arguments, receive_jobs
 from model import VideoError
 from model.cpu.time_slices import use_long_time_slices
 from model.video.cost import metered, too_expensive
 from model.video.reader import Located, OpenVideo, VideoInfo, VideoLimits, open_video
 
+# Takes a request, its descriptors, the limits of a video, and the memory that the worker keeps.
+AnswerJob: TypeAlias = Callable[
+    [Probe | Decode | Sample, list[int], VideoLimits, memoryview], Answer
+]
 _REQUESTS: Sequence[type[Probe | Decode | Sample]] = (Probe, Decode, Sample)
 # Growth after which free memory, which a long video leaves between used pages, is released.
 _MAX_LOOSE_BYTES = 8 << 20
+# A worker that holds more than this share of its memory limit asks to be replaced.
+_WORN_OUT_SHARE = 4
 
 
 def _answer(
@@ -112,40 +119,45 @@ def _failure(error: VideoError) -> Failure:
 
 
 def _mapped(fd: int) -> memoryview:
-    return memoryview(mmap.mmap(fd, 0))
+    return memoryview(mmap.mmap(fd, size_of(fd)))
 
 
-def _serve(connection: socket.socket, start: StartDecoding, kept: memoryview) -> None:
-    limit_process(start.max_memory_bytes)
+def _serve(
+    connection: socket.socket, start: StartDecoding, kept: memoryview, answer_job: AnswerJob
+) -> None:
     use_long_time_slices()
     gc.freeze()
     libc = ctypes.CDLL(None)
-    held_bytes = resident_bytes()
-    connection.send(encode(Ready()))
+    gauge = MemoryGauge()
+    sandbox = confine_decode_worker(start.max_memory_bytes)
+    held_bytes = gauge.resident_bytes()
+    connection.send(encode(Ready(sandbox=sandbox)))
     for request, fds in receive_jobs(connection, start.cpu_seconds, _REQUESTS):
         allowed = request.allowance
-        with limited_job(allowed.cpu_seconds, allowed.memory_bytes), metered(allowed) as meter:
+        limited = limited_job(allowed.cpu_seconds, allowed.memory_bytes, gauge)
+        with limited, metered(allowed) as meter:
             answer = answer_job(request, fds, start.limits, kept)
         # frames whose side data was read are in reference cycles: up to 12 MB for each video
         gc.collect()
         answer = replace(
             answer,
-            worn_out=is_worn_out(start.max_memory_bytes),
+            worn_out=gauge.resident_bytes() > start.max_memory_bytes // _WORN_OUT_SHARE,
             cpu_seconds=meter.cpu_seconds,
         )
         connection.send(encode(answer))
-        if resident_bytes() > held_bytes + _MAX_LOOSE_BYTES:
+        if gauge.resident_bytes() > held_bytes + _MAX_LOOSE_BYTES:
             libc.malloc_trim(0)
-            held_bytes = resident_bytes()
+            held_bytes = gauge.resident_bytes()
 
 
-def _main() -> None:
+def main(answer_job: AnswerJob = answer_job) -> None:
+    """Run the program; `answer_job` does a job, confined and limited."""
     start, (connection_fd, memory_fd) = read_arguments(StartDecoding)
     kept = _mapped(memory_fd)  # the mapping keeps a descriptor of its own
     os.close(memory_fd)
     with socket.socket(fileno=connection_fd) as connection:
-        _serve(connection, start, kept)
+        _serve(connection, start, kept, answer_job)
 
 
 if __name__ == "__main__":
-    _main()
+    main()

@@ -1,11 +1,9 @@
 """Shared by both worker programs: start arguments, the loop over requests, the video as a file."""
 
-import mmap
 import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from app.decode.protocol import (
@@ -16,7 +14,8 @@ from app.decode.protocol import (
     parse_request,
     parse_start,
 )
-from app.decode.sandbox import limit_cpu_time
+from app.decode.sandbox.file_size import size_of
+from app.decode.sandbox.limits import limit_cpu_time
 from app.decode.wire import ProtocolError
 
 _Start = TypeVar("_Start", StartDecoding, StartRendering)
@@ -29,11 +28,12 @@ class SharedFile:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._size = size_of(fd)
         self._position = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        end = os.fstat(self._fd).st_size
-        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence, end)
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence, self._size)
+        self._position = offset + start
         return self._position
 
     def read(self, size: int) -> bytes:
@@ -70,13 +70,3 @@ def receive_jobs(
         yield parse_request(message, kinds), fds
         for fd in fds:
             os.close(fd)
-
-
-def resident_bytes() -> int:
-    """Return the bytes of this process's memory that are in RAM."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
-
-
-def is_worn_out(max_memory_bytes: int) -> bool:
-    """Whether the process has grown so much that the pool should replace it."""
-    return resident_bytes() > max_memory_bytes // 4

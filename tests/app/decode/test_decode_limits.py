@@ -82,14 +82,18 @@ async def test_a_worker_is_limited_and_inherits_nothing() -> None:
         status = status_of(pid)
         loaded = Path(f"/proc/{pid}/maps").read_text()
         environment = Path(f"/proc/{pid}/environ").read_bytes()
-        # Input, output, errors, the socket and the memory that it has for good.
-        assert count_open_files(pid) == 5
+        # Input, output, errors, the socket, its memory for good, and the size of its memory.
+        assert count_open_files(pid) == 6
+        output = [Path(f"/proc/{pid}/fd/{number}").readlink() for number in (0, 1, 2)]
         assert os.sched_getscheduler(pid) == os.SCHED_BATCH
     assert limits["Max file size"] == ["0", "0"]
     assert limits["Max core file size"] == ["0", "0"]
     assert limits["Max open files"] == ["32", "32"]
     assert limits["Max address space"] == [str(1 << 30)] * 2
+    assert output == [Path(os.devnull)] * 3
     assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
+    assert f"CapPrm:\t{0:016x}" in status
     assert "libav" in loaded
     assert "torch" not in loaded
     assert set(dict(item.split(b"=", 1) for item in environment.split(b"\0") if item)) == {

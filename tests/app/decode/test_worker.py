@@ -25,7 +25,7 @@ from app.decode.protocol import (
 )
 from app.decode.wire import ProtocolError
 from app.decode.worker import answer_job
-from app.decode.worker_loop import SharedFile, is_worn_out, read_arguments, receive_jobs
+from app.decode.worker_loop import SharedFile, read_arguments, receive_jobs
 from model.video.reader import VideoLimits, decode, probe
 from model.video.sampling import SamplingConfig
 from tests.support.clips import clip_bytes
@@ -163,8 +163,3 @@ def test_a_start_message_of_another_version_ends_the_program_with_a_sentence(
         read_arguments(StartDecoding)
     assert ended.value.code == os.EX_PROTOCOL
     assert capsys.readouterr().err
-
-
-def test_a_worker_is_worn_out_when_it_holds_a_quarter_of_its_memory_limit() -> None:
-    assert is_worn_out(1 << 20)
-    assert not is_worn_out(1 << 50)

@@ -1,34 +1,34 @@
-"""Limits that a worker process sets on itself before it reads its first video."""
+"""Resource limits that a worker process sets on itself."""
 
-import ctypes
 import math
 import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from app.decode.sandbox.memory_gauge import MemoryGauge
 
 # What the decoder may exceed its allowance by before the process ends: most videos are given up in
 # between, at the next packet.
 _GRACE_SECONDS = 0.2
-_PR_SET_NO_NEW_PRIVS = 38
 _MAX_OPEN_FILES = 32
+# The kernel counts all threads of the user, those of the service and of other programs too. The
+# limit only ends a flood of threads; seccomp refuses new processes.
+_MAX_THREADS_OF_USER = 8192
 
 
-def limit_process(max_memory_bytes: int) -> None:
-    """Limit a decode worker's address space and open files; forbid writes and new privileges."""
+def limit_decode_worker(max_memory_bytes: int) -> None:
+    """Limit the address space, open files and threads of a decode worker; forbid file writes."""
     _set_limit(resource.RLIMIT_AS, max_memory_bytes)
     _set_limit(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
-    _forbid_writes_and_privileges()
+    _set_limit(resource.RLIMIT_NPROC, _MAX_THREADS_OF_USER)
+    forbid_file_writes()
 
 
-def limit_gpu_process() -> None:
-    """Forbid a GPU worker to write files and to gain privileges.
-
-    Its address space and open files have no limit: a GPU's driver reserves address space beyond any
-    useful limit, and opens files at all times.
-    """
-    _forbid_writes_and_privileges()
+def forbid_file_writes() -> None:
+    """Make writing to a file end the process, and leave no core file."""
+    _set_limit(resource.RLIMIT_FSIZE, 0)
+    _set_limit(resource.RLIMIT_CORE, 0)
 
 
 def limit_cpu_time(seconds: int) -> None:
@@ -39,7 +39,7 @@ def limit_cpu_time(seconds: int) -> None:
 
 
 @contextmanager
-def limited_job(cpu_seconds: float, memory_bytes: int) -> Iterator[None]:
+def limited_job(cpu_seconds: float, memory_bytes: int, gauge: MemoryGauge) -> Iterator[None]:
     """Limit what the block may add to this process's processor time and memory.
 
     The process ends with SIGPROF when the processor time is over. Allocations beyond
@@ -47,7 +47,7 @@ def limited_job(cpu_seconds: float, memory_bytes: int) -> Iterator[None]:
     """
     signal.setitimer(signal.ITIMER_PROF, cpu_seconds + _GRACE_SECONDS)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + memory_bytes, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (gauge.data_bytes() + memory_bytes, hard))
     try:
         yield
     finally:
@@ -55,17 +55,8 @@ def limited_job(cpu_seconds: float, memory_bytes: int) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _data_bytes() -> int:
-    """Return the size of this process's writable private memory, which RLIMIT_DATA limits."""
-    pages = int(Path("/proc/self/statm").read_text().split()[5])
-    return pages * resource.getpagesize()
-
-
-def _forbid_writes_and_privileges() -> None:
-    _set_limit(resource.RLIMIT_FSIZE, 0)
-    _set_limit(resource.RLIMIT_CORE, 0)
-    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-
-
 def _set_limit(kind: int, limit: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
     resource.setrlimit(kind, (limit, limit))
