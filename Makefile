@@ -66,6 +66,10 @@ bench-rivals: $(VENV)/.benches ## the same comparison with 1, 2, 4 and 16 client
 soak: $(VENV)/.benches ## send four times more requests than the service can answer; 2 minutes
 	$(BIN)/python -m benchmarks.soak $(BENCH)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.tests ## decode 100,000 mutated videos in real workers; hours, less with BENCH="--count 1000"
+	$(BIN)/python -m benchmarks.fuzz $(BENCH)
+
 .PHONY: bench-examples
 bench-examples: $(VENV)/.tests ## measure what example videos add to a label; needs ../shared
 	$(BIN)/python -m benchmarks.teach_by_example $(BENCH)

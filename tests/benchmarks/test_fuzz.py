@@ -1,0 +1,55 @@
+"""The short form of `make fuzz`, and the walkers on mutated bytes."""
+
+import io
+
+import pytest
+
+from benchmarks.fuzz.campaign import Campaign, Outcome, run
+from benchmarks.fuzz.mutations import mutant
+from benchmarks.fuzz.seeds import seed_videos
+from model.errors import ExpensiveVideo
+from model.video.containers.checks import check_container
+
+SEEDS = seed_videos()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_mutated_videos_are_answered_at_a_bounded_cost() -> None:
+    done = await run(range(130), SEEDS)
+
+    assert done.codes.total() == 130
+    assert done.codes["ok"] > 10
+    assert not done.bad
+    assert not done.died
+
+
+def test_no_bytes_make_a_walker_fail() -> None:
+    refused = 0
+    for number in range(3_000):
+        try:
+            check_container(io.BytesIO(mutant(number, SEEDS, campaign=1).data))
+        except ExpensiveVideo:
+            refused += 1
+    assert refused < 300
+
+
+def test_a_mutant_is_the_same_each_time_and_differs_from_its_seed() -> None:
+    first = [mutant(number, SEEDS) for number in range(50)]
+
+    assert first == [mutant(number, SEEDS) for number in range(50)]
+    assert sum(each.data != SEEDS[each.seed] for each in first) > 40
+    assert mutant(3, SEEDS, campaign=1) != mutant(3, SEEDS)
+
+
+def test_an_expensive_or_late_video_and_a_dead_worker_are_noticed() -> None:
+    def outcome(code: str, detail: str, cpu_seconds: float) -> Outcome:
+        return Outcome(0, "a.mp4", ("flip",), 100, code, detail, cpu_seconds, 1.0)
+
+    done = Campaign()
+    done.add(outcome("ok", "", 0.1))
+    assert (done.bad, done.died) == ([], [])
+    done.add(outcome("ok", "", 4.0))
+    done.add(outcome("late", "", 0.1))
+    done.add(outcome("corrupt", "the decoder died on this video", 0.1))
+    assert (len(done.bad), len(done.died), done.most_cpu_seconds) == (2, 1, 4.0)
