@@ -6,6 +6,9 @@ from typing import Self
 
 from model.video.cost import Allowance, allowance, too_expensive
 
+# A thread of the decoder has a stack and frames of its own: of 4K, up to 25 MB each.
+_THREAD_BYTES = 200_000_000
+
 
 class VideoBudget:
     """The processor time left for one video; the jobs of one request share it.
@@ -29,6 +32,15 @@ class VideoBudget:
         if self._left <= 0:
             raise too_expensive(f"processor time ({self._allowed.cpu_seconds:.3g} s)")
         return replace(self._allowed, cpu_seconds=min(self._left, self._max_job_seconds))
+
+    def threads(self, wanted: int) -> int:
+        """Return with how many threads to decode: as many as wanted, if they fit into memory."""
+        return max(1, min(wanted, self._allowed.memory_bytes // _THREAD_BYTES))
+
+    @property
+    def spent_seconds(self) -> float:
+        """Processor time of the jobs so far, in seconds."""
+        return self._allowed.cpu_seconds - self._left
 
     def spend(self, cpu_seconds: float) -> None:
         """Subtract the processor time of a job."""

@@ -16,7 +16,7 @@ from model.errors import ExpensiveVideo
 _SMALL_FILE_BYTES = 1_000_000
 # A small file may cost 2 s of a core in all; the rest is left for what surrounds the decoder.
 _SMALL_FILE_SECONDS = 1.7
-# Ten times what the clips of ../shared/data/videos cost when all of their frames are decoded
+# Three times what the most expensive of 29 small clips costs when all of its frames are decoded
 # (docs/decisions/0032-what-a-file-may-cost-follows-from-its-size.md).
 _SECONDS_PER_BYTE = 8e-6
 # A small file may cost 300 MB of a decode process, which has 48 MB before its first video.

@@ -135,6 +135,12 @@ async def test_the_time_between_jobs_does_not_count(pool: DecodePool) -> None:
         assert budget.next_job().cpu_seconds > 4.0
 
 
+def test_threads_fit_into_the_memory() -> None:
+    assert VideoBudget(allowance(1_000), 60).threads(8) == 1
+    assert VideoBudget(allowance(5_000_000), 60).threads(8) == 2
+    assert VideoBudget(allowance(100_000_000), 60).threads(8) == 8
+
+
 def test_the_allowance_grows_with_the_file_and_with_the_factor() -> None:
     small, large = allowance(1_000), allowance(50_000_000)
     assert allowance(1_000_000) == small
