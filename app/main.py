@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from app.http.body_limits import BodyLimit, EarlyAnswer
 from app.http.origin_guard import OriginGuard
+from app.http.requester import AsRequester
 from app.observe.logger import make_logger
 from app.observe.metrics import Metrics
 from app.observe.request_log import RequestLog
@@ -65,6 +66,7 @@ def create_app(
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add the middleware; each one wraps those added before it."""
+    app.add_middleware(AsRequester)
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_json_bytes,

@@ -1,6 +1,7 @@
 """Functions on HTTP requests: media type, length, body limit, disconnection of the client."""
 
 import asyncio
+import ipaddress
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,15 @@ def announced_bytes(request: Request) -> int:
     """Return the value of Content-Length; 0 if there is none or it is not a number."""
     value = request.headers.get("content-length", "")
     return int(value) if value.isascii() and value.isdecimal() else 0
+
+
+def client_of(request: Request) -> str:
+    """Return the client's address, of IPv6 the network of 64 bits that one customer gets."""
+    host = request.client.host if request.client is not None else ""
+    try:
+        return str(ipaddress.ip_network(f"{host}/64", strict=False)) if ":" in host else host
+    except ValueError:
+        return host
 
 
 def lift_body_limit(request: Request) -> None:

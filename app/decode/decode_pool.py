@@ -32,6 +32,9 @@ from model.video.cost import too_expensive
 from model.video.reader import FrameBatch, VideoInfo, VideoLimits
 from model.video.sampling import SamplingConfig
 
+# Further workers of 45 MB each, for the jobs that would wait behind long ones.
+_MAX_SPARES = 4
+
 
 class DecodeTimeout(KinolexError):
     """The deadline passed before decoding began."""
@@ -40,13 +43,13 @@ class DecodeTimeout(KinolexError):
 
 
 class DecodePool:
-    """Decodes videos in worker processes; an async context manager. Jobs wait in order of arrival.
+    """Decodes videos in worker processes; an async context manager.
 
-    Every method takes the descriptor `fd` of a video file and does not change its offset. The
-    deadline is that of the anyio scope around the call; cancelling a call kills the worker that
-    runs it. Methods raise a VideoError (CorruptVideo if the worker died on the video,
-    ExpensiveVideo if it costs more than its budget), or DecodeTimeout if the deadline passed before
-    the job began.
+    Jobs wait for a worker; those of several clients begin in rotation. Every method takes the
+    descriptor `fd` of a video file and does not change its offset. The deadline is that of the
+    anyio scope around the call; cancelling a call kills the worker that runs it. Methods raise a
+    VideoError (CorruptVideo if the worker died on the video, ExpensiveVideo if it costs more than
+    its budget), or DecodeTimeout if the deadline passed before the job began.
 
     A video's budget follows from its size, times `cost_factor`, and no job may use more than
     `cpu_seconds` of processor time. Calls about one video share the `budget` that `budget_of`
@@ -78,6 +81,7 @@ class DecodePool:
             StartDecoding(limits, max_memory_bytes, cpu_seconds),
             workers=workers,
             jobs_per_worker=jobs_per_worker,
+            max_spares=min(workers, _MAX_SPARES),
             make_memory=partial(FrameSlots, self.VIDEOS_PER_WORKER, *usual_frames),
         )
         self._cpu_seconds = cpu_seconds
@@ -136,7 +140,7 @@ class DecodePool:
         if times.size == 0:
             raise ValueError("timestamps_seconds is empty: at least one time is needed")
         budget = budget or self.budget_of(fd)
-        options = FrameOptions(short_side, keyframes_only, threads)
+        options = FrameOptions(short_side, keyframes_only, budget.threads(threads))
         request = Decode(times.size, options, allowance=budget.next_job())
         _, batch = await self._frames(request, fd, times, budget)
         return batch
@@ -156,7 +160,7 @@ class DecodePool:
         Opens the video only once.
         """
         budget = budget or self.budget_of(fd)
-        options = FrameOptions(short_side, keyframes_only, threads)
+        options = FrameOptions(short_side, keyframes_only, budget.threads(threads))
         # the worker chooses the times
         times = np.zeros(sampling.clips * sampling.frames_per_clip)
         request = Sample(sampling, options, allowance=budget.next_job())
@@ -208,6 +212,7 @@ class DecodePool:
         except WorkerDied as error:
             raise _decoder_died() from error
         except CpuTimeExceeded as error:
+            budget.spend(budget.next_job().cpu_seconds)
             raise too_expensive("processor time") from error
         except DeadlinePassed as error:
             raise DecodeTimeout("the deadline was over before decoding could begin") from error

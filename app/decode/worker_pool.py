@@ -8,7 +8,6 @@ job is cancelled, and starts another one.
 import asyncio
 import os
 import signal
-from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Generic, Self, TypeVar
@@ -16,10 +15,15 @@ from typing import Generic, Self, TypeVar
 import anyio
 
 from app.decode.protocol import Answer, Request, Start, parse_answer, parse_ready
+from app.decode.running_jobs import RunningJobs
 from app.decode.wire import ProtocolError
 from app.decode.worker_process import Job, WorkerExited, WorkerMemory, WorkerProcess
+from app.fairness.fair_queue import FairQueue
+from app.fairness.requesters import current_requester
 
 _Memory = TypeVar("_Memory", bound=WorkerMemory)
+# How often jobs that wait look for a place that a long job has given back.
+_POLL_SECONDS = 0.1
 _START_TIMEOUT_SECONDS = 30.0
 # Pauses between two attempts to start a worker when memory or processes have run out.
 _FIRST_PAUSE_SECONDS = 0.1
@@ -46,7 +50,7 @@ class NoIdleWorker(Exception):
 
 
 class WorkerPool(Generic[_Memory]):
-    """Workers of one kind; an async context manager. Jobs wait in order of arrival.
+    """Workers of one kind; an async context manager. Clients' jobs begin in rotation.
 
     `module` is the program of a worker, and `start` the message that it is started with. It
     inherits no environment variables; `environment` holds the ones that it receives. It is replaced
@@ -54,6 +58,9 @@ class WorkerPool(Generic[_Memory]):
     that ends with EX_UNAVAILABLE before it is ready, or has another protocol version, is not
     started again. Entering the pool waits until all workers are ready, and raises RuntimeError if
     none can start, or TimeoutError after 30 seconds; with `in_background` it does not wait.
+
+    A long job gives its place back: while jobs wait, up to `max_spares` further workers are started
+    for them. The operating system then divides the cores among all.
     """
 
     def __init__(
@@ -66,6 +73,7 @@ class WorkerPool(Generic[_Memory]):
         environment: Mapping[str, str] = MappingProxyType({}),
         make_memory: Callable[[], _Memory | None] = lambda: None,
         in_background: bool = False,
+        max_spares: int = 0,
     ) -> None:
         self._module = module
         self._start = start
@@ -75,8 +83,11 @@ class WorkerPool(Generic[_Memory]):
         self._make_memory = make_memory
         self._in_background = in_background
         self._idle: list[WorkerProcess[_Memory]] = []
+        self._running: RunningJobs[WorkerProcess[_Memory]] = RunningJobs(workers)
         # An asyncio.Queue would let a new job overtake those that wait.
-        self._waiting: deque[asyncio.Future[WorkerProcess[_Memory]]] = deque()
+        self._waiting: FairQueue[asyncio.Future[WorkerProcess[_Memory]]] = FairQueue()
+        self._poll: asyncio.TimerHandle | None = None
+        self._spares_left = max_spares
         self._workers: set[WorkerProcess[_Memory]] = set()
         self._starting: set[asyncio.Task[None]] = set()
 
@@ -112,7 +123,7 @@ class WorkerPool(Generic[_Memory]):
     @property
     def has_idle(self) -> bool:
         """Whether a worker could begin a job at once."""
-        return bool(self._idle)
+        return bool(self._idle) and self._running.has_place
 
     async def do(self, make_job: Callable[[_Memory | None], Job], *, waits: bool = True) -> Answer:
         """Run a job in a worker and return the checked answer.
@@ -124,7 +135,7 @@ class WorkerPool(Generic[_Memory]):
         no worker is idle and `waits` is False.
         """
         while True:
-            if not waits and not self._idle:
+            if not waits and not self.has_idle:
                 raise NoIdleWorker("no worker is idle")
             worker = await self._next_idle()
             try:
@@ -144,11 +155,11 @@ class WorkerPool(Generic[_Memory]):
         # The scope cancels only at the next `await`, when the job would already have begun.
         if loop.time() >= anyio.current_effective_deadline():
             raise DeadlinePassed("the deadline was over before the job began")
-        if self._idle:
-            # The worker that was used last: the index of a long video is then in one process only.
-            return self._idle.pop()
+        if self.has_idle:
+            return self._take_idle()
         waiter: asyncio.Future[WorkerProcess[_Memory]] = loop.create_future()
-        self._waiting.append(waiter)
+        self._waiting.push(waiter, current_requester())
+        self._poll_soon()
         try:
             return await waiter
         except BaseException:  # cancelled at the moment in which a worker became free
@@ -156,14 +167,39 @@ class WorkerPool(Generic[_Memory]):
                 self._release(waiter.result())
             raise
 
+    def _take_idle(self) -> WorkerProcess[_Memory]:
+        # The worker that was used last: the index of a long video is then in one process only.
+        worker = self._idle.pop()
+        self._running.begin(worker)
+        return worker
+
     def _release(self, worker: WorkerProcess[_Memory]) -> None:
-        """Pass the worker to the job that has waited longest."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(worker)
-                return
+        """Make the worker idle, and start the jobs that wait."""
+        self._running.end(worker)
         self._idle.append(worker)
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        """Give idle workers to the jobs that wait, to each client in turn."""
+        while self._waiting and self.has_idle:
+            waiter = self._waiting.pop()
+            if not waiter.done():
+                waiter.set_result(self._take_idle())
+        if not self._waiting:
+            return
+        are_all_running = not self._idle and not self._starting
+        if are_all_running and self._running.has_place and self._spares_left:
+            self._spares_left -= 1
+            self._start_in_background()
+        self._poll_soon()
+
+    def _poll_soon(self) -> None:
+        def poll() -> None:
+            self._poll = None
+            self._start_waiting()
+
+        if self._poll is None:
+            self._poll = asyncio.get_running_loop().call_later(_POLL_SECONDS, poll)
 
     async def _answer(self, worker: WorkerProcess[_Memory], request: Request) -> Answer:
         try:
@@ -182,6 +218,7 @@ class WorkerPool(Generic[_Memory]):
         return answer
 
     def _replace(self, worker: WorkerProcess[_Memory]) -> None:
+        self._running.end(worker)
         worker.kill()
         self._start_in_background(after=worker)
 
@@ -225,6 +262,8 @@ class WorkerPool(Generic[_Memory]):
                 memory.close_file()
 
     async def _close(self) -> None:
+        if self._poll is not None:
+            self._poll.cancel()
         starting = tuple(self._starting)
         for task in starting:
             task.cancel()

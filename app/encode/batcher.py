@@ -11,6 +11,7 @@ import anyio
 import numpy as np
 import numpy.typing as npt
 
+from app.fairness.fair_queue import FairAsyncQueue
 from model import FrameBatch
 
 Embedding = npt.NDArray[np.float32]
@@ -32,7 +33,8 @@ class Batcher:
     batches run at once, each of at most `max_batch_size` windows. An incomplete batch waits for
     more windows, at most `linger_seconds` and not beyond what its deadlines allow. A CPU is fastest
     with one window at a time on each core, a GPU with large batches. At most `queue_size` windows
-    wait. `prepare` is called once in each thread before its first batch.
+    wait; clients are served in rotation, and so are the requests of a client. `prepare` is called
+    once in each thread before its first batch.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Batcher:
         self._threads = threads
         self._max_batch_size = max_batch_size
         self._linger_seconds = linger_seconds
-        self._waiting: asyncio.Queue[_Item] = asyncio.Queue(queue_size)
+        self._waiting: FairAsyncQueue[_Item] = FairAsyncQueue(queue_size)
         self._executor = ThreadPoolExecutor(threads, "encode", prepare)
         self._tasks: list[asyncio.Task[None]] = []
         self._run_seconds = 0.0

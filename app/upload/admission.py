@@ -1,13 +1,18 @@
 """Admission control: bounds how many requests upload, queue and work at once."""
 
+import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 import anyio
 
 from app.errors import Overloaded
+from app.fairness.fair_queue import FairQueue
+from app.fairness.requesters import Requester, current_requester
 from app.observe.timings import stage
 
 _INITIAL_PERMIT_SECONDS = 0.5
@@ -21,8 +26,17 @@ _SAFE_SHARE = 0.75
 _IN_USE_SECONDS = 2.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    client: str
+    permitted: "asyncio.Future[None]"
+
+
 class Admission:
-    """A bounded queue (first in, first out) in front of `slots` permits to decode and encode.
+    """A bounded queue in front of permits to decode and encode; clients are served in rotation.
+
+    A client holds `slots` permits at most; all clients together hold a third more, so that another
+    client's request begins while one client has as many as it can.
 
     A request is admitted before its body is read, so that a refusal costs no upload. A whole
     video needs one permit; segments need one for each batch of windows, so that short videos can
@@ -46,8 +60,9 @@ class Admission:
         self._queue_size = queue_size
         self._max_uploads = max_uploads
         self._max_wait_seconds = max_wait_seconds
-        self._free_slots = anyio.Semaphore(slots)
-        self._waiting = 0
+        self._max_permits = slots + max(1, slots // 3)
+        self._held: Counter[str] = Counter()
+        self._queue: FairQueue[_Waiter] = FairQueue()
         self._uploading = 0
         self._permit_seconds = _INITIAL_PERMIT_SECONDS
         self._last_release = -math.inf
@@ -73,7 +88,7 @@ class Admission:
 
     def check(self) -> None:
         """Raise Overloaded if a new request would be refused now."""
-        if self._waiting >= self._queue_size:
+        if self._is_queue_full(current_requester().client):
             raise self._overloaded(f"the queue is full: {self._waiting} requests are waiting")
         if self._uploading >= self._max_uploads:
             raise self._overloaded(f"{self._uploading} uploads are being received")
@@ -104,14 +119,15 @@ class Admission:
         """
         if not is_started:
             self._refuse_if_late(anyio.current_effective_deadline() - anyio.current_time())
+        requester = current_requester()
         with stage("queue"):
-            await self._acquire()
+            await self._acquire(requester)
         self._notify()
         started = self._clock()
         try:
             yield
         finally:
-            self._free_slots.release()
+            self._release(requester.client)
             self._last_release = self._clock()
             self._notify()
             seconds = self._last_release - started
@@ -119,25 +135,56 @@ class Admission:
 
     @property
     def _working(self) -> int:
-        return self._slots - self._free_slots.value
+        return self._held.total()
+
+    @property
+    def _waiting(self) -> int:
+        return len(self._queue)
 
     @property
     def _ahead(self) -> int:
-        """Number of requests that a new one would wait for."""
-        is_full = self._working == self._slots
-        return self._waiting + self._uploading + (self._working if is_full else 0)
+        """Number of requests that a new one of the current client would wait for."""
+        client = current_requester().client
+        working = 0 if self._may_have(client) else self._working
+        return self._queue.ahead_of(client) + self._uploading + working
 
-    async def _acquire(self) -> None:
+    def _may_have(self, client: str) -> bool:
+        """Whether a client may have another permit now."""
+        return self._held[client] < self._slots and self._working < self._max_permits
+
+    def _is_queue_full(self, client: str) -> bool:
+        """Whether the queue is full and the client has its share of it already."""
+        clients = len({*self._queue.clients, client})
+        has_share = self._queue.waiting_of(client) >= self._queue_size / clients
+        return has_share and self._waiting >= self._queue_size
+
+    async def _acquire(self, requester: Requester) -> None:
+        if not self._queue.waiting_of(requester.client) and self._may_have(requester.client):
+            self._held[requester.client] += 1
+            return
+        waiter = _Waiter(requester.client, asyncio.get_running_loop().create_future())
+        self._queue.push(waiter, requester)
+        self._notify()
         try:
-            self._free_slots.acquire_nowait()
-        except anyio.WouldBlock:
-            self._waiting += 1
+            await waiter.permitted
+        except BaseException:  # cancelled, perhaps when the permit was just given
+            self._queue.remove(waiter, requester)
+            if waiter.permitted.done() and not waiter.permitted.cancelled():
+                self._release(requester.client)
+            raise
+        finally:
             self._notify()
-            try:
-                await self._free_slots.acquire()
-            finally:
-                self._waiting -= 1
-                self._notify()
+
+    def _release(self, client: str) -> None:
+        """Take a permit back, and give permits to the requests that wait."""
+        self._held[client] -= 1
+        if not self._held[client]:
+            del self._held[client]
+        while any(map(self._may_have, self._queue.clients)):
+            waiter = self._queue.pop(self._may_have)
+            if not waiter.permitted.done():
+                self._held[waiter.client] += 1
+                waiter.permitted.set_result(None)
 
     def _notify(self) -> None:
         self._on_change(self._uploading, self._waiting, self._working)

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import anyio
 import pytest
 
 from app.errors import Overloaded
+from app.fairness.requesters import Requester, as_requester
 from app.upload.admission import Admission
 
 pytestmark = pytest.mark.anyio
@@ -219,3 +221,43 @@ async def test_failed_work_releases_its_permit() -> None:
             async with admission.permit(is_started=True):
                 raise ValueError("bad")
     assert admission.wait_seconds == 0
+
+
+async def test_one_client_with_all_its_permits_does_not_hold_up_another() -> None:
+    admission = make_admission(slots=3, queue_size=2)
+    crowd = Crowd(admission)
+    async with anyio.create_task_group() as group:
+        with as_requester(Requester("ann")):
+            for number in range(5):
+                group.start_soon(crowd.work, number)
+        await anyio.wait_all_tasks_blocked()
+        assert len(crowd.working) == 3
+        with pytest.raises(Overloaded), as_requester(Requester("ann")):
+            admission.check()
+
+        with as_requester(Requester("bob")):
+            admission.check()
+            group.start_soon(crowd.work, 99)
+        await anyio.wait_all_tasks_blocked()
+        assert crowd.working[-1] == 99
+        crowd.go.set()
+    assert len(crowd.working) == 6
+
+
+async def test_a_client_waits_for_one_request_of_every_other_client() -> None:
+    admission = make_admission(slots=1, queue_size=100)
+    crowd = Crowd(admission)
+    crowd.go.set()
+    async with anyio.create_task_group() as group, AsyncExitStack() as stack:
+        for client in ("eve", "ivo"):  # all permits that there are
+            with as_requester(Requester(client)):
+                await stack.enter_async_context(admission.permit())
+        with as_requester(Requester("ann")):
+            for number in range(10):
+                group.start_soon(crowd.work, number)
+        await anyio.wait_all_tasks_blocked()
+        with as_requester(Requester("bob")):
+            group.start_soon(crowd.work, 99)
+        await anyio.wait_all_tasks_blocked()
+        assert not crowd.working
+    assert crowd.working.index(99) <= 1
