@@ -222,3 +222,24 @@ def avi_of_indexes(count: int, entries: int) -> bytes:
 
     data = enlarged(enlarged(enlarged(data, lists), data.index(b"LIST")), 0)
     return data[:at] + chunk + data[at:] + inner
+
+
+def flv_of_names(count: int) -> bytes:
+    """Return an FLV whose script names `count` values."""
+    members = b"".join(b"\0\x08k%07d\0" % index + bytes(8) for index in range(count))
+    script = b"\x02\0\x0aonMetaData\x08" + u32(count) + members + b"\0\0\x09"
+    tag = b"\x12" + len(script).to_bytes(3, "big") + bytes(7) + script + u32(len(script) + 11)
+    clip = clip_bytes(codec="flv", container="flv")
+    return clip[:13] + tag + clip[13:]
+
+
+def ogg_of_comments(count: int) -> bytes:
+    comments = b"".join(b"\x0a\0\0\0k%07d=v" % index for index in range(count))
+    header = b"\x81theora" + bytes(4) + count.to_bytes(4, "little") + comments
+    return b"OggS" + bytes(22) + header
+
+
+def asf_of_tags(count: int) -> bytes:
+    clip = clip_bytes(codec="wmv2", container="asf")
+    head = bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850")
+    return clip[:30] + head + (26).to_bytes(8, "little") + count.to_bytes(2, "little") + clip[30:]

@@ -27,9 +27,9 @@ MAX_EDITS = 10_000
 MAX_UNSORTED_CUES = 5_000
 # Indexes of an AVI file; it has one for each gigabyte.
 MAX_INDEXES = 4_096
-# Each edit copies the entries that it covers, and 1,000,000 of them take 7 s. Ordinary edits cover
-# every sample once.
-MAX_EDITED_SAMPLES = 100_000
+# Each edit copies the entries that it covers: 95,000 of them take 1 s, 1,000,000 take 7 s. Ordinary
+# edits cover every sample once.
+MAX_EDITED_SAMPLES = 30_000
 MAX_EDITS_PER_SAMPLE = 4
 # Each fragment, and each entry of an index of fragments, is searched among all others. Four hours
 # in pieces of half a second have 28,800.

@@ -39,6 +39,9 @@ BOMBS = {
     "frames compressed twice": bombs.matroska(in_track=bombs.COMPRESSED),
     "streams of a broadcast": bombs.transport_of_streams(300),
     "programs of a broadcast": bombs.transport_of_programs(400),
+    "names in the script of an FLV": bombs.flv_of_names(3_000),
+    "comments of an Ogg file": bombs.ogg_of_comments(3_000),
+    "tags of an ASF file": bombs.asf_of_tags(3_000),
     "indexes of an AVI": bombs.avi_of_indexes(2, 800_000),
 }
 ORDINARY = {
@@ -50,6 +53,9 @@ ORDINARY = {
     "webm": clip_bytes(container="webm", codec="libvpx"),
     "mpegts": clip_bytes(container="mpegts", audio=True),
     "avi": clip_bytes(container="avi", codec="mpeg4"),
+    "flv": bombs.flv_of_names(20),
+    "ogg": clip_bytes(codec="libvpx", container="ogg"),
+    "asf": clip_bytes(codec="wmv2", container="asf"),
     "a movie of the builder": bombs.movie(samples=20, edits=2, in_movie=[bombs.movie_tags(20)]),
     "a matroska file of the builder": bombs.matroska(
         bombs.matroska_tags(20), bombs.matroska_chapters(20), bombs.matroska_cues(20)
