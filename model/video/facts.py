@@ -9,11 +9,10 @@ from model.video.container import codec_name
 from model.video.frame_scaler import Rotation
 from model.video.packets import time_base_of
 from model.video.timing.timeline import Timeline
+from model.video.tone_mapping import HDR_CURVES
 from model.video.values import VideoInfo, VideoLimits
 
 _DEFAULT_FRAMES_PER_SECOND = 25.0
-# FFmpeg's numbers of the transfer curves.
-_HDR_CURVES = {16: "PQ", 18: "HLG"}
 
 
 def video_info(
@@ -35,8 +34,10 @@ def video_info(
     warnings = [*warnings]
     if timeline.frames == 1:
         warnings.append("only one frame: it stands for the whole video")
-    if first.color_trc in _HDR_CURVES:
-        warnings.append(f"HDR ({_HDR_CURVES[first.color_trc]}) is shown without tone mapping")
+    if first.color_trc in HDR_CURVES:
+        warnings.append(f"HDR ({HDR_CURVES[first.color_trc]}) is tone mapped")
+    if first.interlaced_frame:
+        warnings.append("interlaced: one field of each frame is shown")
     bits = max((part.bits for part in first.format.components), default=8)
     if bits > 8:
         warnings.append(f"{bits} bits per colour are reduced to 8")

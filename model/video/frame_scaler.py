@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 
 from model.errors import UnsupportedCodec
 from model.video.container import FOREIGN_ERRORS, raise_if_out_of_memory
+from model.video.fields import upper_field
 from model.video.frames import DecodedFrame
+from model.video.tone_mapping import HDR_CURVES, tone_map
 
 # Wider or taller videos are squeezed to this ratio, so that a frame's memory is bounded.
 _MAX_ASPECT_RATIO = 4
+# Pixel formats of pictures whose transparent parts have any colour.
+_HAS_ALPHA = {"rgba", "bgra", "rgba64be", "ya8", "ya16be"}
+_ROWS = 128
 
 
 def max_frame_bytes(short_side: int) -> int:
@@ -93,15 +98,36 @@ class FrameScaler:
         frame = decoded.frame
         if self._last is not None and self._last[0] is frame:
             return self._last[1]
+        picture = self._rotation.apply(self._scaled(frame))
+        self._last = (frame, picture)
+        return picture
+
+    def _scaled(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        is_hdr = frame.color_trc in HDR_CURVES
+        has_alpha = frame.format.name in _HAS_ALPHA
+        kind = "rgb48le" if is_hdr else "rgba" if has_alpha else "rgb24"
         width, height = self._decoded_size
         try:
-            scaled = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
+            shown = upper_field(frame)
+            scaled = self._reformatter.reformat(shown, width, height, kind, threads=1).to_ndarray()
         except FOREIGN_ERRORS as error:
             raise_if_out_of_memory(error)
             raise UnsupportedCodec(
                 f"frames of the pixel format {frame.format.name} cannot be converted to RGB; "
                 "re-encode the video, for example as H.264 with yuv420p"
             ) from error
-        picture = self._rotation.apply(cast("NDArray[np.uint8]", scaled.to_ndarray()))
-        self._last = (frame, picture)
-        return picture
+        if is_hdr:
+            return tone_map(cast("NDArray[np.uint16]", scaled), frame.color_trc)
+        picture = cast("NDArray[np.uint8]", scaled)
+        return on_white(picture) if has_alpha else picture
+
+
+def on_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put a picture with alpha, uint8 (H, W, 4) RGBA, on white: (H, W, 3)."""
+    shown = np.empty((*picture.shape[:2], 3), np.uint8)
+    # rows by rows: the work needs several times their memory
+    for first in range(0, len(picture), _ROWS):
+        rows = picture[first : first + _ROWS]
+        alpha = rows[..., 3:] / np.float32(255)
+        shown[first : first + _ROWS] = (rows[..., :3] * alpha + 255 * (1 - alpha)).round()
+    return shown

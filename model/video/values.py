@@ -12,7 +12,7 @@ class VideoInfo:
 
     `width` and `height` are in pixels. `rotation` is the clockwise rotation that was applied, in
     degrees: 0, 90, 180 or 270. `codec` is FFmpeg's name of the codec. `warnings` are sentences for
-    the user, for example that HDR was not tone mapped.
+    the user, for example that HDR was tone mapped.
     """
 
     duration_seconds: float

@@ -8,14 +8,13 @@ import numpy as np
 from av.codec import CodecContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
 from numpy.typing import ArrayLike, NDArray
 
 from model.errors import CorruptVideo, VideoTooLong
 from model.video.container import FOREIGN_ERRORS
 from model.video.cost import count_decoded
 from model.video.file_view import FileView, file_size
-from model.video.frame_scaler import FrameScaler, Rotation
+from model.video.frame_scaler import FrameScaler, Rotation, on_white
 from model.video.frames import DecodedFrame
 from model.video.gpu_eligibility import Located
 from model.video.pictures.webp import WebpFrame, WebpFrames, frame_file, read_webp
@@ -76,7 +75,9 @@ class AnimatedWebp:
         for number, canvas in enumerate(self._canvases(int(shown.max()))):
             rows = np.flatnonzero(shown == number)
             if rows.size:
-                frames[rows] = scaler.scale(DecodedFrame(number, _on_white(canvas)))
+                frames[rows] = scaler.scale(
+                    DecodedFrame(number, av.VideoFrame.from_ndarray(on_white(canvas), "rgb24"))
+                )
         return FrameBatch(frames, starts[shown])
 
     def locate(self, timestamps_seconds: NDArray[np.float64], short_side: int) -> Located | None:
@@ -152,12 +153,3 @@ def _blended(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.u
     colour = above[..., :3] * alpha + below[..., :3] * rest
     colour = np.divide(colour, total, out=np.zeros_like(colour), where=total > 0)
     return np.concatenate([colour, total * 255], 2).round().astype(np.uint8)
-
-
-def _on_white(canvas: NDArray[np.uint8]) -> VideoFrame:
-    rgb = np.empty((*canvas.shape[:2], 3), np.uint8)
-    for row in range(0, len(rgb), _ROWS):
-        rows = canvas[row : row + _ROWS]
-        alpha = rows[..., 3:] / np.float32(255)
-        rgb[row : row + _ROWS] = (rows[..., :3] * alpha + _WHITE * (1 - alpha)).round()
-    return av.VideoFrame.from_ndarray(rgb, "rgb24")

@@ -126,8 +126,8 @@ def test_frame_rates_over_the_limit_are_reported_as_the_limit() -> None:
     [
         ({"seconds_colours": ["red"], "fps": 1}, "only one frame: it stands for the whole video"),
         ({"pixel_format": "yuv420p10le"}, "10 bits per colour are reduced to 8"),
-        ({"transfer": 16}, "HDR (PQ) is shown without tone mapping"),
-        ({"transfer": 18}, "HDR (HLG) is shown without tone mapping"),
+        ({"transfer": 16}, "HDR (PQ) is tone mapped"),
+        ({"transfer": 18}, "HDR (HLG) is tone mapped"),
     ],
 )
 def test_doubtful_properties_give_a_warning(options: Any, warning: str) -> None:

@@ -15,8 +15,10 @@ from av.video.reformatter import VideoReformatter
 
 from model.errors import VideoError
 from model.video.container import MIN_THREADED_PIXELS
+from model.video.fields import upper_field
 from model.video.frames import DecodedFrame
 from model.video.reader import open_video
+from model.video.tone_mapping import HDR_CURVES, tone_map
 from tests.support.clips import clip_bytes
 from tests.support.paths import SHARED
 
@@ -141,7 +143,12 @@ def assert_same_as_full_decode(data: bytes, rng: random.Random, threads: int = 1
         size = (height, width) if rotation.transposed else (width, height)
         reformatter = VideoReformatter()
         for frame, number in zip(batch.frames, chosen, strict=True):
-            expected = reformatter.reformat(frames[number].frame, *size, "rgb24").to_ndarray()
+            shown = upper_field(frames[number].frame)
+            is_hdr = shown.color_trc in HDR_CURVES
+            kind = "rgb48le" if is_hdr else "rgb24"
+            expected = reformatter.reformat(shown, *size, kind).to_ndarray()
+            if is_hdr:
+                expected = tone_map(cast("npt.NDArray[np.uint16]", expected), shown.color_trc)
             upright = rotation.apply(cast("npt.NDArray[np.uint8]", expected))
             np.testing.assert_array_equal(frame, upright)
 
