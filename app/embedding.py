@@ -10,6 +10,7 @@ import anyio
 import numpy as np
 import numpy.typing as npt
 
+from app.access.meter import charge_video
 from app.decode.budget import VideoBudget
 from app.decode.decode_pool import DecodePool, DecodeTimeout
 from app.encode.batcher import Batcher
@@ -47,7 +48,7 @@ class VideoEmbedder:
 
     Every embedding has values of float16 (in a float32 array): what a kept analysis stores, so that
     an answer from the analysis has the digits of the answer to an upload. Deadlines are ambient.
-    Methods raise a VideoError, Overloaded or DeadlineExceeded.
+    Methods raise a VideoError, Overloaded, QuotaExceeded or DeadlineExceeded.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class VideoEmbedder:
         """Return facts about the video."""
         async with self._admission.permit():
             with stage("decode"):
-                return await self._pool.probe(file.fd, budget=self._budget(file))
+                info = await self._pool.probe(file.fd, budget=self._budget(file))
+        await charge_video(file.sha256, info.duration_seconds)
+        return info
 
     async def embed_whole(self, file: SealedFile, decode: DecodeMode) -> EmbeddedVideo:
         """Embed the whole video from frames over its whole length."""
@@ -88,6 +91,7 @@ class VideoEmbedder:
                     threads=self._decode_threads(),
                     budget=self._budget(file),
                 )
+            await charge_video(file.sha256, info.duration_seconds)
             [embedding] = await self.embed_frames([frames])
         warnings = [*info.warnings, *mode_warnings(decode), *frames.warnings]
         times = Timestamps.of(frames.timestamps_seconds)

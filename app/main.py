@@ -10,6 +10,8 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from structlog.typing import FilteringBoundLogger
 
+from app.access.gate import Gate
+from app.access.rules import describe_rules, guards_of
 from app.http.body_limits import BodyLimit, EarlyAnswer
 from app.http.origin_guard import OriginGuard
 from app.http.requester import AsRequester
@@ -18,11 +20,22 @@ from app.observe.metrics import Metrics
 from app.observe.request_log import RequestLog
 from app.observe.tracing import Tracing
 from app.problems import PROBLEM_RESPONSE, install_problems
-from app.routes import classify, embed, labels, system
+from app.routes import classify, embed, keys, labels, system
+from app.routes.access_rules import RULES
 from app.routes.dependencies import State
 from app.settings import Settings, metrics_folder, unknown_variables
 from app.startup import keep_warm, open_service
 from model import KinolexError, Tagger
+
+
+class Service(FastAPI):
+    """The application; its OpenAPI document says which key each operation requires."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        if self.openapi_schema is None:
+            describe_rules(super().openapi(), RULES)
+        return super().openapi()
 
 
 def create_app(
@@ -42,18 +55,22 @@ def create_app(
     metrics = Metrics(metrics_folder())
     if tracing is None and settings.otlp_endpoint:
         tracing = Tracing.to_endpoint(settings.otlp_endpoint)
-    app = FastAPI(
+    app = Service(
         title="Kinolex",
         description="Names what happens in a video, in words you choose, without retraining.",
         version=version("kinolex"),
         lifespan=_lifespan(settings, tagger, log, metrics, tracing),
         responses={"default": PROBLEM_RESPONSE},
         telemetry=tracing.fastapi_settings if tracing else None,
+        # `system` serves its own page of the API
+        docs_url=None,
+        redoc_url=None,
     )
     install_problems(app)
     app.include_router(classify.router)
     app.include_router(embed.router)
     app.include_router(labels.router)
+    app.include_router(keys.router)
     app.include_router(system.router)
     system.mount_page_files(app)
     _add_middleware(app, settings)
@@ -72,13 +89,29 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         max_bytes=settings.max_json_bytes,
         max_bytes_of=dict.fromkeys(labels.LINE_TYPES, settings.max_import_bytes),
     )
+    app.add_middleware(Gate, guards=guards_of(app.routes, RULES))
+    # around the gate: a browser sends no key when it asks whether it may send a request
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Content-Type", "If-Match", "If-None-Match", "X-Request-ID"],
-            expose_headers=["ETag", "Retry-After", "Server-Timing", "X-Request-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                "X-Request-ID",
+            ],
+            expose_headers=[
+                "ETag",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Retry-After",
+                "Server-Timing",
+                "WWW-Authenticate",
+                "X-Request-ID",
+            ],
         )
     app.add_middleware(
         OriginGuard,

@@ -46,6 +46,12 @@ class Settings(BaseSettings):
         description="Origins of other web pages that may use the service, such as "
         "`https://app.example.org`, separated by commas. The service's own page is always allowed.",
     )
+    open_without_keys: bool = Field(
+        default=False,
+        description="Answer every client that reaches the port while there are no API keys, not "
+        "only clients on the service's own computer. Only for a port that strangers cannot reach, "
+        "such as one that a container publishes on 127.0.0.1. Has no effect once there is a key.",
+    )
     data_dir: Path = Field(
         default=Path("data"),
         description="Folder for the label database and for `cache`, which may be deleted.",

@@ -12,6 +12,7 @@ import anyio
 from anyio import to_thread
 from structlog.typing import FilteringBoundLogger
 
+from app.access.access import open_access
 from app.decode.decode_pool import DecodePool
 from app.decode.gpu_pool import GpuDecodePool
 from app.embedding import VideoEmbedder
@@ -22,6 +23,7 @@ from app.routes.dependencies import State
 from app.service import TaggingService
 from app.settings import Settings, gpu_environment
 from app.store import LabelStore
+from app.store.access import KeyStore
 from app.upload.admission import Admission
 from model import (
     CheckpointError,
@@ -66,6 +68,11 @@ async def open_service(
         store = await to_thread.run_sync(_open_store, settings, tagger, admission)
         stack.callback(store.close)
         store.follow()
+        access = await stack.enter_async_context(
+            open_access(
+                KeyStore(store.engine), open_without_keys=settings.open_without_keys, log=log
+            )
+        )
         gpu = _gpu_decode_pool(settings, tagger, log)
         if gpu is not None:
             await stack.enter_async_context(gpu)
@@ -85,6 +92,7 @@ async def open_service(
             service=service,
             metrics=metrics,
             warm=anyio.Event(),
+            access=access,
         )
 
 

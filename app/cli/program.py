@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import checkpoint, classify, data, evaluate, labels, serve, train
+from app.cli import checkpoint, classify, data, evaluate, keys, labels, serve, train
 
 cli = typer.Typer(
     name="kinolex",
@@ -24,6 +24,7 @@ cli = typer.Typer(
 cli.command()(classify.classify)
 cli.command()(serve.serve)
 cli.add_typer(labels.cli, name="labels")
+cli.add_typer(keys.cli, name="keys")
 cli.add_typer(train.cli, name="train")
 cli.command()(evaluate.evaluate)
 cli.add_typer(data.cli, name="data")

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from app.access.grants import Grant
 from app.http.event_stream import EVENT_TYPE, EventStream, wants_events
 from app.observe.timings import stage_seconds
 from app.question import ClassifyRequest, OnProgress
@@ -28,8 +29,18 @@ async def _received(
     query = request.query_params.multi_items()
     # wrong options in the query are refused before the video is received
     read_classify_request(query, (), settings)
+    if named := request.query_params.get("label_set"):
+        state["grant"].check_label_set(named)
     async with receive_video(request, settings, state["admission"]) as upload:
-        yield upload.video, read_classify_request(query, upload.fields, settings)
+        options = read_classify_request(query, upload.fields, settings)
+        _check_set(options, state["grant"])
+        yield upload.video, options
+
+
+def _check_set(options: ClassifyRequest, grant: Grant) -> None:
+    """Raise LabelSetNotAllowed if the request searches a stored set that its key lacks."""
+    if not options.labels:
+        grant.check_label_set(options.label_set)
 
 
 @router.post(

@@ -8,6 +8,8 @@ from typing import Annotated, TypedDict, cast
 import anyio
 from fastapi import Depends, Request
 
+from app.access.access import Access
+from app.access.grants import Grant
 from app.observe.metrics import Metrics
 from app.service import TaggingService
 from app.settings import Settings
@@ -26,12 +28,14 @@ class State(TypedDict):
     service: TaggingService
     metrics: Metrics
     warm: anyio.Event
+    access: Access
 
 
 class RequestState(State):
-    """The state as a request sees it, with the request's id."""
+    """The state as a request sees it, with the request's id and what it may do."""
 
     request_id: str
+    grant: Grant
 
 
 async def _state(request: Request) -> RequestState:
@@ -54,6 +58,14 @@ async def _metrics(state: "StateDep") -> Metrics:
     return state["metrics"]
 
 
+async def _grant(state: "StateDep") -> Grant:
+    return state["grant"]
+
+
+async def _access(state: "StateDep") -> Access:
+    return state["access"]
+
+
 async def _is_warm(state: "StateDep") -> bool:
     return state["warm"].is_set()
 
@@ -65,4 +77,6 @@ SettingsDep = Annotated[Settings, Depends(_settings)]
 TaggerDep = Annotated[Tagger, Depends(_tagger)]
 StoreDep = Annotated[LabelStore, Depends(_store)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
+GrantDep = Annotated[Grant, Depends(_grant)]
+AccessDep = Annotated[Access, Depends(_access)]
 IsWarmDep = Annotated[bool, Depends(_is_warm)]

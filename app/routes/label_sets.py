@@ -5,11 +5,12 @@ from functools import partial
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
+from app.access.grants import Grant
 from app.http.etags import etag, is_known, read_condition, require_condition, unchanged
 from app.labels.advice import Warned, advise, advise_on_size, put_or_point
 from app.labels.fields import PutSet, body_schema, new_labels, read_body
 from app.routes.addressing import PageSize, PageToken, SetName, read_token, write_token
-from app.routes.dependencies import SettingsDep, StoreDep, TaggerDep
+from app.routes.dependencies import GrantDep, SettingsDep, StoreDep, TaggerDep
 from app.routes.schemas.labels import OneSetAnswer, SetAnswer, SetsAnswer, WriteAnswer
 from app.routes.schemas.system import ModelAnswer
 from app.routes.writing import answer_write, json_body
@@ -21,10 +22,19 @@ router = APIRouter(tags=["label sets"])
 
 @router.get("/label-sets", summary="List label sets")
 async def list_sets(
-    store: StoreDep, tagger: TaggerDep, page_size: PageSize = 100, page_token: PageToken = ""
+    store: StoreDep,
+    tagger: TaggerDep,
+    grant: GrantDep,
+    page_size: PageSize = 100,
+    page_token: PageToken = "",
 ) -> SetsAnswer:
-    """Returns a page of label sets, sorted by name."""
-    read = partial(store.sets, after=read_token(page_token), limit=page_size + 1)
+    """Returns a page of the label sets that the API key covers, sorted by name."""
+    read = partial(
+        store.sets,
+        among=grant.rights.label_sets,
+        after=read_token(page_token),
+        limit=page_size + 1,
+    )
     states = await to_thread.run_sync(read)
     last = states[page_size - 1].name if len(states) > page_size else None
     return SetsAnswer(
@@ -62,6 +72,7 @@ async def put_set(
     settings: SettingsDep,
     store: StoreDep,
     tagger: TaggerDep,
+    grant: GrantDep,
     label_set: SetName,
 ) -> WriteAnswer:
     """Replaces the labels of the set by the given ones, or by those of another set.
@@ -70,17 +81,23 @@ async def put_set(
     """
     condition = require_condition(request)
     body = await json_body(request)
-    put = partial(_put, store, label_set, body, condition, tagger.text)
+    put = partial(_put, store, grant, label_set, body, condition, tagger.text)
     written, advice = await to_thread.run_sync(put)
     warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
     return answer_write(response, written, tagger, warnings)
 
 
 def _put(
-    store: LabelStore, label_set: str, body: bytes, condition: Condition, text: TextEncoder
+    store: LabelStore,
+    grant: Grant,
+    label_set: str,
+    body: bytes,
+    condition: Condition,
+    text: TextEncoder,
 ) -> tuple[Written, list[Warned]]:
     content = read_body(PutSet, body)
     if content.copy_of is not None:
+        grant.check_label_set(content.copy_of)
         return store.copy_set(content.copy_of, label_set, condition=condition), []
     labels = new_labels(content.labels or [])
     replace = partial(store.replace, label_set, labels, condition=condition)

@@ -1,6 +1,7 @@
 """Routes for the service itself: health, readiness, metrics, the model, and the page."""
 
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 
 from anyio import to_thread
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from app.errors import NotReady
 from app.routes.addressing import known_parameters
-from app.routes.dependencies import IsWarmDep, MetricsDep, StoreDep, TaggerDep
+from app.routes.dependencies import AccessDep, IsWarmDep, MetricsDep, StoreDep, TaggerDep
 from app.routes.schemas.system import RunningModel, Status
 from app.store import DEFAULT_SET, StoreUnavailable
 
@@ -42,7 +43,10 @@ _PAGE_HEADERS = {
 
 
 def mount_page_files(app: FastAPI) -> None:
-    """Serve the scripts and styles of the page under /static."""
+    """Serve the scripts and styles of the pages: ours under /static, Swagger UI's beside them."""
+    # a package that carries Swagger UI; no page loads a script from another host
+    swagger = files("fastapi_offline").joinpath("static")
+    app.mount("/static/swagger", StaticFiles(directory=str(swagger)), name="swagger")
     app.mount("/static", StaticFiles(directory=WEB), name="static")
 
 
@@ -50,6 +54,12 @@ def mount_page_files(app: FastAPI) -> None:
 async def page() -> FileResponse:
     """Returns the page where a person drops a video."""
     return FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
+
+
+@router.get("/docs", include_in_schema=False)
+async def reference() -> FileResponse:
+    """Returns the page that describes the API and tries its calls."""
+    return FileResponse(WEB / "docs.html", headers=_PAGE_HEADERS)
 
 
 @router.get("/healthz", summary="Check that the process is alive")
@@ -79,6 +89,6 @@ async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -
 
 
 @router.get("/model", summary="Read the running model", dependencies=[Depends(known_parameters)])
-async def running_model(tagger: TaggerDep) -> RunningModel:
-    """Returns the checkpoint, its sampling and its runtime."""
-    return RunningModel.of(tagger)
+async def running_model(tagger: TaggerDep, access: AccessDep) -> RunningModel:
+    """Returns the checkpoint, its sampling and its runtime, and who may use the service."""
+    return RunningModel.of(tagger, await access.mode())

@@ -1,7 +1,7 @@
 """The label store: labels and label sets in a database that threads, processes and hosts share."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
@@ -156,10 +156,15 @@ class LabelStore:
         with reading(self._engine) as connection:
             return set_state(set_row(connection, set_name))
 
-    def sets(self, *, after: str = "", limit: int = 100) -> list[SetState]:
-        """Return up to `limit` sets with names after `after`, sorted by name."""
+    def sets(
+        self, *, among: Collection[str] | None = None, after: str = "", limit: int = 100
+    ) -> list[SetState]:
+        """Return up to `limit` sets with names after `after`, sorted by name.
+
+        `among`: only sets with these names.
+        """
         with reading(self._engine) as connection:
-            return list_sets(connection, after, limit)
+            return list_sets(connection, after, limit, among)
 
     def get(self, set_name: str, name: str) -> tuple[SetState, StoredLabel]:
         """Return a label by any spelling of its name. Raises SetNotFound or LabelNotFound."""

@@ -1,6 +1,7 @@
 """Queries that read label sets and labels."""
 
 import unicodedata
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
@@ -27,14 +28,14 @@ def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any
     return row
 
 
-def list_sets(connection: Connection, after: str, limit: int) -> list[SetState]:
-    """Return up to `limit` sets with names after `after`, sorted by name."""
-    rows = connection.execute(
-        select(SETS)
-        .where(SETS.c.name > after, SETS.c.deleted.is_(False))
-        .order_by(SETS.c.name)
-        .limit(limit)
-    )
+def list_sets(
+    connection: Connection, after: str, limit: int, among: Collection[str] | None = None
+) -> list[SetState]:
+    """Return up to `limit` sets with names after `after` (and in `among`), sorted by name."""
+    statement = select(SETS).where(SETS.c.name > after, SETS.c.deleted.is_(False))
+    if among is not None:
+        statement = statement.where(SETS.c.name.in_(among))
+    rows = connection.execute(statement.order_by(SETS.c.name).limit(limit))
     return [set_state(row) for row in rows]
 
 

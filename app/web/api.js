@@ -1,5 +1,7 @@
 // The calls of the HTTP API that the page makes. Every failure is raised as a Refusal.
 
+import { keyHeaders, noteRefusedKey } from "./key.js";
+
 const PAGE_SIZE = 500;
 const MAX_TAGS = 50;
 export const MAX_LABELS = 5000;
@@ -24,6 +26,7 @@ function refusal(status, text, retryAfter) {
 }
 
 function refusalOf(problem, status = problem.status, retryAfter = null) {
+  noteRefusedKey(problem.code, problem.title);
   return new Refusal({
     title: problem.title ?? `The service refused the request (${status})`,
     detail: problem.detail,
@@ -56,11 +59,11 @@ function eventReader(onEvent) {
   };
 }
 
-async function call(path, options) {
+async function call(path, options = {}) {
   let response;
   let text;
   try {
-    response = await fetch(path, options);
+    response = await fetch(path, { ...options, headers: { ...options.headers, ...keyHeaders() } });
     text = await response.text();
   } catch {
     throw new Refusal({
@@ -103,6 +106,7 @@ export function classify(file, { labels, segments }, { signal, onUpload, onProgr
       else if (name === "problem") failure = refusalOf(data);
     });
     request.open("POST", "/classify");
+    for (const [name, value] of Object.entries(keyHeaders())) request.setRequestHeader(name, value);
     request.setRequestHeader("Accept", segments ? "text/event-stream" : "application/json");
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) onUpload(event.loaded / event.total);

@@ -2,6 +2,7 @@
 
 import { Refusal, classify } from "./api.js";
 import { bytes, drawAnswer, drawNothing, drawRefusal, percent } from "./draw.js";
+import { createKeyForm } from "./key.js";
 import { createLabels } from "./labels.js";
 import { createTimeline } from "./timeline.js";
 
@@ -164,5 +165,9 @@ drawNothing(
   "The tags of the video are listed here, the best one first.",
   OUTLINE_ROWS,
 );
+createKeyForm(() => {
+  drawRefusal(at("problem"), null);
+  labels.load();
+});
 timeline.say("The times of each tag are shown here. Select one to move the player there.");
 labels.load();

@@ -65,6 +65,14 @@ def test_compose_runs_one_service_with_one_volume_that_only_this_computer_reache
     assert service["build"]["target"] == "cpu"
 
 
+def test_compose_answers_without_keys_only_at_a_port_of_this_computer() -> None:
+    (service,) = load(COMPOSE)["services"].values()
+
+    assert service["environment"] == {"KINOLEX_OPEN_WITHOUT_KEYS": "true"}
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert "network_mode" not in service
+
+
 def test_compose_needs_no_configuration() -> None:
     text = COMPOSE.read_text(encoding="utf-8") + GPU_OVERRIDE.read_text(encoding="utf-8")
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from app.access.grants import KEYLESS
 from app.problems import install_problems
 from app.routes import labels
 from app.settings import Settings
@@ -27,7 +28,7 @@ def label_client(store: LabelStore, **overrides: Any) -> Iterator[TestClient]:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
-        yield {"store": store, "tagger": _TAGGER, "settings": settings}
+        yield {"store": store, "tagger": _TAGGER, "settings": settings, "grant": KEYLESS}
 
     app = FastAPI(lifespan=lifespan)
     install_problems(app)

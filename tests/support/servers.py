@@ -18,6 +18,8 @@ from tests.support.fakes import colour_tagger
 
 # Host names are checked; this one is always allowed.
 BASE_URL = "http://127.0.0.1:8000"
+# Without API keys, only clients of this computer are answered.
+LOCAL = ("127.0.0.1", 50_000)
 
 
 class Parts(TypedDict, total=False):
@@ -31,7 +33,7 @@ def open_client(settings: Settings, **parts: Unpack[Parts]) -> TestClient:
     """A client of an app with these settings; `tagger` is the colours' unless given."""
     defaults: Parts = {"tagger": colour_tagger()}
     app = create_app(settings, **(defaults | parts))
-    return TestClient(app, base_url=BASE_URL)
+    return TestClient(app, base_url=BASE_URL, client=LOCAL)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field
 
+from app.access.access import Mode
 from model import Tagger
 
 
@@ -49,10 +50,14 @@ class RunningModel(ModelAnswer):
         description="Digest of the text space; label vectors of another space cannot be compared."
     )
     unknown: UnknownLimit
+    access: Mode = Field(
+        description="Who is answered: `keys`: holders of an API key; without any keys `local`: "
+        "clients on the service's own computer, or `open`: every client."
+    )
 
     @classmethod
-    def of(cls, tagger: Tagger) -> Self:
-        """Make it from a loaded checkpoint."""
+    def of(cls, tagger: Tagger, access: Mode) -> Self:
+        """Make it from a loaded checkpoint and the mode of access."""
         calibration = tagger.calibration.config
         return cls(
             id=tagger.model_id,
@@ -63,6 +68,7 @@ class RunningModel(ModelAnswer):
             precision=tagger.encoder.runtime.precision,
             sampling=SamplingAnswer.model_validate(tagger.sampling, from_attributes=True),
             text_space=tagger.text_space,
+            access=access,
             unknown=UnknownLimit(
                 limit=calibration.unknown_limit,
                 false_positive_rate=calibration.unknown_false_positive_rate,

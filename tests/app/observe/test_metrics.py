@@ -25,7 +25,7 @@ from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.servers import BASE_URL, open_client
+from tests.support.servers import BASE_URL, LOCAL, open_client
 
 RED = clip_bytes(seconds_colours=["red"])
 MP4 = {"Content-Type": "video/mp4"}
@@ -189,7 +189,7 @@ def test_a_trace_has_a_span_for_the_request_and_one_for_each_stage(
     exporter = memory.InMemorySpanExporter()
     app = create_app(make_settings(), tagger=colour_tagger(), tracing=Tracing.to_exporter(exporter))
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    with TestClient(app, base_url=BASE_URL) as client:
+    with TestClient(app, base_url=BASE_URL, client=LOCAL) as client:
         answer = client.post(
             "/classify?labels=red", content=RED, headers={**MP4, "traceparent": parent}
         )

@@ -89,6 +89,7 @@ def test_the_running_model_is_described(client: TestClient) -> None:
         "precision": "float32",
         "sampling": {"clips": 1, "frames_per_clip": 4, "spacing": "spread"},
         "unknown": {"limit": 0.5, "false_positive_rate": None},
+        "access": "local",
     }
 
 
