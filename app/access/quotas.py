@@ -123,14 +123,13 @@ class Quotas:
             if lease.units < units or lease.units <= 0:
                 need = max(0.0, units - lease.units)
                 hope = max(need, math.ceil(quota.limit / _SHARE))
-                wants.append(Want(key_id, quota, self._window(quota), need, hope))
+                window, holds_some = self._window(quota), lease.units > 0
+                wants.append(Want(key_id, quota, window, need, hope, holds_some))
         try:
             taken = await to_thread.run_sync(self._store.take, wants)
         except Refused as refusal:
             quota = refusal.want.quota
             lease = self._lease(refusal.want.key_id, quota)
-            # what is left is too little for a video, and must not admit another one
-            lease.units = 0.0
             lease.refused_until = refusal.window + int(refusal.used // quota.limit)
             self._refuse(quota, lease)
         for want, got in zip(wants, taken, strict=True):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fastapi.routing import RouteContext, iter_route_contexts
-from starlette.routing import BaseRoute, get_route_path
+from starlette._utils import get_route_path  # the router's own, so that both read one path
+from starlette.routing import BaseRoute
 from starlette.types import Scope as RequestScope
 
 from app.store.access import Scope

@@ -1,24 +1,24 @@
 """`kinolex keys`: create and manage API keys. A running service follows within a second."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.exits import read_settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from app.access.management import IssuedKey
-    from app.store.access import KeyStore
+    from app.store.access import ApiKey, KeyStore
 
 cli = typer.Typer(
     help="Create and manage API keys. Once there is one, every request needs a key.",
     no_args_is_help=True,
 )
 
-# written out: `--help` must not load the database
-ScopeName = Literal["classify", "labels:read", "labels:write", "archive", "admin"]
 IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Id of the key, as `list` prints it.")
 ]
@@ -29,8 +29,11 @@ LimitOption = Annotated[int | None, typer.Option(min=1)]
 def create(
     name: Annotated[str, typer.Argument(help="What the key is used by.")],
     scope: Annotated[
-        list[ScopeName] | None,
-        typer.Option(help="What the key may do; may be repeated. `admin` manages keys over HTTP."),
+        list[str] | None,
+        typer.Option(
+            help="What the key may do: classify, labels:read, labels:write, archive, or admin "
+            "(manage keys over HTTP); may be repeated."
+        ),
     ] = None,
     label_set: Annotated[
         list[str] | None,
@@ -43,16 +46,18 @@ def create(
 ) -> None:
     """Create a key and print it. It cannot be printed again."""
     from app.access.management import create_key
-    from app.routes.schemas.keys import CreateKey, LimitFields
+    from app.routes.schemas.keys import CreateKey
 
     with _key_store() as store:
-        limits = LimitFields(
-            requests_per_minute=requests_per_minute,
-            requests_per_day=requests_per_day,
-            video_seconds_per_minute=video_seconds_per_minute,
-            video_seconds_per_day=video_seconds_per_day,
+        limits = {
+            "requests_per_minute": requests_per_minute,
+            "requests_per_day": requests_per_day,
+            "video_seconds_per_minute": video_seconds_per_minute,
+            "video_seconds_per_day": video_seconds_per_day,
+        }
+        wanted = CreateKey.model_validate(
+            {"name": name, "scopes": scope or [], "label_sets": label_set, "limits": limits}
         )
-        wanted = CreateKey(name=name, scopes=scope or [], label_sets=label_set, limits=limits)
         issued = create_key(store, wanted.name, wanted.rights, by=None)
     _print_issued(issued)
 
@@ -61,11 +66,10 @@ def create(
 def list_all() -> None:
     """List the keys, revoked ones included."""
     from app.access.management import list_keys
-    from app.cli.key_output import print_keys
 
     with _key_store() as store:
         keys = list_keys(store, by=None, after="", limit=1_000_000)
-    print_keys(keys)
+    _print_table(keys)
 
 
 @cli.command()
@@ -104,6 +108,31 @@ def _print_issued(issued: "IssuedKey") -> None:
     if issued.key.former_until is not None:
         until = issued.key.former_until.isoformat(timespec="seconds")
         typer.echo(f"The former key is accepted until {until}.", err=True)
+
+
+def _print_table(keys: "Iterable[ApiKey]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = ("id", "name", "scopes", "label sets", "limits", "last used", "state")
+    table = Table(*columns, box=None, header_style="bold")
+    for key in keys:
+        sets = key.rights.label_sets
+        table.add_row(
+            key.id,
+            Text(key.name),
+            ", ".join(sorted(key.rights.scopes)),
+            "all" if sets is None else ", ".join(sorted(sets)),
+            ", ".join(f"{quota.name}: {quota.limit}" for quota in key.rights.limits.quotas()),
+            _date(key.last_used_at) or "never",
+            f"revoked {_date(key.revoked_at)}" if key.revoked_at else "active",
+        )
+    Console().print(table)
+
+
+def _date(time: "datetime | None") -> str:
+    return "" if time is None else time.isoformat(sep=" ", timespec="minutes")
 
 
 @contextmanager

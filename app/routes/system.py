@@ -91,4 +91,4 @@ async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -
 @router.get("/model", summary="Read the running model", dependencies=[Depends(known_parameters)])
 async def running_model(tagger: TaggerDep, access: AccessDep) -> RunningModel:
     """Returns the checkpoint, its sampling and its runtime, and who may use the service."""
-    return RunningModel.of(tagger, await access.mode())
+    return RunningModel.running(tagger, await access.mode())

@@ -56,7 +56,7 @@ class RunningModel(ModelAnswer):
     )
 
     @classmethod
-    def of(cls, tagger: Tagger, access: Mode) -> Self:
+    def running(cls, tagger: Tagger, access: Mode) -> Self:
         """Make it from a loaded checkpoint and the mode of access."""
         calibration = tagger.calibration.config
         return cls(

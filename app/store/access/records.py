@@ -116,13 +116,18 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A request for units of a quota in a window: at least `need`, up to `hope` if it has them."""
+    """A request for units of a quota in a window: at least `need`, up to `hope` if it has them.
+
+    `holds_some`: the caller has taken units in this window before and not used them. It then gets
+    what it needs also from a quota that is used up.
+    """
 
     key_id: str
     quota: Quota
     window: int
     need: float
     hope: float
+    holds_some: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def _take_one(connection: Connection, want: Want) -> Taken:
     if window < want.window:
         used = max(0.0, used - limit * (want.window - window))
         window = want.window
-    if used >= limit:
+    if used >= limit and not want.holds_some:
         raise Refused(want, used, window)
     units = max(want.need, min(want.hope, limit - used))
     connection.execute(
