@@ -25,7 +25,7 @@ PROTOCOL_VERSION = 3
 MAX_MESSAGE_BYTES = 1 << 16
 
 # Longer texts are cut, and further warnings dropped, so that every answer fits into a message.
-_MAX_TEXT_LENGTH = 500
+_MAX_TEXT_LENGTH = 300
 _MAX_WARNINGS = 16
 _MAX_SECONDS = 1e9
 _MAX_SIDE = (1 << 31) - 1
