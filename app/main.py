@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 from app.access.gate import Gate
 from app.access.rules import describe_rules, guards_of
 from app.http.body_limits import BodyLimit, EarlyAnswer
+from app.http.content_encoding import PlainBodies
 from app.http.origin_guard import OriginGuard
 from app.http.requester import AsRequester
 from app.observe.logger import make_logger
@@ -89,6 +90,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         max_bytes=settings.max_json_bytes,
         max_bytes_of=dict.fromkeys(labels.LINE_TYPES, settings.max_import_bytes),
     )
+    app.add_middleware(PlainBodies)
     app.add_middleware(Gate, guards=guards_of(app.routes, RULES))
     # around the gate: a browser sends no key when it asks whether it may send a request
     if settings.allowed_origins:

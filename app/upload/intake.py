@@ -77,8 +77,6 @@ async def receive_videos(
     """
     lift_body_limit(request)
     reader = _reader(request, max_videos)
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("send the video as it is, without a Content-Encoding")
     announced = announced_bytes(request)
     overhead = MAX_FIELDS_BYTES if isinstance(reader, MultipartReader) else 0
     if announced > settings.max_upload_bytes + overhead:
