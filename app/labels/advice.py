@@ -1,20 +1,19 @@
-"""Warnings about new labels: near duplicates, and names that the text model does not know."""
+"""Warnings about new labels: near duplicates, negations, and texts that the model does not know."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, Field
 
 from app.errors import InvalidLabel
 from app.labels.fields import invalid_labels
 from app.store import LabelStore, NewLabel, SetState, Written
 from model import (
-    Hit,
     KinolexError,
     KnowsWords,
     LabelError,
     LabelIndex,
+    Prototypes,
     TextEncoder,
     UnknownWords,
     label_key,
@@ -27,6 +26,11 @@ NEAR_DUPLICATE = 0.9
 MAX_ADVISED = 1_000
 # Hits per label: the index ranks by calibrated similarity, so a near duplicate may not be first.
 _NEIGHBOURS = 5
+# Sentence embeddings of "running" and "not running" have a cosine similarity of 0.755.
+_NEGATION = re.compile(
+    r"\b(?:not|never|without|nobody|nothing|none|neither|nor|cannot|no(?!-))\b|\w+n['\u2019]t\b|\bnon-\w+",
+    re.IGNORECASE,
+)
 
 
 class Warned(BaseModel):
@@ -53,48 +57,81 @@ def advise(
         return []
     if len(written.embedded) > MAX_ADVISED:
         return [not_advised(f"more than {MAX_ADVISED:,} of the labels are new")]
-    vectors = {label_key(name): prototypes.vectors[:1] for name, prototypes in written.embedded}
+    embedded = {label_key(name): prototypes for name, prototypes in written.embedded}
     positions = {new.key: position for position, new in enumerate(labels)}
     try:
         index = store.snapshot(label_set).index
     except KinolexError as error:
         return [not_advised(str(error))]
     warnings: list[Warned] = []
-    for key in (key for key in positions if key in vectors):
-        name = labels[positions[key]].label.name
-        if _is_unknown(name, text):
-            code, detail = "not_understood", f"{name!r} has no word that the model knows"
-        elif (hit := _near_duplicate(index, key, vectors[key], positions)) is not None:
-            code = "near_duplicate"
-            detail = f"{name!r} means much the same as {hit.name!r} ({hit.similarity:.2f})"
-        else:
-            continue
-        warnings.append(Warned(pointer=f"#/labels/{positions[key]}", code=code, detail=detail))
+    for key, position in positions.items():
+        if key in embedded:
+            pointer = f"#/labels/{position}"
+            unknown = list(_not_understood(labels[position], text, pointer))
+            duplicates = _near_duplicates(index, key, embedded[key], positions, pointer)
+            known = {each.pointer for each in unknown}
+            warnings += unknown
+            warnings += [each for each in duplicates if each.pointer not in known]
+            warnings += _negations(labels[position], pointer)
     return warnings
 
 
-def _is_unknown(name: str, text: TextEncoder) -> bool:
-    unknown = text.unknown_words(name) if isinstance(text, KnowsWords) else ()
-    return bool(unknown) and len(unknown) == len(name.split())
+def _not_understood(new: NewLabel, text: TextEncoder, pointer: str) -> Iterator[Warned]:
+    """Yield a warning for the name, and for each alias, that has no word the text model knows."""
+    if not isinstance(text, KnowsWords):
+        return
+    for at, name in _names(new, pointer):
+        unknown = text.unknown_words(name, new.language)
+        if unknown and len(unknown) == len(name.split()):
+            detail = (
+                f"the text model knows no word of {name!r}; describe the action in English, or use "
+                "a text model for this language (KINOLEX_TEXT_MODEL)"
+            )
+            yield Warned(pointer=at, code="not_understood", detail=detail)
 
 
-def _near_duplicate(
+def _near_duplicates(
     index: LabelIndex,
     key: str,
-    vector: npt.NDArray[np.float32],
+    made: Prototypes,
     positions: Mapping[str, int],
-) -> Hit | None:
-    """Return the nearest duplicate of a label, or None.
+    pointer: str,
+) -> Iterator[Warned]:
+    """Yield a warning for the name, and for each alias, that means the same as another label.
 
     Of two new labels that are near duplicates, only the later one is reported.
     """
-    for hit in index.search(vector, _NEIGHBOURS)[0]:
-        other = label_key(hit.name)
-        if other == key or positions.get(other, -1) > positions[key]:
-            continue
-        if hit.similarity >= NEAR_DUPLICATE:
-            return hit
-    return None
+    found = index.search(made.vectors, _NEIGHBOURS)
+    for row, (text, hits) in enumerate(zip(made.texts, found, strict=True)):
+        for hit in hits:
+            other = label_key(hit.name)
+            is_later = positions.get(other, -1) > positions[key]
+            if other != key and not is_later and hit.similarity >= NEAR_DUPLICATE:
+                is_alias = label_key(hit.text) != other
+                named = f"{hit.text!r}, an alias of {hit.name!r}" if is_alias else repr(hit.name)
+                yield Warned(
+                    pointer=f"{pointer}/aliases/{row - 1}" if row else pointer,
+                    code="near_duplicate",
+                    detail=f"{text!r} means much the same as {named} ({hit.similarity:.2f})",
+                )
+                break
+
+
+def _negations(new: NewLabel, pointer: str) -> Iterator[Warned]:
+    """Yield a warning for each name, alias and prompt that says what is not shown."""
+    prompts = [(f"{pointer}/prompts/{n}", text) for n, text in enumerate(new.label.prompts)]
+    for at, text in [*_names(new, pointer), *prompts]:
+        if found := _NEGATION.search(text):
+            detail = (
+                f"the text model hardly sees the {found[0]!r} in {text!r}: videos that show "
+                "what is denied get the label too; describe what is shown instead"
+            )
+            yield Warned(pointer=at, code="negation", detail=detail)
+
+
+def _names(new: NewLabel, pointer: str) -> list[tuple[str, str]]:
+    aliases = [(f"{pointer}/aliases/{n}", name) for n, name in enumerate(new.label.aliases)]
+    return [(pointer, new.label.name), *aliases]
 
 
 def not_advised(reason: str) -> Warned:

@@ -107,7 +107,8 @@ class LabelFields(BaseModel):
         default=None,
         pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
         max_length=35,
-        description="Language tag (BCP 47) of the texts; stored, not used.",
+        description="Language tag (BCP 47) of the texts. A label in a language that the text model "
+        "does not know gets a warning.",
     )
     threshold: float | None = Field(
         default=None, ge=0.0, le=1.0, description="Minimum score at which the label is reported."

@@ -5,6 +5,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from model.cpu.torch_threads import use_cores
 from model.errors import CheckpointError
+from model.text.languages import has_unknown_script, is_not_english, known_scripts
 from model.text.pretrained import (
     DEFAULT_TEXT_MODEL,
     find_text_model,
@@ -107,22 +109,41 @@ class SentenceTextEncoder:
         )
         return np.asarray(vectors, np.float32).reshape(len(texts), self._dim)
 
-    def unknown_words(self, text: str) -> tuple[str, ...]:
-        """Return the words with an unknown token, or pieces of at most two letters on average.
+    def unknown_words(self, text: str, language: str | None = None) -> tuple[str, ...]:
+        """Return the words that the model does not know.
 
-        The rule finds 96 % of random strings (2,000 of 4 to 10 letters) and 1 % of the words in
-        the default labels. Only WordPiece vocabularies have short pieces; with others, only
-        unknown tokens count.
+        All words of a text in a language other than English (`language` is its BCP 47 tag, or it is
+        guessed) if the vocabulary is English. Else words with an unknown token or an unknown
+        script, or pieces of at most two letters on average: this rule finds 96 % of random strings
+        (2,000 of 4 to 10 letters) and 1 % of the words in the default labels. Only WordPiece
+        vocabularies have short pieces.
         """
-        return tuple(word for word in text.split() if self._is_unknown(word))
-
-    def _is_unknown(self, word: str) -> bool:
-        tokenizer = self._word_tokenizer
-        if not hasattr(tokenizer, "tokenize"):
+        words = tuple(text.split())
+        if not hasattr(self._word_tokenizer, "tokenize"):
             # the tokenizer of a static embedding does not tell words from pieces
-            return False
-        pieces = tokenizer.tokenize(word)
-        if tokenizer.unk_token in pieces or not any(sign.isalnum() for sign in word):
+            return ()
+        pieces = [self._word_tokenizer.tokenize(word) for word in words]
+        if self._is_english:
+            is_other = language is not None and language.partition("-")[0].lower() != "en"
+            if is_other or is_not_english(words, pieces):
+                return words
+        return tuple(
+            word for word, parts in zip(words, pieces, strict=True) if self._is_unknown(word, parts)
+        )
+
+    @cached_property
+    def _scripts(self) -> frozenset[str] | None:
+        return known_scripts(self._word_tokenizer.get_vocab())
+
+    @property
+    def _is_english(self) -> bool:
+        # no vocabulary of a single other language is known here
+        return self._scripts is not None and self._scripts <= {"LATIN"}
+
+    def _is_unknown(self, word: str, pieces: Sequence[str]) -> bool:
+        if self._word_tokenizer.unk_token in pieces or not any(sign.isalnum() for sign in word):
+            return True
+        if self._scripts is not None and has_unknown_script(word, self._scripts):
             return True
         letters = sum(len(piece.removeprefix(_CONTINUES)) for piece in pieces)
         is_word_piece = any(piece.startswith(_CONTINUES) for piece in pieces)

@@ -32,8 +32,11 @@ class TextEncoder(Protocol):
 class KnowsWords(Protocol):
     """A text encoder that can tell which words it does not know."""
 
-    def unknown_words(self, text: str) -> tuple[str, ...]:
-        """Return the words of the text that the encoder does not know."""
+    def unknown_words(self, text: str, language: str | None = None) -> tuple[str, ...]:
+        """Return the words of the text that the encoder does not know.
+
+        `language` is the text's BCP 47 tag, if it is known.
+        """
         ...
 
 

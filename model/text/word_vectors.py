@@ -67,8 +67,8 @@ class WordVectorEncoder:
         means = [self._mean(text) for text in texts]
         return normalise(np.array(means, np.float32).reshape(len(texts), self.dim))
 
-    def unknown_words(self, text: str) -> tuple[str, ...]:
-        """Return the words of the text that have no vector."""
+    def unknown_words(self, text: str, language: str | None = None) -> tuple[str, ...]:
+        """Return the words of the text that have no vector, whatever the `language`."""
         return tuple(word for word in _words(text) if not self._rows_of(word))
 
     def save(self, folder: Path) -> None:

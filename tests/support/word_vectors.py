@@ -34,7 +34,7 @@ class WordVectors:
         unit: npt.NDArray[np.float32] = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
         return unit
 
-    def unknown_words(self, text: str) -> tuple[str, ...]:
+    def unknown_words(self, text: str, language: str | None = None) -> tuple[str, ...]:
         return tuple(word for word in text.split() if word.startswith("xq"))
 
     def _direction(self, word: str) -> npt.NDArray[np.float32]:

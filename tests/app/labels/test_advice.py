@@ -24,6 +24,36 @@ def test_words_are_known_and_noise_is_not(tagger: Tagger) -> None:
         assert tagger.text.unknown_words(known) == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Fahrrad fahren", "auf einem Pferd reiten", "laufen", "Ski fahren", "Zähne putzen"),
+        *(
+            "走る",
+            "馬に乗る",
+            "ピアノを弾く",
+            "コーヒーを飲む",
+            "ركوب الخيل",
+            "سباحة",
+            "骑马",
+            "말타기",
+        ),
+        *("montar en bicicleta", "bisiklet sürmek", "езда на велосипеде", "घुड़सवारी"),
+    ],
+)
+def test_a_label_in_another_language_is_not_understood(tagger: Tagger, text: str) -> None:
+    assert isinstance(tagger.text, KnowsWords)
+
+    assert tagger.text.unknown_words(text) == tuple(text.split())
+
+
+def test_the_language_of_a_label_counts_where_its_words_do_not_tell(tagger: Tagger) -> None:
+    assert isinstance(tagger.text, KnowsWords)
+
+    assert tagger.text.unknown_words("Tennis", "de-AT") == ("Tennis",)
+    assert tagger.text.unknown_words("Tennis", "en-GB") == tagger.text.unknown_words("Tennis") == ()
+
+
 def test_the_default_labels_are_known_and_no_two_are_near_duplicates(
     tagger: Tagger,
 ) -> None:
