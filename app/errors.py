@@ -36,6 +36,7 @@ KINDS: Mapping[str, Kind] = {
     "key_not_found": Kind(404, "The API key does not exist"),
     "method_not_allowed": Kind(405, "The address does not allow the method"),
     "upload_timeout": Kind(408, "The request body did not arrive in time"),
+    "label_set_deleted": Kind(409, "The label set was deleted during the write"),
     "label_set_protected": Kind(409, "The label set cannot be deleted"),
     "revision_not_reached": Kind(409, "The label set has not reached the revision"),
     "revision_mismatch": Kind(412, "The label set is at another revision"),

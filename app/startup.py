@@ -65,7 +65,7 @@ async def open_service(
             max_wait_seconds=settings.request_timeout_seconds,
             on_change=metrics.note_load,
         )
-        store = await to_thread.run_sync(_open_store, settings, tagger, admission)
+        store = await to_thread.run_sync(_open_store, settings, tagger, admission, log)
         stack.callback(store.close)
         store.follow()
         access = await stack.enter_async_context(
@@ -117,13 +117,16 @@ def _device(settings: Settings, log: FilteringBoundLogger) -> str:
     return "cpu"
 
 
-def _open_store(settings: Settings, tagger: Tagger, admission: Admission) -> LabelStore:
+def _open_store(
+    settings: Settings, tagger: Tagger, admission: Admission, log: FilteringBoundLogger
+) -> LabelStore:
     return LabelStore.open(
         settings.store_url,
         tagger,
         max_labels=settings.max_labels,
         cache_folder=settings.cache_dir,
         is_busy=lambda: admission.is_in_use,
+        log=log,
     )
 
 

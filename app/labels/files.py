@@ -94,14 +94,14 @@ def _said(found: ErrorDetails) -> str:
 
 
 def _table(lines: Iterable[str]) -> Iterator[_Record]:
-    lines = iter(lines)
-    first = next(lines, "")
+    rest = iter(lines)
+    first = next(rest, "")
     skipped = 0
     if first.lower().startswith("sep="):
         # Excel's own note of the separator
-        first = next(lines, "")
+        first = next(rest, "")
         skipped = 1
-    rows = csv.DictReader(chain([first], lines), delimiter=_separator(first), strict=True)
+    rows = csv.DictReader(chain([first], rest), delimiter=_separator(first), strict=True)
     rows.fieldnames = columns = _columns(rows.fieldnames or [])
     for row in rows:
         line = rows.line_num + skipped

@@ -1,11 +1,11 @@
 """Routes for whole label sets: list, read, create, replace, copy, delete."""
 
+from dataclasses import dataclass
 from functools import partial
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from app.access.grants import Grant
 from app.http.etags import etag, is_known, read_condition, require_condition, unchanged
 from app.labels.advice import Warned, advise, advise_on_size, put_or_point
 from app.labels.fields import PutSet, body_schema, new_labels, read_body
@@ -13,9 +13,14 @@ from app.routes.addressing import PageSize, PageToken, SetName, read_token, writ
 from app.routes.dependencies import GrantDep, SettingsDep, StoreDep, TaggerDep
 from app.routes.schemas.labels import OneSetAnswer, SetAnswer, SetsAnswer, WriteAnswer
 from app.routes.schemas.system import ModelAnswer
-from app.routes.writing import answer_write, json_body
-from app.store import Condition, LabelStore, Written
-from model import TextEncoder
+from app.routes.writing import (
+    WRITE_RESPONSES,
+    answer_long_write,
+    answer_write,
+    json_body,
+    write_answer,
+)
+from app.store import NewLabel, Report, Stop
 
 router = APIRouter(tags=["label sets"])
 
@@ -64,6 +69,8 @@ async def get_set(
 @router.put(
     "/label-sets/{label_set}",
     summary="Create, replace or copy a label set",
+    response_model=WriteAnswer,
+    responses=WRITE_RESPONSES,
     openapi_extra=body_schema(PutSet),
 )
 async def put_set(
@@ -74,35 +81,50 @@ async def put_set(
     tagger: TaggerDep,
     grant: GrantDep,
     label_set: SetName,
-) -> WriteAnswer:
+) -> WriteAnswer | Response:
     """Replaces the labels of the set by the given ones, or by those of another set.
 
     Requires `If-Match` with the ETag of the set to replace, or `If-None-Match: *` to create one.
+    With `Accept: text/event-stream` the answer is a stream of events, as of `PUT /labels`.
     """
     condition = require_condition(request)
     body = await json_body(request)
-    put = partial(_put, store, grant, label_set, body, condition, tagger.text)
-    written, advice = await to_thread.run_sync(put)
-    warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
-    return answer_write(response, written, tagger, warnings)
-
-
-def _put(
-    store: LabelStore,
-    grant: Grant,
-    label_set: str,
-    body: bytes,
-    condition: Condition,
-    text: TextEncoder,
-) -> tuple[Written, list[Warned]]:
-    content = read_body(PutSet, body)
+    content = await to_thread.run_sync(_read, body)
     if content.copy_of is not None:
         grant.check_label_set(content.copy_of)
-        return store.copy_set(content.copy_of, label_set, condition=condition), []
-    labels = new_labels(content.labels or [])
-    replace = partial(store.replace, label_set, labels, condition=condition)
-    written = put_or_point(replace, labels)
-    return written, advise(store, label_set, labels, written, text)
+
+    def write(*, report: Report, stop: Stop) -> WriteAnswer:
+        advice: list[Warned] = []
+        if content.copy_of is not None:
+            written = store.copy_set(content.copy_of, label_set, condition=condition)
+        else:
+            replace = partial(
+                store.replace,
+                label_set,
+                content.labels,
+                condition=condition,
+                report=report,
+                stop=stop,
+            )
+            written = put_or_point(replace, content.labels)
+            advice = advise(store, label_set, content.labels, written, tagger.text)
+        warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
+        return write_answer(written, tagger, warnings)
+
+    return await answer_long_write(request, response, write)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """New contents of a set: `labels`, or those of the set `copy_of`."""
+
+    labels: list[NewLabel]
+    copy_of: str | None
+
+
+def _read(body: bytes) -> _Content:
+    content = read_body(PutSet, body)
+    return _Content(new_labels(content.labels or []), content.copy_of)
 
 
 @router.delete("/label-sets/{label_set}", summary="Delete a label set")

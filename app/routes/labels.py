@@ -1,21 +1,18 @@
 """Routes for labels: `/labels` of the set `default`, `/label-sets/{label_set}/labels` of any."""
 
 import os
-from collections.abc import Iterator
 from functools import partial
-from itertools import islice
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
 from app.errors import UnsupportedMediaType
 from app.http.etags import etag, is_known, read_condition, unchanged
 from app.labels.advice import advise, advise_on_size, put_or_point
 from app.labels.encodings import plain_utf8
 from app.labels.fields import MAX_LABELS_PER_REQUEST, PutLabels, body_schema, new_labels, read_body
-from app.labels.files import read_labels, write_labels
+from app.labels.files import read_labels
 from app.labels.formats import MEDIA_TYPES, FileFormat
 from app.requests import JSON_TYPE, media_type
 from app.routes import examples, label_sets
@@ -31,11 +28,12 @@ from app.routes.addressing import (
     write_token,
 )
 from app.routes.dependencies import SettingsDep, StoreDep, TaggerDep
+from app.routes.exports import export_set
 from app.routes.schemas.labels import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, WriteAnswer
 from app.routes.schemas.system import ModelAnswer
-from app.routes.writing import answer_write
+from app.routes.writing import WRITE_RESPONSES, answer_long_write, answer_write, write_answer
 from app.settings import Settings
-from app.store import LabelStore, NewLabel
+from app.store import NewLabel, Report, Stop
 from app.upload.buffer import SealedFile
 from app.upload.intake import receive_text
 
@@ -59,7 +57,13 @@ def _put_body() -> dict[str, Any]:
 _labels = APIRouter(tags=["labels"])
 
 
-@_labels.put("/labels", summary="Add or replace labels", openapi_extra=_put_body())
+@_labels.put(
+    "/labels",
+    summary="Add or replace labels",
+    response_model=WriteAnswer,
+    responses=WRITE_RESPONSES,
+    openapi_extra=_put_body(),
+)
 async def put_labels(
     request: Request,
     response: Response,
@@ -67,20 +71,28 @@ async def put_labels(
     store: StoreDep,
     tagger: TaggerDep,
     label_set: AddressedSet,
-) -> WriteAnswer:
+) -> WriteAnswer | Response:
     """Adds labels and replaces those with the same name: all of them, or none on an error.
 
     Every request that is sent after the answer finds them. `If-Match` writes only if the set is at
     that revision, `If-None-Match: *` only if the set does not exist. The body may also be JSON
-    lines or CSV, as `GET` returns them with `format`.
+    lines or CSV, as `GET` returns them with `format`. With `Accept: text/event-stream` the answer
+    is a stream of Server-Sent Events: `progress` every second, then `result` with the JSON of the
+    plain answer, or `problem`. When the client disconnects, nothing is stored.
     """
     condition = read_condition(request)
     labels = await _read_labels(request, settings)
-    put = partial(store.upsert, label_set, labels, condition=condition)
-    written = await to_thread.run_sync(put_or_point, put, labels)
-    advice = await to_thread.run_sync(advise, store, label_set, labels, written, tagger.text)
-    warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
-    return answer_write(response, written, tagger, warnings)
+
+    def write(*, report: Report, stop: Stop) -> WriteAnswer:
+        put = partial(
+            store.upsert, label_set, labels, condition=condition, report=report, stop=stop
+        )
+        written = put_or_point(put, labels)
+        advice = advise(store, label_set, labels, written, tagger.text)
+        warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
+        return write_answer(written, tagger, warnings)
+
+    return await answer_long_write(request, response, write)
 
 
 async def _read_labels(request: Request, settings: Settings) -> list[NewLabel]:
@@ -110,6 +122,7 @@ def _from_lines(text: SealedFile, file_format: FileFormat) -> list[NewLabel]:
 async def list_labels(
     request: Request,
     response: Response,
+    settings: SettingsDep,
     store: StoreDep,
     tagger: TaggerDep,
     label_set: AddressedSet,
@@ -120,7 +133,7 @@ async def list_labels(
 ) -> LabelsAnswer | Response:
     """Returns a page of the set's labels, sorted by name; as `ndjson` or `csv` all labels."""
     if file_format != "json":
-        return await _export(store, label_set, file_format)
+        return await export_set(request, settings, store, label_set, file_format)
     read = partial(store.page, label_set, after=read_token(page_token, q), limit=page_size, query=q)
     page = await to_thread.run_sync(read)
     if is_known(request, page.state.revision):
@@ -132,25 +145,6 @@ async def list_labels(
         label_set=SetAnswer.of(page.state),
         model=ModelAnswer.of(tagger),
     )
-
-
-async def _export(store: LabelStore, label_set: str, file_format: FileFormat) -> Response:
-    state = await to_thread.run_sync(store.state, label_set)
-    labels = (stored.new for stored in store.export(label_set))
-    return StreamingResponse(
-        _in_blocks(write_labels(labels, file_format)),
-        media_type=f"{MEDIA_TYPES[file_format]}; charset=utf-8",
-        headers={
-            "ETag": etag(state.revision),
-            "Content-Disposition": f'attachment; filename="{label_set}.{file_format}"',
-        },
-    )
-
-
-def _in_blocks(pieces: Iterator[str]) -> Iterator[str]:
-    # one call in a worker thread for each block, not for each piece
-    while block := "".join(islice(pieces, 1_000)):
-        yield block
 
 
 @_labels.get("/labels/{name:path}", summary="Read a label", response_model=LabelAnswer)

@@ -7,7 +7,7 @@ Other rooms import names from this package only, and use the store through `Labe
 
 from app.store.database import StoreMismatch, StoreUnavailable
 from app.store.label_store import LabelStore, everyday_actions
-from app.store.put import Report
+from app.store.put import Report, Stop
 from app.store.records import (
     ALWAYS,
     DEFAULT_SET,
@@ -23,6 +23,7 @@ from app.store.records import (
     NewLabel,
     PrototypeSource,
     RevisionNotReached,
+    SetDeleted,
     SetFull,
     SetNotFound,
     SetProtected,
@@ -31,6 +32,7 @@ from app.store.records import (
     StoredLabel,
     Taught,
     TooManyExamples,
+    WriteStopped,
     Written,
 )
 from app.store.reembedding import Progress
@@ -53,16 +55,19 @@ __all__ = [
     "PrototypeSource",
     "Report",
     "RevisionNotReached",
+    "SetDeleted",
     "SetFull",
     "SetNotFound",
     "SetProtected",
     "SetState",
+    "Stop",
     "StoreMismatch",
     "StoreUnavailable",
     "StoredExample",
     "StoredLabel",
     "Taught",
     "TooManyExamples",
+    "WriteStopped",
     "Written",
     "everyday_actions",
 ]

@@ -4,7 +4,6 @@ Answers do not depend on it: each request reads the set's revision from the data
 only spares the first request after a write the time to read the changes.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Container
@@ -12,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
+from structlog.typing import FilteringBoundLogger
 
 from app.store.snapshots import Snapshots
 from app.store.writes import CHANNEL
@@ -19,8 +19,6 @@ from model import KinolexError
 
 # Maximum time until the thread notices that it must stop.
 _STOP_SECONDS = 1.0
-
-_log = logging.getLogger(__name__)
 
 
 class ChangeListener:
@@ -30,7 +28,8 @@ class ChangeListener:
     revisions every `poll_seconds`.
     """
 
-    def __init__(self, engine: Engine, snapshots: Snapshots) -> None:
+    def __init__(self, engine: Engine, snapshots: Snapshots, log: FilteringBoundLogger) -> None:
+        self._log = log
         self._engine = engine
         self._snapshots = snapshots
         self._stopped = threading.Event()
@@ -63,7 +62,7 @@ class ChangeListener:
         try:
             pooled = self._engine.raw_connection()
         except (errors, SQLAlchemyError) as error:
-            _log.warning("the label database does not answer: %s", error)
+            self._log.warning("label_database_silent", detail=str(error))
             return
         driver: Any = pooled.driver_connection
         # the connection keeps its LISTEN state: it must not return to the pool
@@ -76,7 +75,7 @@ class ChangeListener:
             self._update(self._snapshots.names)
             self._handle_notifications(driver, poll_seconds)
         except errors as error:
-            _log.warning("the connection for the label database's notifications failed: %s", error)
+            self._log.warning("label_notifications_lost", detail=str(error))
         finally:
             driver.close()
 
@@ -98,4 +97,4 @@ class ChangeListener:
                     self._snapshots.get(name)
                 except KinolexError as error:
                     # the next request for the set gets the same error
-                    _log.debug("label set %r was not read: %s", name, error)
+                    self._log.debug("label_set_not_read", label_set=name, detail=str(error))

@@ -5,13 +5,13 @@ was saved are applied to its index.
 """
 
 import hashlib
-import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Row, func, select
+from structlog.typing import FilteringBoundLogger
 
 from app.store.records import LabelSnapshot, PrototypeSource
 from app.store.tables import LabelRow
@@ -20,13 +20,12 @@ from model import load_index, save_index
 # Minimum number of labels for a file; fewer are read from the database within a second.
 MIN_SAVED = 10_000
 
-_log = logging.getLogger(__name__)
-
 
 class IndexCache:
     """A folder of index files: one for each pair of set and checkpoint."""
 
-    def __init__(self, folder: Path, source: PrototypeSource) -> None:
+    def __init__(self, folder: Path, source: PrototypeSource, log: FilteringBoundLogger) -> None:
+        self._log = log
         self._folder = folder
         self._source = source
 
@@ -42,7 +41,7 @@ class IndexCache:
         if stamp != self._stamp(row) or not can_update or index.dim != self._source.text.dim:
             return None
         if _has_later_writes(connection, row.id, revision, written):
-            _log.warning("the index file of %r is of another database; not used", row.name)
+            self._log.warning("index_file_of_other_database", label_set=row.name)
             return None
         return LabelSnapshot(row.name, revision, index.with_thresholds(thresholds))
 
@@ -67,7 +66,7 @@ class IndexCache:
         except Timeout:
             pass
         except OSError as error:
-            _log.warning("the index of %r cannot be saved: %s", row.name, error)
+            self._log.warning("index_not_saved", label_set=row.name, detail=str(error))
 
     def _path(self, set_name: str) -> Path:
         spaces = f"{self._source.text_space} {self._source.video_space}"

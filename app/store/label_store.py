@@ -1,20 +1,21 @@
 """The label store: labels and label sets in a database that threads, processes and hosts share."""
 
-import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
 
+from app.observe.logger import make_logger
 from app.store.change_listener import ChangeListener
 from app.store.changes import MAX_EMBEDDED_IN_REQUEST
 from app.store.database import alone, migrate, open_engine, reading, writing
 from app.store.examples import copy_examples, examples_of, put_examples, remove_examples
 from app.store.index_cache import IndexCache
 from app.store.low_priority import LowPriorityEmbedding
-from app.store.put import Report, put
+from app.store.put import Report, Stop, put
 from app.store.reads import count_without_vectors, list_sets, one_label, page_of_labels, set_row
 from app.store.records import (
     ALWAYS,
@@ -52,8 +53,6 @@ from model import Label, LabelError, label_key
 
 _EXPORT_PAGE = 2_000
 
-_log = logging.getLogger(__name__)
-
 
 class LabelStore:
     """Labels in a database, with their vectors; thread-safe.
@@ -70,15 +69,17 @@ class LabelStore:
         max_labels: int,
         cache_folder: Path | None = None,
         is_busy: Callable[[], bool] = lambda: False,
+        log: FilteringBoundLogger | None = None,
     ) -> None:
+        self._log = log or make_logger("warning", "auto")
         self._engine = engine
         self._source = source
         self._embedding = LowPriorityEmbedding(source.prototypes, is_busy)
         self._max_labels = max_labels
-        cache = None if cache_folder is None else IndexCache(cache_folder, source)
-        self._snapshots = Snapshots(engine, source, self._embedding.embed, cache)
-        self._listener = ChangeListener(engine, self._snapshots)
-        self._reembedding = Reembedding(engine, source, self._embedding.embed)
+        cache = None if cache_folder is None else IndexCache(cache_folder, source, self._log)
+        self._snapshots = Snapshots(engine, source, self._embedding.embed, self._log, cache)
+        self._listener = ChangeListener(engine, self._snapshots, self._log)
+        self._reembedding = Reembedding(engine, source, self._embedding.embed, self._log)
 
     @classmethod
     def open(
@@ -91,6 +92,7 @@ class LabelStore:
         complete_vectors: bool = True,
         cache_folder: Path | None = None,
         is_busy: Callable[[], bool] = lambda: False,
+        log: FilteringBoundLogger | None = None,
     ) -> Self:
         """Open the database, create or migrate its tables, and create the default set.
 
@@ -98,13 +100,19 @@ class LabelStore:
         labels without vectors in the source's text space are embedded: up to
         MAX_EMBEDDED_IN_REQUEST before the store is returned, more in the background. Indexes of
         large sets are saved in `cache_folder`, for a faster start. While `is_busy()`, which is
-        called from any thread, large batches are embedded on half of the cores.
+        called from any thread, large batches are embedded on half of the cores. `log` gets what the
+        background threads report; without it, warnings go to stderr.
 
         Raises StoreMismatch when the URL is not supported or the schema is unknown.
         """
         engine = open_engine(database_url)
         store = cls(
-            engine, source, max_labels=max_labels, cache_folder=cache_folder, is_busy=is_busy
+            engine,
+            source,
+            max_labels=max_labels,
+            cache_folder=cache_folder,
+            is_busy=is_busy,
+            log=log,
         )
         try:
             with alone(engine, "start"):
@@ -182,12 +190,23 @@ class LabelStore:
             return page_of_labels(connection, set_name, after=after, limit=limit, query=query)
 
     def export(self, set_name: str) -> Iterator[StoredLabel]:
-        """Yield all labels of a set, sorted by key. Raises SetNotFound on the first iteration."""
-        after: str | None = ""
-        while after is not None:
-            page = self.page(set_name, after=after, limit=_EXPORT_PAGE)
+        """Yield all labels of a set at one revision, sorted by key. Raises like `export_pages`."""
+        for page in self.export_pages(set_name):
             yield from page.labels
-            after = page.last_key
+
+    def export_pages(self, set_name: str) -> Generator[LabelPage]:
+        """Yield all labels of a set at one revision, in one or more pages, sorted by key.
+
+        A transaction is open until the last page. Raises SetNotFound on the first iteration.
+        """
+        after: str | None = ""
+        with reading(self._engine) as connection:
+            while after is not None:
+                page = page_of_labels(
+                    connection, set_name, after=after, limit=_EXPORT_PAGE, query=""
+                )
+                yield page
+                after = page.last_key
 
     def snapshot(self, set_name: str, *, min_revision: int = 0) -> LabelSnapshot:
         """Return the set at its newest revision, ready to be searched.
@@ -222,13 +241,15 @@ class LabelStore:
         *,
         condition: Condition = ALWAYS,
         report: Report | None = None,
+        stop: Stop | None = None,
     ) -> Written:
         """Create or replace labels, and create the set if needed: all labels, or none.
 
         `report` is called with the number of labels embedded so far and their total. Raises
-        LabelError, ConditionFailed or SetFull.
+        LabelError, ConditionFailed, SetFull, SetDeleted when the set is deleted meanwhile, and
+        WriteStopped soon after `stop` returns True; both are called from this thread.
         """
-        return self._put(set_name, labels, condition, report, remove_rest=False)
+        return self._put(set_name, labels, condition, report, stop, remove_rest=False)
 
     def replace(
         self,
@@ -237,9 +258,10 @@ class LabelStore:
         *,
         condition: Condition = ALWAYS,
         report: Report | None = None,
+        stop: Stop | None = None,
     ) -> Written:
         """Replace the set's contents by these labels. Raises like `upsert`."""
-        return self._put(set_name, labels, condition, report, remove_rest=True)
+        return self._put(set_name, labels, condition, report, stop, remove_rest=True)
 
     def remove(self, set_name: str, name: str, *, condition: Condition = ALWAYS) -> Written:
         """Remove one label. Raises SetNotFound, LabelNotFound or ConditionFailed."""
@@ -314,9 +336,7 @@ class LabelStore:
             self.upsert(DEFAULT_SET, first)
         except LabelError:
             known = [new for new in first if self._can_embed(new.label)]
-            _log.warning(
-                "%d of %d first labels have no vector", len(first) - len(known), len(first)
-            )
+            self._log.warning("first_labels_left_out", known=len(known), labels=len(first))
             self.upsert(DEFAULT_SET, known)
 
     def _can_embed(self, label: Label) -> bool:
@@ -332,6 +352,7 @@ class LabelStore:
         labels: Sequence[NewLabel],
         condition: Condition,
         report: Report | None,
+        stop: Stop | None,
         *,
         remove_rest: bool,
     ) -> Written:
@@ -344,6 +365,7 @@ class LabelStore:
             max_labels=self._max_labels,
             condition=condition,
             report=report,
+            stop=stop,
             remove_rest=remove_rest,
         )
 

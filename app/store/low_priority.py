@@ -11,7 +11,7 @@ from model import Label, Prototypes, use_cores
 
 Embed: TypeAlias = Callable[[Sequence[Label]], list[Prototypes]]
 
-# Up to this many labels are embedded in the calling thread, which takes a fraction of a second.
+# Up to this many texts are embedded in the calling thread, which takes a fraction of a second.
 _MAX_IN_CALLING_THREAD = 32
 # Linux gives a thread of niceness 10 a tenth of the time of one of niceness 0 on the same core.
 _NICENESS = 10
@@ -36,7 +36,8 @@ class LowPriorityEmbedding:
 
         Raises LabelError.
         """
-        if len(labels) <= _MAX_IN_CALLING_THREAD:
+        texts = sum(1 + len(label.prompts) + len(label.aliases) for label in labels)
+        if texts <= _MAX_IN_CALLING_THREAD:
             return self._embed(labels)
         return self._executor.submit(self._embed_in_thread, labels).result()
 
@@ -46,8 +47,8 @@ class LowPriorityEmbedding:
         return self._embed(labels)
 
     def close(self) -> None:
-        """Stop the thread after the current batch."""
-        self._executor.shutdown()
+        """Stop the thread after the current batch; batches that wait raise CancelledError."""
+        self._executor.shutdown(cancel_futures=True)
 
 
 def lower_priority() -> None:

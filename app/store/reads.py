@@ -6,7 +6,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
 
-from app.store.records import SET_NAME, LabelNotFound, LabelPage, SetNotFound, SetState, StoredLabel
+from app.store.records import (
+    SET_NAME,
+    FoundSet,
+    LabelNotFound,
+    LabelPage,
+    SetNotFound,
+    SetState,
+    StoredLabel,
+)
 from app.store.rows import LABEL_COLUMNS, set_state, stored_label
 from app.store.tables import SETS, LabelRow, PrototypeRow
 from model import label_key
@@ -26,6 +34,16 @@ def set_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any
     if row is None:
         raise SetNotFound(f"there is no label set {name!r}")
     return row
+
+
+def found_set(connection: Connection, name: str) -> FoundSet:
+    """Return a set's state for `FoundSet.check`, also if it does not exist or is deleted."""
+    if not SET_NAME.fullmatch(name):
+        return FoundSet(0, None)
+    row = connection.execute(select(SETS).where(SETS.c.name == name)).one_or_none()
+    if row is None:
+        return FoundSet(0, None)
+    return FoundSet(row.revision, None if row.deleted else row.created_at)
 
 
 def list_sets(

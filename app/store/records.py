@@ -91,6 +91,16 @@ class SetProtected(KinolexError):
     code = "label_set_protected"
 
 
+class SetDeleted(KinolexError):
+    """The set was deleted while the labels of this write were being embedded."""
+
+    code = "label_set_deleted"
+
+
+class WriteStopped(Exception):
+    """The writer asked the write to stop; nothing was stored."""
+
+
 class RevisionNotReached(KinolexError):
     """The set has not reached the requested minimum revision."""
 
@@ -161,6 +171,21 @@ class SetState:
     size: int
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSet:
+    """A set as a write finds it at its start; `created_at` is None if there is no such set."""
+
+    revision: int
+    created_at: datetime | None
+
+    def check(self, name: str, revision: int, created_at: datetime | None) -> None:
+        """Raise SetDeleted if a set now in this state was deleted since this one was found."""
+        is_gone = created_at is None and revision > self.revision
+        is_another = None not in (created_at, self.created_at) and created_at != self.created_at
+        if is_gone or is_another:
+            raise SetDeleted(f"label set {name!r} was deleted while this write was in progress")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """A background thread that embeds all stored labels for a new text space."""
 
-import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, select
+from structlog.typing import FilteringBoundLogger
 
 from app.store.database import alone, reading, writing
 from app.store.low_priority import Embed
@@ -29,8 +29,6 @@ _EMBEDDED_COLUMNS = (
     LabelRow.threshold,
 )
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -47,7 +45,10 @@ class Reembedding:
     vectors of other text spaces are kept, for replicas that run an older checkpoint.
     """
 
-    def __init__(self, engine: Engine, source: PrototypeSource, embed: Embed) -> None:
+    def __init__(
+        self, engine: Engine, source: PrototypeSource, embed: Embed, log: FilteringBoundLogger
+    ) -> None:
+        self._log = log
         self._engine = engine
         self._source = source
         self._embed = embed
@@ -118,7 +119,7 @@ class Reembedding:
         except KinolexError as error:
             self._refused = str(error) if isinstance(error, LabelError) else None
             # the next request that finds labels without vectors starts the work again
-            _log.exception("re-embedding stopped")
+            self._log.exception("reembedding_stopped")
 
     def _next_batch(self, after: int) -> Sequence[tuple[int, str, Label]]:
         statement = (

@@ -5,7 +5,6 @@ than the snapshot, a request waits until the changes are read, so that the first
 finds the label in every process. Otherwise it does not wait.
 """
 
-import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any
 
 from cachetools import LRUCache
 from sqlalchemy import Connection, Engine, Row
+from structlog.typing import FilteringBoundLogger
 
 from app.store.changes import Changes
 from app.store.database import reading, writing
@@ -27,8 +27,6 @@ from model import KinolexError, LabelBlock, LabelIndex, Prototypes
 
 # Maximum number of sets with an index in memory.
 _MAX_SETS = 64
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,14 @@ class Snapshots:
     """
 
     def __init__(
-        self, engine: Engine, source: PrototypeSource, embed: Embed, cache: IndexCache | None = None
+        self,
+        engine: Engine,
+        source: PrototypeSource,
+        embed: Embed,
+        log: FilteringBoundLogger,
+        cache: IndexCache | None = None,
     ) -> None:
+        self._log = log
         self._engine = engine
         self._source = source
         self._embed = embed
@@ -140,7 +144,7 @@ class Snapshots:
         snapshot, changes = self._read(connection, row, base)
         if len(snapshot.index) + len(changes.without_vectors) == count_enabled(connection, row.id):
             return snapshot, changes
-        _log.warning("the index file of %r does not fit the database; reading the set", row.name)
+        self._log.warning("index_file_outdated", label_set=row.name)
         return None
 
     def _embed_missing(self, changes: Changes) -> list[tuple[str, Prototypes]]:
@@ -191,7 +195,7 @@ class Snapshots:
                 self._cache.save(cached.row, snapshot)
         except KinolexError:
             # the set was deleted or the database failed: the next request schedules it again
-            _log.info("the index of %r was not compacted", set_name, exc_info=True)
+            self._log.info("index_not_compacted", label_set=set_name, exc_info=True)
 
 
 def _is_at(cached: _Cached, row: Row[Any]) -> bool:

@@ -1,6 +1,6 @@
 """The SQL of a label write: lock the set, check the condition, change rows, count the revision."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,6 +11,7 @@ from app.store.reads import set_row
 from app.store.records import (
     SET_NAME,
     Condition,
+    FoundSet,
     NewLabel,
     SetNotFound,
     SetProtected,
@@ -59,12 +60,18 @@ class LockedSet:
 
 
 def lock_set(
-    connection: Connection, name: str, condition: Condition, *, create: bool = False
+    connection: Connection,
+    name: str,
+    condition: Condition,
+    *,
+    create: bool = False,
+    found: FoundSet | None = None,
 ) -> LockedSet:
     """Lock the set's row until the transaction ends, and increment its revision.
 
     Raises ConditionFailed when the condition does not hold, SetNotFound when there is no such set
-    and `create` is False, and LabelError when the name is not valid.
+    and `create` is False, SetDeleted when it was deleted since it was `found`, and LabelError when
+    the name is not valid.
     """
     if not SET_NAME.fullmatch(name):
         raise LabelError("a label set's name has 1 to 64 letters, digits, '.', '_' or '-'")
@@ -80,6 +87,8 @@ def lock_set(
         .returning(*SETS.columns)
     ).one_or_none()
     exists = row is not None and not row.deleted
+    if found is not None and row is not None:
+        found.check(name, row.revision - 1, row.created_at if exists else None)
     condition.check(name, row.revision - 1 if row is not None and exists else None)
     if row is None or not (exists or create):
         raise SetNotFound(f"there is no label set {name!r}")
@@ -164,11 +173,13 @@ def put_labels(
     labels: Mapping[str, NewLabel],
     prototypes: Mapping[str, Prototypes],
     text_space: str,
+    check: Callable[[], None],
 ) -> int:
     """Create or replace labels by key; return the number created.
 
-    `prototypes` can omit labels whose stored vectors are up to date. Raises PrototypesNeeded when
-    an omitted label has none.
+    `prototypes` can omit labels whose stored vectors are up to date. `check` is called every few
+    thousand labels and raises if the write must stop. Raises PrototypesNeeded when an omitted label
+    has none.
     """
     stored = hashes_of_stored(locked.connection, locked.id, list(labels), text_space)
     missing = [
@@ -178,10 +189,16 @@ def put_labels(
     ]
     if missing:
         raise PrototypesNeeded(missing)
-    if not labels:
-        return 0
-    _put_label_rows(locked, labels)
-    _put_prototype_rows(locked, labels, prototypes, text_space)
+    for chunk in _chunks(list(labels)):
+        check()
+        _put_label_rows(locked, {key: labels[key] for key in chunk})
+        _put_prototype_rows(
+            locked,
+            labels,
+            {key: prototypes[key] for key in chunk if key in prototypes},
+            text_space,
+        )
+    check()
     new_keys = [key for key in labels if key not in stored]
     for chunk in _chunks(new_keys):
         locked.connection.execute(
@@ -220,17 +237,13 @@ def _put_prototype_rows(
         return
     ids = locked.connection.execute(
         select(LabelRow.key, LabelRow.id).where(
-            LabelRow.set_id == locked.id, LabelRow.revision == locked.revision
+            LabelRow.set_id == locked.id, LabelRow.key.in_(list(prototypes))
         )
     )
     _store_prototypes(
         locked.connection,
         text_space,
-        (
-            (row.id, labels[row.key].text_hash, prototypes[row.key])
-            for row in ids.all()
-            if row.key in prototypes
-        ),
+        ((row.id, labels[row.key].text_hash, prototypes[row.key]) for row in ids.all()),
     )
 
 

@@ -49,13 +49,13 @@ class UploadBuffer:
         self._memory_bytes = memory_bytes
         self._digest = hashlib.sha256()
         self.size_bytes = 0
-        with _report_full_disk():
+        with report_full_disk():
             self.in_memory = expected_bytes <= memory_bytes
             self._fd = self._memory_file() if self.in_memory else self._disk_file()
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Append the pieces."""
-        with _report_full_disk():
+        with report_full_disk():
             for piece in pieces:
                 if self.in_memory and self.size_bytes + len(piece) > self._memory_bytes:
                     self._move_to_disk()
@@ -191,12 +191,13 @@ class UploadBuffers:
 
 
 @contextmanager
-def _report_full_disk() -> Generator[None]:
+def report_full_disk() -> Generator[None]:
+    """Raise StorageFull where the block fails because no disk space is left."""
     try:
         yield
     except OSError as error:
         if error.errno not in _NO_SPACE:
             raise
         raise StorageFull(
-            "no space is left for the upload; send a smaller video, or try again later"
+            "no disk space is left; try again later, or send a smaller video"
         ) from error

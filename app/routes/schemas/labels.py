@@ -158,3 +158,10 @@ class WriteAnswer(Provenance):
     updated: int = Field(description="Number of labels replaced.")
     removed: int = Field(description="Number of labels removed.")
     warnings: list[Warned]
+
+
+class WriteProgressAnswer(BaseModel):
+    """The data of a `progress` event of a write."""
+
+    done: int = Field(description="Number of labels embedded so far.")
+    total: int = Field(description="Number of labels to embed.")

@@ -177,7 +177,7 @@ def test_warnings_about_stored_labels_are_printed(
     assert put.exit_code == 0, put.output
     assert "warning: 'horse riding' means much the same as 'riding a horse'" in put.stderr
     assert "(near_duplicate)" in put.stderr
-    assert "warning: 'xqzvw' has no word" in imported.stderr
+    assert "warning: the text model knows no word of 'xqzvw'" in imported.stderr
     assert "skiing" not in imported.stderr
     assert "the set is large (not_advised)" in large.stderr
     assert "'default' holds 7 labels, more than 5 (many_labels)" in large.stderr

@@ -445,6 +445,53 @@ def test_a_label_with_the_meaning_of_another_is_stored_with_a_warning(
     assert "'riding a horse'" in answer.json()["warnings"][0]["detail"]
 
 
+def test_a_warning_names_the_alias_that_matched(client: TestClient) -> None:
+    equestrian = {"name": "equestrian", "aliases": ["a pony", "horse riding a"]}
+    jogging = {"name": "jogging", "aliases": ["out for a run"]}
+    running = {"name": "running", "aliases": ["a dash", "out for a run"]}
+    client.put("/labels", json={"labels": [jogging]})
+
+    answer = client.put("/labels", json={"labels": [equestrian, running, "pony a"]})
+
+    assert warnings(answer) == [
+        ("#/labels/0/aliases/1", "near_duplicate"),
+        ("#/labels/1/aliases/1", "near_duplicate"),
+        ("#/labels/2", "near_duplicate"),
+    ]
+    details = [warned["detail"] for warned in answer.json()["warnings"]]
+    assert "'horse riding a' means much the same as 'riding a horse'" in details[0]
+    assert "'out for a run', an alias of 'jogging'" in details[1]
+    assert "'a pony', an alias of 'equestrian'" in details[2]
+
+
+def test_a_label_that_says_what_is_not_shown_gets_a_warning(client: TestClient) -> None:
+    fine = ["knotting a rope", "no-look pass", "notes", "another"]
+    answer = client.put(
+        "/labels",
+        json={
+            "labels": [
+                *fine,
+                "not running",
+                {"name": "an empty street", "aliases": ["Nobody walks"], "prompts": ["no people"]},
+                "a door that isn't open",
+            ]
+        },
+    )
+
+    assert [warned for warned in warnings(answer) if warned[1] == "negation"] == [
+        ("#/labels/4", "negation"),
+        ("#/labels/5/aliases/0", "negation"),
+        ("#/labels/5/prompts/0", "negation"),
+        ("#/labels/6", "negation"),
+    ]
+
+
+def test_an_alias_that_is_not_understood_is_pointed_at(client: TestClient) -> None:
+    answer = client.put("/labels", json={"labels": [{"name": "rowing", "aliases": ["xqz"]}]})
+
+    assert warnings(answer) == [("#/labels/0/aliases/0", "not_understood")]
+
+
 def test_a_replaced_set_gets_warnings_too(client: TestClient) -> None:
     answer = client.put(
         "/label-sets/default", json={"labels": ["a ball", "ball a"]}, headers={"If-Match": "*"}

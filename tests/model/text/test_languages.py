@@ -11,11 +11,11 @@ CHINESE = [chr(0x4E00 + number) for number in range(2_000)]
 
 
 def test_a_few_letters_are_no_knowledge_of_a_script() -> None:
-    assert known_scripts([*ENGLISH, *LETTERS, *CHINESE[:488]]) == {"LATIN"}
+    assert known_scripts([*ENGLISH, *LETTERS, *CHINESE[:488]]) == frozenset({"LATIN"})
 
 
 def test_long_pieces_or_many_characters_are() -> None:
-    assert known_scripts([*ENGLISH, *RUSSIAN, *CHINESE]) == {"LATIN", "CYRILLIC", "CJK"}
+    assert known_scripts([*ENGLISH, *RUSSIAN, *CHINESE]) == frozenset({"LATIN", "CYRILLIC", "CJK"})
 
 
 def test_a_vocabulary_of_bytes_does_not_show_its_scripts() -> None:
