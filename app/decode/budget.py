@@ -30,7 +30,7 @@ class VideoBudget:
     def next_job(self) -> Allowance:
         """Return what the next job may cost. Raises ExpensiveVideo if nothing is left."""
         if self._left <= 0:
-            raise too_expensive(f"processor time ({self._allowed.cpu_seconds:.3g} s)")
+            raise too_expensive("processor time")
         return replace(self._allowed, cpu_seconds=min(self._left, self._max_job_seconds))
 
     def threads(self, wanted: int) -> int:

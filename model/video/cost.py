@@ -71,7 +71,7 @@ class CostMeter:
     def check(self) -> None:
         """Raise ExpensiveVideo if the processor time is used up."""
         if self.cpu_seconds > self._allowed.cpu_seconds:
-            raise too_expensive(f"processor time ({self._allowed.cpu_seconds:.3g} s)")
+            raise too_expensive("processor time")
 
     def count(self, pixels: int) -> None:
         """Count a frame that is decoded. Raises ExpensiveVideo when there are too many pixels."""
