@@ -16,6 +16,7 @@ from app.http.body_limits import BodyLimit, EarlyAnswer
 from app.http.content_encoding import PlainBodies
 from app.http.origin_guard import OriginGuard
 from app.http.requester import AsRequester
+from app.http.security_headers import SecurityHeaders
 from app.observe.logger import make_logger
 from app.observe.metrics import Metrics
 from app.observe.request_log import RequestLog
@@ -121,6 +122,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         allowed_origins=settings.allowed_origins,
     )
     app.add_middleware(EarlyAnswer)
+    app.add_middleware(SecurityHeaders)
 
 
 def _lifespan(
