@@ -8,7 +8,7 @@ from app.requests import client_of
 
 
 class AsRequester:
-    """Middleware: work for a request is queued under its client."""
+    """Middleware: work for a request is queued under its API key, or its address without one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -18,5 +18,12 @@ class AsRequester:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with as_requester(Requester(client_of(Request(scope)))):
+        with as_requester(Requester(_name(Request(scope)))):
             await self._app(scope, receive, send)
+
+
+def _name(request: Request) -> str:
+    """Return the id of the request's API key, or without a key the client's address."""
+    # Set by `app.access.gate`, which sees the request before.
+    grant = getattr(request.state, "grant", None)
+    return client_of(request) if grant is None or grant.key is None else f"key {grant.key.id}"

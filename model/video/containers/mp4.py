@@ -69,7 +69,7 @@ def _boxes(source: Source, start: int, end: int) -> Iterator[tuple[bytes, int, i
             size, length = number(header[8:16]), 16
         elif size == 0:
             size = end - start
-        if size < length:
+        if size < length or start + length > end:
             return
         yield kind, start + length, min(start + size, end)
         start += size
@@ -197,7 +197,7 @@ def _read_edits(source: Source, start: int, end: int, totals: _Totals) -> None:
         return
     head = source.read(start, 8)
     length, width = (20, 8) if head[:1] == b"\x01" else (12, 4)
-    count = min(number(head[4:8]), (end - start - 8) // length)
+    count = max(0, min(number(head[4:8]), (end - start - 8) // length))
     refuse_over(limits.MAX_EDITS, count, "edits")
     table = source.read(start + 8, count * length)
     edits = totals.tracks[-1].edits

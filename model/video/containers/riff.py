@@ -63,7 +63,8 @@ def _add_index(source: Source, start: int, end: int, counts: _Counts) -> None:
     head = source.read(start, 24)
     if len(head) < 24 or head[3] != _INDEX_OF_INDEXES:
         return
-    entries = min(int.from_bytes(head[4:8], "little"), (end - start - 24) // _INDEX_ENTRY_BYTES)
+    room = max(0, end - start - 24) // _INDEX_ENTRY_BYTES
+    entries = min(int.from_bytes(head[4:8], "little"), room)
     counts.indexes += entries
     refuse_over(limits.MAX_INDEXES, counts.indexes, "indexes")
     limit = limits.MAX_UNLISTED_SAMPLES + limits.MAX_SAMPLES_PER_BYTE * source.size

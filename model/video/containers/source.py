@@ -11,7 +11,7 @@ class Source(Protocol):
     size: int
 
     def read(self, position: int, size: int) -> bytes:
-        """Return up to `size` bytes from `position` on; fewer at the end."""
+        """Return up to `size` bytes from `position` on; none outside or for a negative size."""
 
 
 class FileSource:
@@ -23,7 +23,7 @@ class FileSource:
 
     def read(self, position: int, size: int) -> bytes:
         """Return up to `size` bytes from `position` on."""
-        if not 0 <= position < self.size:
+        if not 0 <= position < self.size or size <= 0:
             return b""
         self._view.seek(position)
         return self._view.read(min(size, self.size - position))
@@ -38,7 +38,7 @@ class MemorySource:
 
     def read(self, position: int, size: int) -> bytes:
         """Return up to `size` bytes from `position` on."""
-        return self._data[position : position + size]
+        return self._data[max(0, position) : max(0, position + size)]
 
 
 def number(data: bytes) -> int:
