@@ -120,6 +120,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         OriginGuard,
         allowed_hosts=settings.allowed_hosts,
         allowed_origins=settings.allowed_origins,
+        open_paths=system.OPEN_PATHS,
     )
     app.add_middleware(EarlyAnswer)
     app.add_middleware(SecurityHeaders)

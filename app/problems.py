@@ -14,11 +14,12 @@ from starlette.responses import Response
 from app.errors import KINDS, Fault, InvalidParameter
 from model import KinolexError
 
+PROBLEM_TYPE = "application/problem+json"
 # OpenAPI description of every error response.
 PROBLEM_RESPONSE: dict[str, Any] = {
     "description": "A problem document (RFC 9457). `code` is stable; the texts may change.",
     "content": {
-        "application/problem+json": {
+        PROBLEM_TYPE: {
             "schema": {
                 "type": "object",
                 "properties": {
@@ -67,27 +68,35 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return the problem document for a code of KINDS; notes the code in the request's state."""
-    kind = KINDS[code]
     request.state.problem_code = code
+    request_id = getattr(request.state, "request_id", "")
+    return Response(
+        problem_document(code, detail, request_id, faults),
+        KINDS[code].status,
+        headers,
+        media_type=PROBLEM_TYPE,
+    )
+
+
+def problem_document(
+    code: str, detail: str, request_id: str = "", faults: Sequence[Fault] = ()
+) -> bytes:
+    """Return the JSON of a problem document for a code of KINDS."""
+    kind = KINDS[code]
     body: dict[str, object] = {
         "type": f"urn:kinolex:problem:{code}",
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
         "code": code,
-        "request_id": getattr(request.state, "request_id", ""),
+        "request_id": request_id,
     }
     if faults:
         body["errors"] = [
             {"detail": fault.detail, "pointer": fault.pointer, "in": fault.part} for fault in faults
         ]
     # ASCII only: a lone surrogate from the client's JSON has no UTF-8 form
-    return Response(
-        json.dumps(body).encode("ascii"),
-        kind.status,
-        headers,
-        media_type="application/problem+json",
-    )
+    return json.dumps(body).encode("ascii")
 
 
 def internal_problem(request: Request) -> Response:

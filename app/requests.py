@@ -10,6 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
 JSON_TYPE = "application/json"
+# An exabyte, which is over every limit.
+_MOST_BYTES = 10**18
 _LIMIT_LIFTED = "kinolex.body_limit_lifted"
 
 
@@ -19,9 +21,12 @@ def media_type(request: Request) -> str:
 
 
 def announced_bytes(request: Request) -> int:
-    """Return the value of Content-Length; 0 if there is none or it is not a number."""
-    value = request.headers.get("content-length", "")
-    return int(value) if value.isascii() and value.isdecimal() else 0
+    """Return the value of Content-Length, at most _MOST_BYTES; 0 if it is missing or no number."""
+    value = request.headers.get("content-length", "").lstrip("0")
+    if not (value.isascii() and value.isdecimal()):
+        return 0
+    # int() refuses numbers of thousands of digits
+    return int(value) if len(value) < len(str(_MOST_BYTES)) else _MOST_BYTES
 
 
 def client_of(request: Request) -> str:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.databases import database_url, postgres_server, postgres_url
+from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -63,3 +64,17 @@ def server(make_settings: "Callable[..., Settings]") -> Iterator[str]:
 
     with running_server(create_app(make_settings(), tagger=colour_tagger())) as address:
         yield address
+
+
+@pytest.fixture
+def make_wire() -> Iterator[Callable[[str], Wire]]:
+    """Clients that write by hand, closed at the end."""
+    wires: list[Wire] = []
+
+    def make(address: str) -> Wire:
+        wires.append(Wire(address))
+        return wires[-1]
+
+    yield make
+    for wire in wires:
+        wire.close()

@@ -24,6 +24,7 @@ def serve(
     import uvicorn
 
     from app.cli.exits import read_settings
+    from app.http.connection import BoundedConnection
     from app.settings import share_metrics
 
     settings = read_settings()
@@ -47,6 +48,7 @@ def serve(
         access_log=False,
         server_header=False,
         ws="none",
+        http=BoundedConnection,
         timeout_graceful_shutdown=30,
     )
 

@@ -19,6 +19,8 @@ from app.store import DEFAULT_SET, StoreUnavailable
 router = APIRouter(tags=["system"])
 
 PROBE_PATHS = ("/healthz", "/readyz", "/metrics")
+# Their answers are the same for everybody: a probe may read them under any host name.
+OPEN_PATHS = ("/", "/healthz", "/readyz")
 WEB = Path(__file__).resolve().parent.parent / "web"
 
 # The page loads its own files only, plays a video that the visitor chose, and cannot be framed.

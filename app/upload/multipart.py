@@ -2,7 +2,11 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
+import anyio
+import anyio.lowlevel
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -15,6 +19,9 @@ MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS_BYTES = 1024 * 1024
 # A header holds the file's name, which some programs make of a whole title or address.
 _MAX_HEADER_BYTES = 64 * 1024
+# Takes a few milliseconds at the worst.
+_SLICE_BYTES = 16 * 1024
+_MANY_PIECES = 8
 _PLAIN_ENCODINGS = {"", "7bit", "8bit", "binary"}
 
 
@@ -71,9 +78,15 @@ class MultipartReader:
             raise MalformedRequest(f"the boundary is not valid: {error}") from error
 
     async def pieces(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[list[Piece]]:
-        """Yield the videos' bytes in each chunk of the body; `fields` is complete at the end."""
+        """Yield the videos' bytes in each chunk of the body; `fields` is complete at the end.
+
+        The parser looks at each byte of what resembles a boundary, so that a chunk made of these
+        takes long: other requests have a turn after each slice of it.
+        """
         async for chunk in chunks:
-            yield self.feed(chunk)
+            for start in range(0, len(chunk), _SLICE_BYTES):
+                yield self.feed(chunk[start : start + _SLICE_BYTES])
+                await anyio.lowlevel.checkpoint()
         self.finish()
 
     def feed(self, chunk: bytes) -> list[Piece]:
@@ -85,7 +98,7 @@ class MultipartReader:
             self._parser.write(chunk)
         except FormParserError as error:
             raise MalformedRequest(f"the body is not multipart/form-data: {error}") from error
-        pieces, self._pieces = self._pieces, []
+        pieces, self._pieces = _joined(self._pieces), []
         self._overhead_bytes += len(chunk) - sum(len(piece) for _, piece in pieces)
         if self._overhead_bytes > 2 * MAX_FIELDS_BYTES:
             self._refuse_stray_file()
@@ -180,3 +193,13 @@ class MultipartReader:
 
     def _end(self) -> None:
         self._complete = True
+
+
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """Join the neighbouring pieces of a video: each one that is written costs a system call."""
+    if len(pieces) < _MANY_PIECES:
+        return pieces
+    return [
+        (number, b"".join(piece for _, piece in group))
+        for number, group in groupby(pieces, key=itemgetter(0))
+    ]

@@ -1,13 +1,7 @@
-"""The service over a checkpoint of three colours: in this process, or behind a real socket."""
+"""The service over a checkpoint of three colours, in this process or behind a real socket."""
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TypedDict, Unpack
 
-import uvicorn
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.main import create_app
@@ -15,6 +9,9 @@ from app.observe.tracing import Tracing
 from app.settings import Settings
 from model import Tagger
 from tests.support.fakes import colour_tagger
+from tests.support.listening import running_server
+
+__all__ = ["BASE_URL", "Parts", "open_client", "running_server"]
 
 # Host names are checked; this one is always allowed.
 BASE_URL = "http://127.0.0.1:8000"
@@ -34,21 +31,3 @@ def open_client(settings: Settings, **parts: Unpack[Parts]) -> TestClient:
     defaults: Parts = {"tagger": colour_tagger()}
     app = create_app(settings, **(defaults | parts))
     return TestClient(app, base_url=BASE_URL, client=LOCAL)
-
-
-@contextmanager
-def running_server(app: FastAPI) -> Iterator[str]:
-    """Serve the app with uvicorn on a free port of this computer; yields its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        while not server.started and thread.is_alive():
-            threading.Event().wait(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
