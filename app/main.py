@@ -22,7 +22,7 @@ from app.observe.metrics import Metrics
 from app.observe.request_log import RequestLog
 from app.observe.tracing import Tracing
 from app.problems import PROBLEM_RESPONSE, install_problems
-from app.routes import classify, embed, keys, labels, system
+from app.routes import classify, embed, keys, labels, system, videos
 from app.routes.access_rules import RULES
 from app.routes.dependencies import State
 from app.settings import Settings, metrics_folder, unknown_variables
@@ -71,6 +71,7 @@ def create_app(
     install_problems(app)
     app.include_router(classify.router)
     app.include_router(embed.router)
+    app.include_router(videos.router)
     app.include_router(labels.router)
     app.include_router(keys.router)
     app.include_router(system.router)

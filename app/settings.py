@@ -192,6 +192,17 @@ class Settings(BaseSettings):
         description="Number of labels in a label set over which the answer to a write has a "
         "warning.",
     )
+    keep_days: float = Field(
+        default=365.0,
+        gt=0,
+        description="Maximum age of a kept analysis, in days. Older ones are deleted.",
+    )
+    keep_bytes: int = Field(
+        default=10 * 1024 * MIB,
+        ge=0,
+        description="Maximum size of all kept analyses, in bytes (10 GiB). The oldest are deleted "
+        "first.",
+    )
     queue_size: int = Field(
         default=32,
         ge=1,

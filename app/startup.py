@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
 
@@ -13,6 +14,8 @@ from anyio import to_thread
 from structlog.typing import FilteringBoundLogger
 
 from app.access.access import open_access
+from app.archive.kept_videos import KeptVideos
+from app.archive.retention import delete_old
 from app.decode.decode_pool import DecodePool
 from app.decode.gpu_pool import GpuDecodePool
 from app.embedding import VideoEmbedder
@@ -24,6 +27,7 @@ from app.service import TaggingService
 from app.settings import Settings, gpu_environment
 from app.store import LabelStore
 from app.store.access import KeyStore
+from app.store.analyses import AnalysisStore
 from app.upload.admission import Admission
 from model import (
     CheckpointError,
@@ -84,12 +88,15 @@ async def open_service(
         service = TaggingService(
             settings=settings, tagger=tagger, store=store, embedder=embedder, admission=admission
         )
+        analyses = AnalysisStore(store.engine)
+        videos = KeptVideos(analyses, service, tagger, max_windows=settings.max_windows)
         yield State(
             settings=settings,
             tagger=tagger,
             store=store,
             admission=admission,
             service=service,
+            videos=videos,
             metrics=metrics,
             warm=anyio.Event(),
             access=access,
@@ -180,15 +187,24 @@ def _batcher(tagger: Tagger) -> Batcher:
 async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[None]:
     """Run a first inference beside the block, set `warm`, then switch to a faster runtime.
 
+    Also deletes kept analyses that are too old.
+
     If the inference fails, the error is logged and the process runs on but is never ready.
     """
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(_warm_up, state, log)
+            group.start_soon(_delete_old, state, log)
             yield
             group.cancel_scope.cancel()
     finally:
         gc.unfreeze()
+
+
+async def _delete_old(state: State, log: FilteringBoundLogger) -> None:
+    settings, analyses = state["settings"], AnalysisStore(state["store"].engine)
+    max_age = timedelta(days=settings.keep_days)
+    await delete_old(analyses, max_age, settings.keep_bytes, log)
 
 
 async def _warm_up(state: State, log: FilteringBoundLogger) -> None:

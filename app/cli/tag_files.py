@@ -84,6 +84,7 @@ async def _tag(
     return ClassifyAnswer.of(
         classified,
         sha256=sealed.sha256,
+        kept=False,
         tagger=state["tagger"],
         request_id=str(video),
         timings=timings.seconds,

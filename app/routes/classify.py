@@ -68,9 +68,11 @@ async def classify(
 
     async def answer(on_progress: OnProgress | None = None) -> ClassifyAnswer:
         classified = await state["service"].classify(video, options, on_progress)
+        kept = await state["videos"].keep(classified, options)
         return ClassifyAnswer.of(
             classified,
             sha256=video.sha256,
+            kept=kept,
             tagger=state["tagger"],
             request_id=state["request_id"],
             timings=stage_seconds(),

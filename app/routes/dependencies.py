@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from app.access.access import Access
 from app.access.grants import Grant
+from app.archive.kept_videos import KeptVideos
 from app.observe.metrics import Metrics
 from app.service import TaggingService
 from app.settings import Settings
@@ -26,6 +27,7 @@ class State(TypedDict):
     store: LabelStore
     admission: Admission
     service: TaggingService
+    videos: KeptVideos
     metrics: Metrics
     warm: anyio.Event
     access: Access

@@ -115,6 +115,37 @@ def writing(engine: Engine) -> Generator[Connection]:
 
 
 @contextmanager
+def erasing(engine: Engine) -> Generator[tuple[Connection, Callable[[], None]]]:
+    """Open a write transaction whose deletions leave no bytes in SQLite's files.
+
+    Call the second value if something was deleted: the write-ahead log is then emptied after the
+    transaction, or by a later one if someone still reads from it. On PostgreSQL, VACUUM overwrites.
+    Raises StoreUnavailable.
+    """
+    deleted = False
+
+    def note() -> None:
+        nonlocal deleted
+        deleted = True
+
+    is_sqlite = engine.dialect.name == "sqlite"
+    with writing(engine) as connection:
+        if is_sqlite:
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        try:
+            yield connection, note
+        finally:
+            if is_sqlite:
+                connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+    if is_sqlite and deleted:
+        with _translated(), engine.connect() as connection:
+            _outside_transactions(connection, "PRAGMA busy_timeout=0")
+            _outside_transactions(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+            milliseconds = BUSY_TIMEOUT_SECONDS * 1000
+            _outside_transactions(connection, f"PRAGMA busy_timeout={milliseconds}")
+
+
+@contextmanager
 def _translated() -> Generator[None]:
     try:
         yield

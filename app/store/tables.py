@@ -30,7 +30,7 @@ from sqlalchemy.types import TypeDecorator
 # SQLite compares text by bytes. PostgreSQL must too, or pages would depend on the host's locale.
 BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
 # SQLite generates ids only in a column of exactly this type.
-_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -68,7 +68,7 @@ class LabelSetRow(Base):
 
     __tablename__ = "label_sets"
 
-    id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
     name: Mapped[str] = mapped_column(BYTEWISE, unique=True)
     revision: Mapped[int] = mapped_column(BigInteger)
     # removals up to this revision are deleted: a reader at an older one must read the whole set
@@ -88,7 +88,7 @@ class LabelRow(Base):
         Index(None, "set_id", "revision"),
     )
 
-    id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
     set_id: Mapped[int] = mapped_column(ForeignKey("label_sets.id", ondelete="CASCADE"))
     key: Mapped[str] = mapped_column(BYTEWISE)
     name: Mapped[str] = mapped_column(Text)
@@ -162,14 +162,15 @@ class RemovalRow(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
 
 
-def _table(row: type[Base]) -> Table:
+def table_of(row: type[Base]) -> Table:
+    """Return a row class's table, for statements over whole rows with columns by name."""
     table = row.__table__
     assert isinstance(table, Table)
     return table
 
 
 # the tables for statements over whole rows, with columns by name
-SETS = _table(LabelSetRow)
-LABELS = _table(LabelRow)
-PROTOTYPES = _table(PrototypeRow)
-EXAMPLES = _table(ExampleRow)
+SETS = table_of(LabelSetRow)
+LABELS = table_of(LabelRow)
+PROTOTYPES = table_of(PrototypeRow)
+EXAMPLES = table_of(ExampleRow)

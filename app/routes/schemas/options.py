@@ -1,6 +1,7 @@
 """Options of requests about videos: query parameters and form fields, read and checked."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -8,7 +9,8 @@ from pydantic_core import ErrorDetails
 
 from app.errors import InvalidParameter
 from app.labels.listed import split_labels
-from app.question import ClassifyRequest, DecodeMode
+from app.labels.metadata import Metadata
+from app.question import Analysis, ClassifyRequest, DecodeMode
 from app.settings import Settings
 from app.store import DEFAULT_SET
 
@@ -36,8 +38,8 @@ class VideoOptions(BaseModel):
     )
 
 
-class ClassifyOptions(VideoOptions):
-    """Options of `POST /classify`."""
+class QuestionOptions(VideoOptions):
+    """Options of every request that asks for the tags of a video."""
 
     top_k: int | None = Field(
         None,
@@ -93,6 +95,21 @@ class ClassifyOptions(VideoOptions):
     )
 
 
+class ClassifyOptions(QuestionOptions):
+    """Options of `POST /classify`."""
+
+    keep: bool = Field(
+        False,
+        description="Keep the analysis, so that the video can be asked again without the file: "
+        "embeddings of all windows and of the whole video, no pixels.",
+    )
+    metadata: Metadata = Field(
+        default_factory=dict,
+        description="With `keep`: JSON object of texts, stored with the analysis and returned "
+        'unchanged, such as `{"camera": "north"}`.',
+    )
+
+
 def read_classify_request(
     query: Iterable[tuple[str, str]], fields: Iterable[tuple[str, str]], settings: Settings
 ) -> ClassifyRequest:
@@ -103,8 +120,36 @@ def read_classify_request(
     fields = tuple(fields)
     part = "form" if fields else "query"
     options = read_options(ClassifyOptions, [*query, *fields], part)
+    if options.metadata and not options.keep:
+        raise InvalidParameter.at(part, "metadata", "is stored with keep=true only")
     window = options.window_seconds or settings.window_seconds
     stride = options.stride_seconds or min(settings.stride_seconds, window)
+    asked = _request(options, part, window, stride, options.decode, settings)
+    return replace(asked, keep=options.keep, metadata=options.metadata)
+
+
+def kept_request(
+    options: QuestionOptions, analysis: Analysis, settings: Settings
+) -> ClassifyRequest:
+    """Return a request about a kept analysis, whose windows and decode mode are the defaults.
+
+    Raises InvalidParameter.
+    """
+    plan = analysis.windows.plan
+    decode = options.decode if "decode" in options.model_fields_set else analysis.decode
+    window = options.window_seconds or plan.window_seconds
+    stride = options.stride_seconds or plan.stride_seconds
+    return _request(options, "body", window, stride, decode, settings)
+
+
+def _request(
+    options: QuestionOptions,
+    part: str,
+    window: float,
+    stride: float,
+    decode: DecodeMode,
+    settings: Settings,
+) -> ClassifyRequest:
     if options.labels and options.label_set is not None:
         raise InvalidParameter.at(part, "labels", "give either labels or label_set, not both")
     if len(options.labels) > settings.max_ad_hoc_labels:
@@ -115,7 +160,7 @@ def read_classify_request(
         raise InvalidParameter.at(
             part, "min_revision", "applies to label sets only; labels of a request have no revision"
         )
-    if stride > window:
+    if options.stride_seconds is not None and stride > window:
         raise InvalidParameter.at(part, "stride_seconds", "must not be over window_seconds")
     return ClassifyRequest(
         label_set=options.label_set or DEFAULT_SET,
@@ -126,7 +171,7 @@ def read_classify_request(
         window_seconds=window,
         stride_seconds=stride,
         timeout_seconds=options.timeout_seconds,
-        decode=options.decode,
+        decode=decode,
         min_revision=options.min_revision or 0,
         hysteresis=options.hysteresis,
     )

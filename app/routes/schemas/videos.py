@@ -187,6 +187,10 @@ class ClassifyAnswer(BaseModel):
     )
     unknown: UnknownAnswer
     timestamps: TimestampsAnswer
+    kept: bool = Field(
+        description="Whether an analysis of the video is kept after this request, because it asked "
+        "for it or was answered from one."
+    )
     model: ModelAnswer
     label_set: LabelSetAnswer
     timings: dict[str, float] = Field(description="Seconds in each stage of the request.")
@@ -197,6 +201,7 @@ class ClassifyAnswer(BaseModel):
         classified: Classified,
         *,
         sha256: str,
+        kept: bool,
         tagger: Tagger,
         request_id: str,
         timings: Mapping[str, float],
@@ -211,6 +216,7 @@ class ClassifyAnswer(BaseModel):
             windows=WindowsAnswer.model_validate(plan, from_attributes=True) if plan else None,
             unknown=UnknownAnswer.model_validate(classified.unknown, from_attributes=True),
             timestamps=TimestampsAnswer.of(classified.timestamps),
+            kept=kept,
             model=ModelAnswer.of(tagger),
             label_set=LabelSetAnswer(name=searched.name, revision=searched.revision),
             timings=dict(timings),

@@ -68,6 +68,7 @@ def test_the_answer_has_the_shape_that_the_api_promises(client: TestClient) -> N
         "unknown": {"score": answer["unknown"]["score"], "is_unknown": False},
         "model": {"id": "colours", "revision": "0"},
         "label_set": {"name": None, "revision": 0},
+        "kept": False,
     }
 
 

@@ -1,0 +1,112 @@
+"""Keeps the analyses of videos, and answers questions about them without the files."""
+
+from functools import partial
+
+from anyio import to_thread
+
+from app.errors import ServiceError
+from app.observe.timings import stage
+from app.question import Analysis, Classified, ClassifyRequest
+from app.service import TaggingService
+from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
+from model import Tagger, WindowPlan
+
+
+class AnalysisOutdated(ServiceError):
+    """The video is kept, but only as another checkpoint saw it."""
+
+    code = "analysis_outdated"
+
+
+class AnalysisDiffers(ServiceError):
+    """The request asks for other windows or another decode mode than the video was kept with."""
+
+    code = "analysis_differs"
+
+
+class KeptVideos:
+    """The kept analyses of this service's checkpoint."""
+
+    def __init__(
+        self, store: AnalysisStore, service: TaggingService, tagger: Tagger, *, max_windows: int
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._tagger = tagger
+        self._max_windows = max_windows
+
+    async def keep(self, classified: Classified, request: ClassifyRequest) -> bool:
+        """Store the analysis of an answer; return whether it has one. Raises StoreUnavailable."""
+        if classified.analysis is None:
+            return False
+        store = partial(
+            self._store.keep,
+            classified.analysis,
+            label_set=classified.searched.name,
+            metadata=request.metadata,
+        )
+        with stage("keep"):
+            await to_thread.run_sync(store)
+        return True
+
+    async def analysis(self, sha256: str) -> Analysis:
+        """Return this checkpoint's analysis. Raises VideoNotFound or AnalysisOutdated."""
+        found = await to_thread.run_sync(self._store.get, sha256, self._tagger.video_space)
+        if found is not None:
+            return found
+        newest, *_ = await to_thread.run_sync(self._store.of_video, sha256)
+        raise AnalysisOutdated(
+            f"the video was analysed by checkpoint {newest.model_id} {newest.video_space}; send it "
+            "to /classify with keep=true to analyse it by this one"
+        )
+
+    async def classify(self, analysis: Analysis, request: ClassifyRequest) -> Classified:
+        """Answer from an analysis what an upload of the video would be answered.
+
+        Raises AnalysisDiffers, and the errors of `TaggingService.classify_kept`.
+        """
+        self._check(analysis, request)
+        return await self._service.classify_kept(analysis, request)
+
+    async def of_video(self, sha256: str) -> KeptVideo:
+        """Return this checkpoint's analysis, or else the newest. Raises VideoNotFound."""
+        found = await to_thread.run_sync(self._store.of_video, sha256)
+        return next((each for each in found if self.is_usable(each)), found[0])
+
+    async def page(self, wanted: VideoFilter, before: int | None, limit: int) -> list[KeptVideo]:
+        """Return up to `limit` kept videos with ids under `before`, newest first."""
+        read = partial(self._store.page, wanted, before=before, limit=limit)
+        return await to_thread.run_sync(read)
+
+    async def remove(self, sha256: str) -> int:
+        """Delete all analyses of a video; return their number. Raises VideoNotFound."""
+        return await to_thread.run_sync(self._store.remove, sha256)
+
+    def is_usable(self, kept: KeptVideo) -> bool:
+        """Whether this checkpoint made the analysis."""
+        return kept.video_space == self._tagger.video_space
+
+    def _check(self, analysis: Analysis, request: ClassifyRequest) -> None:
+        if request.decode != analysis.decode:
+            raise AnalysisDiffers(
+                f"the video was kept with decode={analysis.decode}; to ask with "
+                f"decode={request.decode}, send it to /classify again"
+            )
+        if request.granularity == "video":
+            return
+        plan = analysis.windows.plan
+        asked = (request.window_seconds, request.stride_seconds)
+        if asked == (plan.window_seconds, plan.stride_seconds):
+            return
+        # a long video was given a wider stride than requested
+        same = WindowPlan.over(
+            analysis.video.duration_seconds,
+            window_seconds=request.window_seconds,
+            stride_seconds=request.stride_seconds,
+            max_windows=self._max_windows,
+        )
+        if same.windows != plan.windows:
+            raise AnalysisDiffers(
+                f"the video was kept with windows of {plan.window_seconds:g} s every "
+                f"{plan.stride_seconds:g} s; to ask for others, send it to /classify again"
+            )

@@ -1,0 +1,134 @@
+"""Routes for kept videos: list, read, ask again, delete."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+from app.errors import InvalidParameter
+from app.labels.fields import body_schema, read_body
+from app.labels.metadata import Metadata
+from app.observe.timings import stage_seconds
+from app.requests import cancel_on_disconnect
+from app.routes.addressing import (
+    PageSize,
+    PageToken,
+    known_parameters,
+    read_token,
+    write_token,
+)
+from app.routes.dependencies import StateDep
+from app.routes.schemas.archive import KeptVideoAnswer, KeptVideosAnswer, RemovedVideoAnswer
+from app.routes.schemas.options import QuestionOptions, kept_request
+from app.routes.schemas.videos import ClassifyAnswer
+from app.routes.writing import json_body
+from app.store.analyses import VideoFilter
+
+router = APIRouter(tags=["archive"], dependencies=[Depends(known_parameters)])
+
+Digest = Annotated[
+    str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the video file in hex.")
+]
+
+
+async def _filter(
+    kept_after: Annotated[
+        AwareDatetime | None, Query(description="Only videos kept at this time or later.")
+    ] = None,
+    kept_before: Annotated[
+        AwareDatetime | None, Query(description="Only videos kept before this time.")
+    ] = None,
+    min_duration: Annotated[
+        float | None, Query(ge=0, description="Minimum duration in seconds.")
+    ] = None,
+    max_duration: Annotated[
+        float | None, Query(ge=0, description="Maximum duration in seconds.")
+    ] = None,
+    label_set: Annotated[
+        str | None, Query(max_length=64, description="Only videos kept with this label set.")
+    ] = None,
+    metadata: Annotated[
+        str | None,
+        Query(
+            max_length=8_000,
+            description="JSON object; only videos whose metadata have these values.",
+        ),
+    ] = None,
+) -> VideoFilter:
+    return VideoFilter(
+        kept_after, kept_before, min_duration, max_duration, label_set, _metadata(metadata)
+    )
+
+
+FilterDep = Annotated[VideoFilter, Depends(_filter)]
+
+
+def _metadata(value: str | None) -> dict[str, str]:
+    if value is None:
+        return {}
+    try:
+        return TypeAdapter(Metadata).validate_python(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidParameter.at("query", "metadata", found[0]["msg"]) from error
+
+
+@router.get("/videos", summary="List kept videos")
+async def list_videos(
+    state: StateDep, wanted: FilterDep, page_size: PageSize = 100, page_token: PageToken = ""
+) -> KeptVideosAnswer:
+    """Returns a page of kept videos, newest first. Each checkpoint's analysis is an item."""
+    videos, query = state["videos"], repr(wanted)
+    last = read_token(page_token, query)
+    kept = await videos.page(wanted, int(last) if last else None, page_size + 1)
+    more = str(kept[page_size - 1].id) if len(kept) > page_size else None
+    return KeptVideosAnswer(
+        items=[
+            KeptVideoAnswer.of(each, in_use=videos.is_usable(each)) for each in kept[:page_size]
+        ],
+        next_page_token=write_token(more, query),
+    )
+
+
+@router.get("/videos/{sha256}", summary="Read a kept video")
+async def get_video(state: StateDep, sha256: Digest) -> KeptVideoAnswer:
+    """Returns the analysis of the running checkpoint, or else the newest of another one."""
+    kept = await state["videos"].of_video(sha256)
+    return KeptVideoAnswer.of(kept, in_use=state["videos"].is_usable(kept))
+
+
+@router.delete("/videos/{sha256}", summary="Delete a kept video")
+async def delete_video(state: StateDep, sha256: Digest) -> RemovedVideoAnswer:
+    """Deletes what is kept of the video, by every checkpoint."""
+    return RemovedVideoAnswer(removed=await state["videos"].remove(sha256))
+
+
+def _question() -> dict[str, Any]:
+    described = body_schema(QuestionOptions)
+    described["requestBody"]["required"] = False
+    return described
+
+
+@router.post(
+    "/videos/{sha256}/classify", summary="Tag a kept video again", openapi_extra=_question()
+)
+async def classify_kept(request: Request, state: StateDep, sha256: Digest) -> ClassifyAnswer:
+    """Answers from the kept analysis what an upload of the video would be answered, without it.
+
+    The body is a JSON object with the options of `POST /classify`; without a body, all have their
+    defaults. Windows and decode mode are those that the video was kept with.
+    """
+    has_body = bool(await request.body())
+    options = read_body(QuestionOptions, await json_body(request) if has_body else b"{}")
+    analysis = await state["videos"].analysis(sha256)
+    asked = kept_request(options, analysis, state["settings"])
+    async with cancel_on_disconnect(request):
+        classified = await state["videos"].classify(analysis, asked)
+    return ClassifyAnswer.of(
+        classified,
+        sha256=sha256,
+        kept=True,
+        tagger=state["tagger"],
+        request_id=state["request_id"],
+        timings=stage_seconds(),
+    )

@@ -1,0 +1,25 @@
+"""Kept analyses of videos in the label database: embeddings and times, no pixels.
+
+Other rooms import names from this package only, and use it through `AnalysisStore`. `rows` converts
+analyses to columns, `reads` and `writes` contain the SQL, `records` the values.
+"""
+
+from app.store.analyses.analysis_store import AnalysisStore
+from app.store.analyses.records import (
+    ArchiveChanges,
+    ArchiveState,
+    KeptVideo,
+    KeptWindows,
+    VideoFilter,
+    VideoNotFound,
+)
+
+__all__ = [
+    "AnalysisStore",
+    "ArchiveChanges",
+    "ArchiveState",
+    "KeptVideo",
+    "KeptWindows",
+    "VideoFilter",
+    "VideoNotFound",
+]
