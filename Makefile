@@ -82,6 +82,10 @@ bench-segments: $(VENV)/.benches ## find actions in films that are joined from r
 bench-labels: $(VENV)/.tests $(VENV)/.benches ## measure a million labels and 5 kills of the server; 30 minutes
 	$(BIN)/python -m benchmarks.labels $(BENCH)
 
+.PHONY: bench-archive
+bench-archive: $(VENV)/.tests $(VENV)/.benches ## measure kept videos, their search and jobs, and kill the service 100 times
+	$(BIN)/python -m benchmarks.archive $(BENCH)
+
 .PHONY: chaos
 chaos: $(VENV)/.tests $(VENV)/.benches ## kill the server 100 times while labels are written, check that none is lost
 	$(BIN)/python -m benchmarks.labels --only kills --kills 100

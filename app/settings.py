@@ -4,6 +4,8 @@ No other module reads or sets environment variables. `docs/configuration.md` is 
 `Settings`.
 """
 
+import base64
+import binascii
 import difflib
 import os
 import tempfile
@@ -19,6 +21,8 @@ MIB = 1024**2
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 Names = Annotated[tuple[str, ...], NoDecode]
+Secrets = Annotated[tuple[bytes, ...], NoDecode]
+_SECRET_PREFIX = "whsec_"
 
 
 class Settings(BaseSettings):
@@ -203,6 +207,30 @@ class Settings(BaseSettings):
         description="Maximum size of all kept analyses, in bytes (10 GiB). The oldest are deleted "
         "first.",
     )
+    job_slots: int = Field(
+        default_factory=lambda: max(1, len(os.sched_getaffinity(0))),
+        ge=1,
+        le=256,
+        description="Number of jobs that a server process runs at the same time. Default: one per "
+        "processor.",
+    )
+    job_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="Time for which a job that has ended is kept with its result, in days.",
+    )
+    callback_secrets: Secrets = Field(
+        default=(),
+        repr=False,
+        description="Secrets that sign webhooks, `whsec_` and base64 of 24 to 64 bytes, separated "
+        "by commas. Each webhook is signed with all of them: to change the secret, put the new one "
+        "beside the old one, and remove the old one later. Without a secret, jobs take no "
+        "`callback_url`.",
+    )
+    callback_private: bool = Field(
+        default=False,
+        description="Whether webhooks may go to private and loopback addresses.",
+    )
     queue_size: int = Field(
         default=32,
         ge=1,
@@ -257,6 +285,14 @@ class Settings(BaseSettings):
             return tuple(part.strip().lower() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("callback_secrets", mode="before")
+    @classmethod
+    def _decode_secrets(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        return tuple(_secret(part) for part in parts)
+
     @model_validator(mode="after")
     def _stride_fits_window(self) -> Self:
         if self.stride_seconds > self.window_seconds:
@@ -277,6 +313,17 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """SQLAlchemy URL of the label database."""
         return self.database_url or f"sqlite:///{self.data_dir / 'labels.sqlite'}"
+
+
+def _secret(text: str) -> bytes:
+    try:
+        secret = base64.b64decode(text.removeprefix(_SECRET_PREFIX), validate=True)
+    except binascii.Error:
+        secret = b""
+    if not text.startswith(_SECRET_PREFIX) or not 24 <= len(secret) <= 64:
+        # the message must not contain the secret
+        raise ValueError("a secret is whsec_ and the base64 of 24 to 64 bytes")
+    return secret
 
 
 def share_metrics(folder: Path) -> None:

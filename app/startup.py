@@ -2,35 +2,48 @@
 
 import gc
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import anyio
+import numpy as np
+import numpy.typing as npt
 from anyio import to_thread
+from anyio.abc import TaskGroup
 from structlog.typing import FilteringBoundLogger
 
 from app.access.access import open_access
 from app.archive.kept_videos import KeptVideos
-from app.archive.retention import delete_old
+from app.archive.queries import Queries
+from app.archive.retention import keep_deleting
+from app.archive.search import ArchiveSearch
+from app.archive.window_index import WindowIndex
 from app.decode.decode_pool import DecodePool
 from app.decode.gpu_pool import GpuDecodePool
 from app.embedding import VideoEmbedder
 from app.encode.batcher import Batcher
 from app.encode.runtime_switch import switch_runtime
+from app.jobs.runner import JobRunner, ToJson
+from app.jobs.webhooks import WebhookSender
 from app.observe.metrics import Metrics
+from app.question import Classified
 from app.routes.dependencies import State
+from app.routes.schemas.videos import ClassifyAnswer
 from app.service import TaggingService
 from app.settings import Settings, gpu_environment
-from app.store import LabelStore
+from app.store import LabelStore, everyday_actions
 from app.store.access import KeyStore
 from app.store.analyses import AnalysisStore
+from app.store.jobs import JobStore, WebhookStore
 from app.upload.admission import Admission
 from model import (
     CheckpointError,
+    Label,
     RuntimeEncoder,
     Tagger,
     TorchEncoder,
@@ -90,6 +103,15 @@ async def open_service(
         )
         analyses = AnalysisStore(store.engine)
         videos = KeptVideos(analyses, service, tagger, max_windows=settings.max_windows)
+        windows = WindowIndex(
+            analyses,
+            tagger.video_space,
+            tagger.encoder.dim,
+            partial(_typical_queries, tagger),
+            settings.cache_dir,
+        )
+        stack.callback(windows.close)
+        jobs = JobStore(store.engine)
         yield State(
             settings=settings,
             tagger=tagger,
@@ -97,6 +119,16 @@ async def open_service(
             admission=admission,
             service=service,
             videos=videos,
+            jobs=jobs,
+            job_runner=JobRunner(jobs, service, videos, settings, _to_json(tagger), log),
+            webhooks=WebhookSender(
+                WebhookStore(store.engine),
+                settings.callback_secrets,
+                allow_private=settings.callback_private,
+                log=log,
+            ),
+            queries=Queries(tagger, service),
+            search=ArchiveSearch(windows, analyses, tagger),
             metrics=metrics,
             warm=anyio.Event(),
             access=access,
@@ -135,6 +167,11 @@ def _open_store(
         is_busy=lambda: admission.is_in_use,
         log=log,
     )
+
+
+def _typical_queries(tagger: Tagger) -> npt.NDArray[np.float32]:
+    labels = [Label(name) for name in everyday_actions()]
+    return np.concatenate([each.vectors for each in tagger.prototypes(labels)])
 
 
 def _gpu_decode_pool(
@@ -187,14 +224,15 @@ def _batcher(tagger: Tagger) -> Batcher:
 async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[None]:
     """Run a first inference beside the block, set `warm`, then switch to a faster runtime.
 
-    Also deletes kept analyses that are too old.
+    Also runs jobs, sends webhooks, and deletes what was kept for long enough.
 
     If the inference fails, the error is logged and the process runs on but is never ready.
     """
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(_warm_up, state, log)
+            group.start_soon(_warm_up, state, log, group)
             group.start_soon(_delete_old, state, log)
+            group.start_soon(state["webhooks"].run)
             yield
             group.cancel_scope.cancel()
     finally:
@@ -202,12 +240,37 @@ async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[N
 
 
 async def _delete_old(state: State, log: FilteringBoundLogger) -> None:
-    settings, analyses = state["settings"], AnalysisStore(state["store"].engine)
-    max_age = timedelta(days=settings.keep_days)
-    await delete_old(analyses, max_age, settings.keep_bytes, log)
+    settings, analyses, jobs = (
+        state["settings"],
+        AnalysisStore(state["store"].engine),
+        state["jobs"],
+    )
+    max_age, max_job_age = timedelta(days=settings.keep_days), timedelta(days=settings.job_days)
+
+    def delete() -> int:
+        return analyses.remove_old(max_age, settings.keep_bytes) + jobs.delete_old(max_job_age)
+
+    await keep_deleting(delete, log)
 
 
-async def _warm_up(state: State, log: FilteringBoundLogger) -> None:
+def _to_json(tagger: Tagger) -> ToJson:
+    def to_json(
+        classified: Classified, sha256: str, kept: bool, job_id: str, timings: Mapping[str, float]
+    ) -> dict[str, Any]:
+        answer = ClassifyAnswer.of(
+            classified,
+            sha256=sha256,
+            kept=kept,
+            tagger=tagger,
+            request_id=job_id,
+            timings=timings,
+        )
+        return answer.model_dump(mode="json")
+
+    return to_json
+
+
+async def _warm_up(state: State, log: FilteringBoundLogger, group: TaskGroup) -> None:
     tagger = state["tagger"]
     try:
         await state["service"].warm_up()
@@ -216,6 +279,7 @@ async def _warm_up(state: State, log: FilteringBoundLogger) -> None:
         return
     _freeze_objects()
     state["warm"].set()
+    group.start_soon(state["job_runner"].run)
     log.info("ready", model=tagger.model_id, device=tagger.device)
     if isinstance(tagger.encoder, RuntimeEncoder):
         await switch_runtime(tagger.encoder, tagger, state["settings"], log)

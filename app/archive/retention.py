@@ -1,6 +1,6 @@
-"""Deletes kept analyses that are too old or too many."""
+"""Deletes what was kept for long enough, or is over its size."""
 
-from datetime import timedelta
+from collections.abc import Callable
 from typing import NoReturn
 
 import anyio
@@ -8,22 +8,19 @@ from anyio import to_thread
 from structlog.typing import FilteringBoundLogger
 
 from app.store import StoreUnavailable
-from app.store.analyses import AnalysisStore
 
-# Deleting is a matter of days; a look is one query over an index.
+# Deleting is a matter of days; a look is a query over an index.
 _SECONDS_BETWEEN_LOOKS = 60.0
 
 
-async def delete_old(
-    store: AnalysisStore, max_age: timedelta, max_bytes: int, log: FilteringBoundLogger
-) -> NoReturn:
-    """Delete analyses over the limits, now and then every minute, until cancelled."""
+async def keep_deleting(delete: Callable[[], int], log: FilteringBoundLogger) -> NoReturn:
+    """Call `delete` in a thread now and then every minute, and log how much it deleted."""
     while True:
         try:
-            removed = await to_thread.run_sync(store.remove_old, max_age, max_bytes)
+            deleted = await to_thread.run_sync(delete)
         except StoreUnavailable as error:
             log.warning("retention_failed", detail=str(error))
         else:
-            if removed:
-                log.info("analyses_deleted", count=removed)
+            if deleted:
+                log.info("retention_deleted", count=deleted)
         await anyio.sleep(_SECONDS_BETWEEN_LOOKS)

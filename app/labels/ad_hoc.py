@@ -23,18 +23,27 @@ class AdHocLabels:
         self._cached: LRUCache[str, Prototypes] = LRUCache(max_cached)
         self._lock = Lock()
 
+    def prototypes(self, name: str) -> Prototypes:
+        """Return the vectors of one name. Raises LabelError."""
+        return self._prototypes([Label(clean_name(name))])[clean_name(name)]
+
     def index(self, names: Sequence[str]) -> LabelIndex:
         """Return an index of these names, the first of each key. Raises LabelError."""
         labels = {clean_name(name): Label(clean_name(name)) for name in names}
         first_spellings = {label_key(name): name for name in reversed(labels)}
         wanted = [name for name in labels if first_spellings[label_key(name)] == name]
+        found = self._prototypes([labels[name] for name in wanted])
+        return LabelIndex.build([(name, found[name]) for name in wanted], self._tagger.encoder.dim)
+
+    def _prototypes(self, labels: Sequence[Label]) -> dict[str, Prototypes]:
+        names = [label.name for label in labels]
         with self._lock:
-            found = {name: self._cached[name] for name in wanted if name in self._cached}
-        missing = [labels[name] for name in wanted if name not in found]
+            found = {name: self._cached[name] for name in names if name in self._cached}
+        missing = [label for label in labels if label.name not in found]
         if missing:
             made = self._tagger.prototypes(missing)
             embedded = {label.name: each for label, each in zip(missing, made, strict=True)}
             found |= embedded
             with self._lock:
                 self._cached.update(embedded)
-        return LabelIndex.build([(name, found[name]) for name in wanted], self._tagger.encoder.dim)
+        return found

@@ -11,10 +11,15 @@ from fastapi import Depends, Request
 from app.access.access import Access
 from app.access.grants import Grant
 from app.archive.kept_videos import KeptVideos
+from app.archive.queries import Queries
+from app.archive.search import ArchiveSearch
+from app.jobs.runner import JobRunner
+from app.jobs.webhooks import WebhookSender
 from app.observe.metrics import Metrics
 from app.service import TaggingService
 from app.settings import Settings
 from app.store import LabelStore
+from app.store.jobs import JobStore
 from app.upload.admission import Admission
 from model import Tagger
 
@@ -28,6 +33,11 @@ class State(TypedDict):
     admission: Admission
     service: TaggingService
     videos: KeptVideos
+    jobs: JobStore
+    job_runner: JobRunner
+    webhooks: WebhookSender
+    queries: Queries
+    search: ArchiveSearch
     metrics: Metrics
     warm: anyio.Event
     access: Access

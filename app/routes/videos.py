@@ -2,12 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from fastapi import APIRouter, Depends, Path, Request
 
-from app.errors import InvalidParameter
 from app.labels.fields import body_schema, read_body
-from app.labels.metadata import Metadata
 from app.observe.timings import stage_seconds
 from app.requests import cancel_on_disconnect
 from app.routes.addressing import (
@@ -20,57 +17,15 @@ from app.routes.addressing import (
 from app.routes.dependencies import StateDep
 from app.routes.schemas.archive import KeptVideoAnswer, KeptVideosAnswer, RemovedVideoAnswer
 from app.routes.schemas.options import QuestionOptions, kept_request
+from app.routes.schemas.video_filter import FilterDep
 from app.routes.schemas.videos import ClassifyAnswer
 from app.routes.writing import json_body
-from app.store.analyses import VideoFilter
 
 router = APIRouter(tags=["archive"], dependencies=[Depends(known_parameters)])
 
 Digest = Annotated[
     str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the video file in hex.")
 ]
-
-
-async def _filter(
-    kept_after: Annotated[
-        AwareDatetime | None, Query(description="Only videos kept at this time or later.")
-    ] = None,
-    kept_before: Annotated[
-        AwareDatetime | None, Query(description="Only videos kept before this time.")
-    ] = None,
-    min_duration: Annotated[
-        float | None, Query(ge=0, description="Minimum duration in seconds.")
-    ] = None,
-    max_duration: Annotated[
-        float | None, Query(ge=0, description="Maximum duration in seconds.")
-    ] = None,
-    label_set: Annotated[
-        str | None, Query(max_length=64, description="Only videos kept with this label set.")
-    ] = None,
-    metadata: Annotated[
-        str | None,
-        Query(
-            max_length=8_000,
-            description="JSON object; only videos whose metadata have these values.",
-        ),
-    ] = None,
-) -> VideoFilter:
-    return VideoFilter(
-        kept_after, kept_before, min_duration, max_duration, label_set, _metadata(metadata)
-    )
-
-
-FilterDep = Annotated[VideoFilter, Depends(_filter)]
-
-
-def _metadata(value: str | None) -> dict[str, str]:
-    if value is None:
-        return {}
-    try:
-        return TypeAdapter(Metadata).validate_python(value)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidParameter.at("query", "metadata", found[0]["msg"]) from error
 
 
 @router.get("/videos", summary="List kept videos")

@@ -97,13 +97,17 @@ class Service:
         self.process.wait()
 
 
-def start(arguments: Sequence[str], folder: Path) -> Service:
-    """Run `python ARGUMENTS --port PORT` with its data in `folder`; does not wait until ready."""
+def start(arguments: Sequence[str], folder: Path, more: Mapping[str, str] | None = None) -> Service:
+    """Run `python ARGUMENTS --port PORT` with its data in `folder`; does not wait until ready.
+
+    `more` are settings besides the usual ones.
+    """
     port = free_port()
     settings = {
         "KINOLEX_LOG_LEVEL": "warning",
         "KINOLEX_DECODE_WORKERS": "1",
         "KINOLEX_MAX_LABELS": "2000000",
+        **(more or {}),
     }
     log = folder / "server.log"
     with log.open("wb") as file:

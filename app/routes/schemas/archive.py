@@ -5,8 +5,9 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
+from app.archive.search import FoundSpan
 from app.routes.schemas.system import ModelAnswer
-from app.routes.schemas.videos import WindowsAnswer
+from app.routes.schemas.videos import UnknownAnswer, WindowsAnswer
 from app.store.analyses import KeptVideo
 
 
@@ -64,6 +65,59 @@ class KeptVideosAnswer(BaseModel):
 
     items: list[KeptVideoAnswer]
     next_page_token: str = Field(description="Token of the next page; empty on the last one.")
+
+
+class FoundVideoAnswer(BaseModel):
+    """The video that a span belongs to."""
+
+    sha256: str
+    duration: float = Field(description="Duration in seconds.")
+    metadata: dict[str, str] = Field(description="What the caller gave with the video.")
+    kept_at: datetime = Field(description="When it was kept, in UTC.")
+
+
+class FoundSpanAnswer(BaseModel):
+    """A span of a kept video, in seconds from its first frame."""
+
+    video: FoundVideoAnswer
+    start: float
+    end: float
+    score: float = Field(
+        description="Calibrated probability that the span shows what is searched, 0 to 1: that of "
+        "its best window."
+    )
+    similarity: float = Field(description="Cosine similarity of that window.")
+
+    @classmethod
+    def of(cls, span: FoundSpan) -> Self:
+        """Make it from the archive's value."""
+        kept = span.kept
+        return cls(
+            video=FoundVideoAnswer(
+                sha256=kept.sha256,
+                duration=kept.video.duration_seconds,
+                metadata=dict(kept.metadata),
+                kept_at=kept.kept_at,
+            ),
+            start=span.start_seconds,
+            end=span.end_seconds,
+            score=span.score,
+            similarity=span.similarity,
+        )
+
+
+class SearchAnswer(BaseModel):
+    """The answer of `/search`: spans, best first."""
+
+    request_id: str
+    items: list[FoundSpanAnswer]
+    next_page_token: str = Field(description="Token of the next page; empty on the last one.")
+    unknown: UnknownAnswer = Field(
+        description="Whether none of the searched videos fits; the items are then the least bad."
+    )
+    videos: int = Field(description="Number of kept videos that were searched.")
+    model: ModelAnswer
+    timings: dict[str, float] = Field(description="Seconds in each stage of the request.")
 
 
 class RemovedVideoAnswer(BaseModel):

@@ -110,6 +110,9 @@ class ClassifyOptions(QuestionOptions):
     )
 
 
+_Asked = TypeVar("_Asked", bound=ClassifyOptions)
+
+
 def read_classify_request(
     query: Iterable[tuple[str, str]], fields: Iterable[tuple[str, str]], settings: Settings
 ) -> ClassifyRequest:
@@ -117,15 +120,26 @@ def read_classify_request(
 
     An empty value counts as missing. Raises InvalidParameter.
     """
+    asked, _ = read_request(ClassifyOptions, query, fields, settings)
+    return asked
+
+
+def read_request(
+    model: type[_Asked],
+    query: Iterable[tuple[str, str]],
+    fields: Iterable[tuple[str, str]],
+    settings: Settings,
+) -> tuple[ClassifyRequest, _Asked]:
+    """Read a request as `read_classify_request` does; also return all options of `model`."""
     fields = tuple(fields)
     part = "form" if fields else "query"
-    options = read_options(ClassifyOptions, [*query, *fields], part)
+    options = read_options(model, [*query, *fields], part)
     if options.metadata and not options.keep:
         raise InvalidParameter.at(part, "metadata", "is stored with keep=true only")
     window = options.window_seconds or settings.window_seconds
     stride = options.stride_seconds or min(settings.stride_seconds, window)
     asked = _request(options, part, window, stride, options.decode, settings)
-    return replace(asked, keep=options.keep, metadata=options.metadata)
+    return replace(asked, keep=options.keep, metadata=options.metadata), options
 
 
 def kept_request(

@@ -1,6 +1,7 @@
 """The store of kept analyses, in the database of the labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from sqlalchemy import Engine
@@ -9,12 +10,19 @@ from app.question import Analysis
 from app.store.analyses.reads import (
     all_of_video,
     archive_state,
+    changes_after,
     matching_ids,
     one_analysis,
     page_of_videos,
     videos_by_id,
 )
-from app.store.analyses.records import ArchiveState, KeptVideo, VideoFilter, VideoNotFound
+from app.store.analyses.records import (
+    ArchiveChanges,
+    ArchiveState,
+    KeptVideo,
+    VideoFilter,
+    VideoNotFound,
+)
 from app.store.analyses.writes import is_over, keep, remove_old, remove_video
 from app.store.database import erasing, reading
 
@@ -77,6 +85,12 @@ class AnalysisStore:
         """Return facts and analyses by id; ids that were removed are left out."""
         with reading(self._engine) as connection:
             return videos_by_id(connection, ids)
+
+    @contextmanager
+    def changes(self, video_space: str, since: int) -> Generator[ArchiveChanges]:
+        """Read what was written after the revision `since` (-1: everything), for the block."""
+        with reading(self._engine) as connection:
+            yield changes_after(connection, video_space, since)
 
     def remove(self, sha256: str) -> int:
         """Remove all analyses of a video; return their number. Raises VideoNotFound."""

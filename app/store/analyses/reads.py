@@ -88,14 +88,25 @@ def videos_by_id(
     return found
 
 
-def changes_after(connection: Connection, since: int) -> ArchiveChanges:
-    """Return what was removed after the revision `since`, and the state."""
-    removed = select(AnalysisRemovalRow.analysis_id).where(AnalysisRemovalRow.revision > since)
-    return ArchiveChanges(archive_state(connection), tuple(connection.execute(removed).scalars()))
+def changes_after(connection: Connection, video_space: str, since: int) -> ArchiveChanges:
+    """Return what was written after the revision `since` (-1: everything)."""
+    removed = select(AnalysisRemovalRow.analysis_id, AnalysisRemovalRow.window_count).where(
+        AnalysisRemovalRow.revision > since
+    )
+    counted = select(
+        func.count(AnalysisRow.id), func.coalesce(func.sum(AnalysisRow.window_count), 0)
+    ).where(AnalysisRow.video_space == video_space)
+    videos, windows = connection.execute(counted).one()
+    return ArchiveChanges(
+        archive_state(connection),
+        tuple((row.analysis_id, row.window_count) for row in connection.execute(removed)),
+        _windows_after(connection, video_space, since),
+        videos,
+        int(windows),
+    )
 
 
-def windows_after(connection: Connection, video_space: str, since: int) -> Iterator[KeptWindows]:
-    """Yield the windows of a checkpoint's analyses written after `since`, in order of their ids."""
+def _windows_after(connection: Connection, video_space: str, since: int) -> Iterator[KeptWindows]:
     statement = (
         select(AnalysisRow.id, AnalysisRow.window_count, AnalysisVectorsRow.windows)
         .join(AnalysisVectorsRow, _VECTORS)
@@ -107,14 +118,6 @@ def windows_after(connection: Connection, video_space: str, since: int) -> Itera
     with connection.execute(statement) as rows:
         for row in rows:
             yield KeptWindows(row.id, unpack_windows(row.windows, row.window_count))
-
-
-def count_windows(connection: Connection, video_space: str) -> int:
-    """Return the number of windows of all analyses of a checkpoint."""
-    statement = select(func.coalesce(func.sum(AnalysisRow.window_count), 0)).where(
-        AnalysisRow.video_space == video_space
-    )
-    return int(connection.execute(statement).scalar_one())
 
 
 def conditions(wanted: VideoFilter) -> list[ColumnElement[bool]]:

@@ -1,6 +1,6 @@
 """Values and errors of kept analyses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -79,7 +79,15 @@ class ArchiveState:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveChanges:
-    """The ids of analyses that were removed after a revision, and the state that was read."""
+    """What was written after a revision, as one read transaction sees it.
+
+    `removed` has the ids and the numbers of windows of removed analyses, which can be of any
+    checkpoint. `added` yields the windows of one checkpoint's analyses; `video_count` and
+    `window_count` are the numbers of all its analyses and of all their windows.
+    """
 
     state: ArchiveState
-    removed: tuple[int, ...]
+    removed: tuple[tuple[int, int], ...]
+    added: Iterator[KeptWindows]
+    video_count: int
+    window_count: int

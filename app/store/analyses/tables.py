@@ -92,6 +92,7 @@ class AnalysisRemovalRow(Base):
     __table_args__ = (Index(None, "revision"),)
 
     analysis_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    window_count: Mapped[int] = mapped_column(Integer)
     revision: Mapped[int] = mapped_column(BigInteger)
 
 

@@ -91,11 +91,18 @@ def _next_revision(connection: Connection) -> tuple[int, datetime]:
 
 
 def _remove(connection: Connection, ids: Select[int], revision: int) -> int:
-    gone = delete(AnalysisRow).where(AnalysisRow.id.in_(ids)).returning(AnalysisRow.id)
-    removed = connection.execute(gone).scalars().all()
+    gone = (
+        delete(AnalysisRow)
+        .where(AnalysisRow.id.in_(ids))
+        .returning(AnalysisRow.id, AnalysisRow.window_count)
+    )
+    removed = connection.execute(gone).all()
     if removed:
         connection.execute(
             insert(AnalysisRemovalRow),
-            [{"analysis_id": each, "revision": revision} for each in removed],
+            [
+                {"analysis_id": row.id, "window_count": row.window_count, "revision": revision}
+                for row in removed
+            ],
         )
     return len(removed)

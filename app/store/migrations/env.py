@@ -3,7 +3,8 @@
 from alembic import context
 
 import app.store.access.tables  # adds its tables to Base
-import app.store.analyses.tables  # noqa: F401  # the same
+import app.store.analyses.tables  # the same
+import app.store.jobs.tables  # noqa: F401  # the same
 from app.store.tables import Base
 
 context.configure(

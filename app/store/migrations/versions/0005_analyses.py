@@ -61,6 +61,7 @@ def upgrade() -> None:
     op.create_table(
         "analysis_removals",
         sa.Column("analysis_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("window_count", sa.Integer(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("analysis_id", name="pk_analysis_removals"),
     )

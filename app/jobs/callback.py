@@ -1,0 +1,133 @@
+"""Posts to an address that a caller gave, and to no private one.
+
+The host name is resolved once, every address it has must be public, and the connection goes to one
+of these addresses: a second look-up could give another one (DNS rebinding). A redirect is checked
+in the same way.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from app.errors import ServiceError
+
+MAX_URL = 2_000
+_MAX_REDIRECTS = 3
+_CONNECT_SECONDS = 5.0
+# For the whole exchange: a server may send its answer byte by byte.
+_TOTAL_SECONDS = 15.0
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class AddressRefused(ServiceError):
+    """The URL cannot be called back: its form, or an address that is not public."""
+
+    code = "callback_refused"
+
+
+class CallbackFailed(ServiceError):
+    """The address did not answer."""
+
+    code = "callback_failed"
+
+
+def check_url(url: str, *, allow_private: bool) -> None:
+    """Check what can be known without a look-up. Raises AddressRefused."""
+    parts = _split(url)
+    assert parts.hostname is not None
+    try:
+        address = ipaddress.ip_address(parts.hostname)
+    except ValueError:
+        return
+    if not allow_private and not _is_public(address):
+        raise AddressRefused(f"{address} is not a public address")
+
+
+def post(url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bool) -> int:
+    """Post a body and return the status of the answer, whose content is not read.
+
+    Blocks for up to 15 s for each of up to three redirects. Raises AddressRefused, CallbackFailed.
+    """
+    for _ in range(_MAX_REDIRECTS + 1):
+        status, location = _exchange(_split(url), headers, body, allow_private)
+        # 301 to 303 would turn the POST into a GET, without the body
+        if status not in (307, 308) or not location:
+            return status
+        url = urljoin(url, location)
+    raise CallbackFailed(f"more than {_MAX_REDIRECTS} redirects")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise AddressRefused(f"not a URL: {error}") from error
+    if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
+        raise AddressRefused(f"a URL has up to {MAX_URL} ASCII characters without spaces")
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise AddressRefused("the URL must be of the form https://host/path")
+    if parts.username is not None or parts.password is not None:
+        raise AddressRefused("the URL must not contain a user name or a password")
+    return parts
+
+
+def _exchange(
+    parts: SplitResult, headers: Mapping[str, str], body: bytes, allow_private: bool
+) -> tuple[int, str | None]:
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    connection = http.client.HTTPConnection(host, port)
+    try:
+        stream = socket.create_connection(_resolved(host, port, allow_private), _CONNECT_SECONDS)
+        ending = threading.Timer(_TOTAL_SECONDS, _shut_down, (stream,))
+        ending.start()
+        try:
+            if parts.scheme == "https":
+                stream = ssl.create_default_context().wrap_socket(stream, server_hostname=host)
+            connection.sock = stream
+            connection.request("POST", target, body, dict(headers))
+            answer = connection.getresponse()
+            return answer.status, answer.getheader("location")
+        finally:
+            ending.cancel()
+            stream.close()
+    except (OSError, http.client.HTTPException) as error:
+        raise CallbackFailed(f"no answer from {host}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _shut_down(stream: socket.socket) -> None:
+    try:
+        stream.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+def _resolved(host: str, port: int, allow_private: bool) -> tuple[str, int]:
+    """Return the first address of a host; all of them must be public unless `allow_private`."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(each[4][0]) for each in found]
+    for address in addresses:
+        if not allow_private and not _is_public(ipaddress.ip_address(address)):
+            raise AddressRefused(f"{host} has the address {address}, which is not public")
+    return addresses[0], port
+
+
+def _is_public(address: _Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return _is_public(address.ipv4_mapped)
+        if address in _NAT64:
+            return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.sixtofour is not None or address.teredo is not None:
+            return False
+    return address.is_global and not address.is_multicast

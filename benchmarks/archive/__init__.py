@@ -1,0 +1,1 @@
+"""Measures kept analyses, their search, and jobs; run by `make bench-archive`."""

@@ -1,0 +1,83 @@
+"""Measure kept analyses, search and jobs: `make bench-archive`. JSON line last."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PARTS = ("retag", "search", "jobs", "kills")
+JUDGED = (
+    "retag_p50_ms",
+    "search_p50_ms",
+    "search_recall_at_10",
+    "search_windows",
+    "add_1000_windows_ms",
+    "start_from_cache_seconds",
+    "memory_gb",
+    "jobs_list_p99_ms",
+    "kills",
+    "jobs_lost",
+    "webhooks_missing",
+    "webhooks_with_two_ids",
+)
+
+
+def main() -> None:
+    """Run the command line: measure the given parts, by default all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.archive", description=__doc__)
+    parser.add_argument("--only", choices=PARTS, action="append", help="part to measure; repeat")
+    parser.add_argument("--windows", type=int, default=2_000_000, help="windows to search")
+    parser.add_argument("--jobs", type=int, default=10_000, help="finished jobs in the list")
+    parser.add_argument("--kills", type=int, default=100, help="number of kills of the service")
+    parser.add_argument("--in-flight", type=int, default=20, help="jobs in flight at a kill")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    figures: dict[str, Any] = {"load_before": os.getloadavg()[0]}
+    with tempfile.TemporaryDirectory(prefix="kinolex-archive-") as folder:
+        for part in options.only or PARTS:
+            say(f"{part} ...")
+            (Path(folder) / part).mkdir()
+            figures |= _measured(part, Path(folder) / part, options)
+            say(f"{part}: {time.perf_counter() - started:.0f} s so far")
+    for name in sorted(figures.keys() - set(JUDGED)):
+        print(f"{name}: {_short(figures[name])}")
+    print(json.dumps({name: _short(figures.get(name)) for name in JUDGED}))
+    if any(figures.get(name) for name in ("jobs_lost", "webhooks_missing")):
+        sys.exit("a job or a webhook was lost")
+
+
+def _measured(part: str, folder: Path, options: argparse.Namespace) -> Mapping[str, Any]:
+    # each part imports what it needs: the kills need no model
+    if part == "kills":
+        from benchmarks.archive import kills
+
+        return kills.measure(folder, options.kills, options.in_flight, say)
+    if part == "jobs":
+        from benchmarks.archive import job_list
+
+        return job_list.measure(folder, options.jobs)
+    if part == "retag":
+        from benchmarks.archive import retag
+
+        return retag.measure(folder)
+    from benchmarks.archive import search
+
+    return search.measure(folder, options.windows, say)
+
+
+def _short(value: object) -> object:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def say(line: str) -> None:
+    """Print progress to standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

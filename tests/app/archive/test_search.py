@@ -1,0 +1,232 @@
+"""Search over kept windows: the spans, their order, pages and filters, and the index behind it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from app.archive.search import ArchiveSearch, Found, SpanQuery
+from app.archive.window_index import MIN_SAVED, WindowIndex
+from app.question import Analysis
+from app.store.analyses import AnalysisStore, VideoFilter
+from app.store.database import migrate, open_engine
+from model import Label, WindowPlan
+from tests.support.analyses import SPACE, analysis_of
+from tests.support.fakes import colour_tagger
+
+TAGGER = colour_tagger()
+RED_BLUE = analysis_of(["red", "red", "blue"])
+GREEN_BLUE = analysis_of(["green", "blue"])
+
+
+def typical() -> npt.NDArray[np.float32]:
+    return np.eye(3, dtype=np.float32)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[AnalysisStore]:
+    engine = open_engine(database_url)
+    migrate(engine)
+    yield AnalysisStore(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def open_index(store: AnalysisStore, tmp_path: Path) -> Iterator[Callable[[], WindowIndex]]:
+    """Opens an index as a starting process does; all share the folder for files."""
+    opened: list[WindowIndex] = []
+
+    def open_one() -> WindowIndex:
+        opened.append(WindowIndex(store, SPACE, 3, typical, tmp_path / "cache"))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def search(store: AnalysisStore, open_index: Callable[[], WindowIndex]) -> ArchiveSearch:
+    return ArchiveSearch(open_index(), store, TAGGER)
+
+
+def query(text: str) -> SpanQuery:
+    [prototypes] = TAGGER.prototypes([Label(text)])
+    return SpanQuery(prototypes, min_score=0.5)
+
+
+def spans(found: Found) -> list[tuple[str, float, float]]:
+    return [(each.kept.sha256, each.start_seconds, each.end_seconds) for each in found.spans]
+
+
+def test_windows_that_follow_each_other_are_one_span(
+    store: AnalysisStore, search: ArchiveSearch
+) -> None:
+    store.keep(RED_BLUE)
+    store.keep(GREEN_BLUE)
+
+    assert spans(search.find(query("red"))) == [(RED_BLUE.sha256, 0.0, 4.0)]
+    assert spans(search.find(query("blue"))) == [
+        (GREEN_BLUE.sha256, 2.0, 4.0),
+        (RED_BLUE.sha256, 4.0, 6.0),
+    ]
+
+
+def test_the_score_is_that_of_a_label_on_the_same_window(
+    store: AnalysisStore, search: ArchiveSearch
+) -> None:
+    store.keep(RED_BLUE)
+    index = TAGGER.index([Label("red")])
+    tagging = TAGGER.segment_tagging(
+        RED_BLUE.video, RED_BLUE.windows.plan, index, top_k=1, min_score=0.5
+    )
+    tagging.add(RED_BLUE.windows.embeddings)
+    [segment] = tagging.finish().segments
+
+    [span] = search.find(query("red")).spans
+
+    assert (span.score, span.similarity) == (segment.tags[0].score, segment.tags[0].similarity)
+
+
+def test_nothing_is_found_where_nothing_fits(store: AnalysisStore, search: ArchiveSearch) -> None:
+    assert search.find(query("red")).unknown.score == 1.0
+    store.keep(GREEN_BLUE)
+
+    found = search.find(query("red"))
+
+    assert found.spans == ()
+    assert found.unknown.is_unknown
+
+
+def test_a_search_sees_what_was_kept_and_deleted_before_it(
+    store: AnalysisStore, search: ArchiveSearch
+) -> None:
+    store.keep(RED_BLUE)
+    assert search.find(query("red")).spans
+    store.keep(replace(GREEN_BLUE, sha256="0" * 64))
+    store.keep(replace(RED_BLUE, windows=GREEN_BLUE.windows, whole=GREEN_BLUE.whole))
+
+    assert search.find(query("red")).spans == ()
+    assert len(search.find(query("green")).spans) == 2
+    store.remove(RED_BLUE.sha256)
+    assert spans(search.find(query("green"))) == [("0" * 64, 0.0, 2.0)]
+
+
+def test_analyses_of_another_checkpoint_are_not_searched(
+    store: AnalysisStore, search: ArchiveSearch
+) -> None:
+    store.keep(replace(RED_BLUE, video_space="older"))
+
+    found = search.find(query("red"))
+
+    assert (found.spans, found.videos) == ((), 0)
+
+
+def test_filters_leave_out_videos(store: AnalysisStore, search: ArchiveSearch) -> None:
+    store.keep(RED_BLUE, metadata={"camera": "north"})
+    store.keep(GREEN_BLUE, metadata={"camera": "south"})
+    asked = replace(query("blue"), wanted=VideoFilter(metadata={"camera": "north"}))
+
+    found = search.find(asked)
+
+    assert spans(found) == [(RED_BLUE.sha256, 4.0, 6.0)]
+    assert found.videos == 1
+
+
+def test_pages_hold_every_span_once_although_videos_are_kept_between_them(
+    store: AnalysisStore, search: ArchiveSearch
+) -> None:
+    for number in range(40):
+        store.keep(analysis_of(["red", "blue", "red"], name=str(number)))
+    asked = replace(query("red"), limit=7)
+    pages = [search.find(asked)]
+    store.keep(analysis_of(["red"], name="later"))
+    while pages[-1].has_more:
+        pages.append(search.find(replace(asked, after=pages[-1].spans[-1].key)))
+
+    found = [span for page in pages for span in spans(page)]
+
+    assert len(found) == len(set(found)) == 80
+    keys = [each.key for page in pages for each in page.spans]
+    assert keys == sorted(keys)
+
+
+def test_the_best_windows_are_those_of_a_comparison_with_all(store: AnalysisStore) -> None:
+    rows = np.random.default_rng(0).standard_normal((600, 3)).astype(np.float32)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+    windows = rows.astype(np.float32)
+    for number in range(300):
+        store.keep(_with_windows(windows[2 * number : 2 * number + 2], str(number)))
+    index = WindowIndex(store, SPACE, 3, typical)
+    search = ArchiveSearch(index, store, TAGGER)
+
+    found = search.find(replace(query("green"), min_score=0.0, limit=20))
+
+    best = np.sort(windows.reshape(300, 2, 3)[:, :, 1].max(axis=1))[::-1][:20]
+    np.testing.assert_allclose([each.similarity for each in found.spans[:20]], best, atol=1e-6)
+    index.close()
+
+
+def test_the_index_is_read_from_its_file_and_brought_up_to_date(
+    store: AnalysisStore, open_index: Callable[[], WindowIndex], tmp_path: Path
+) -> None:
+    many = np.tile(np.eye(3, dtype=np.float32), (MIN_SAVED // 3 + 1, 1))
+    store.keep(_with_windows(many, "many"))
+    _save_index(open_index(), tmp_path)
+    store.keep(RED_BLUE)
+
+    found = open_index().get()
+
+    assert found.saved is not None
+    assert len(found.index) == len(many) + 3
+
+
+def test_a_deleted_analysis_does_not_stay_in_the_file(
+    store: AnalysisStore, open_index: Callable[[], WindowIndex], tmp_path: Path
+) -> None:
+    many = _with_windows(np.tile(np.eye(3, dtype=np.float32), (MIN_SAVED // 3 + 1, 1)), "many")
+    store.keep(many)
+    _save_index(open_index(), tmp_path)
+
+    store.remove(many.sha256)
+    assert len(open_index().get().index) == 0
+
+    assert list((tmp_path / "cache").glob("*.index")) == []
+
+
+def test_a_file_of_another_database_is_not_used(
+    store: AnalysisStore, open_index: Callable[[], WindowIndex], tmp_path: Path
+) -> None:
+    store.keep(_with_windows(np.tile(np.eye(3, dtype=np.float32), (MIN_SAVED, 1)), "many"))
+    _save_index(open_index(), tmp_path)
+    engine = open_engine(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    migrate(engine)
+    other = AnalysisStore(engine)
+    other.keep(RED_BLUE)
+
+    mixed = WindowIndex(other, SPACE, 3, typical, tmp_path / "cache")
+
+    assert len(mixed.get().index) == 3
+    mixed.close()
+    engine.dispose()
+
+
+def _save_index(index: WindowIndex, folder: Path) -> None:
+    index.get()
+    while not list((folder / "cache").glob("*.index")):
+        time.sleep(0.05)
+    index.close()
+
+
+def _with_windows(rows: npt.NDArray[np.float32], name: str) -> Analysis:
+    analysis = analysis_of(["red"], name=name)
+    plan = WindowPlan.over(
+        2.0 * len(rows), window_seconds=2.0, stride_seconds=2.0, max_windows=len(rows)
+    )
+    windows = replace(analysis.windows, plan=plan, embeddings=rows)
+    video = replace(analysis.video, duration_seconds=2.0 * len(rows))
+    return replace(analysis, windows=windows, whole=replace(analysis.whole, video=video))

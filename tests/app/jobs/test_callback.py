@@ -1,0 +1,122 @@
+"""Addresses that callers give: which are refused, and what is sent to the others."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
+
+import pytest
+
+from app.jobs.callback import AddressRefused, CallbackFailed, check_url, post
+
+PRIVATE = [
+    "http://127.0.0.1/",
+    "http://127.1.2.3:8000/",
+    "http://[::1]/",
+    "http://10.0.0.1/",
+    "http://172.16.5.5/",
+    "http://192.168.1.1/",
+    "http://169.254.169.254/latest/meta-data",
+    "http://100.64.0.1/",
+    "http://0.0.0.0/",
+    "http://224.0.0.1/",
+    "http://[fe80::1]/",
+    "http://[fc00::1]/",
+    "http://[::ffff:127.0.0.1]/",
+    "http://[::ffff:10.0.0.1]/",
+    "http://[64:ff9b::7f00:1]/",
+    "http://[2002:7f00:1::]/",
+    "http://[2001:0:7f00:1::]/",
+]
+MALFORMED = [
+    "",
+    "example.org",
+    "ftp://example.org/",
+    "file:///etc/passwd",
+    "http:///path",
+    "http://user:secret@example.org/",
+    "http://example.org:0/",
+    "http://example.org:99999/",
+    "http://exam ple.org/",
+    "http://example.org/\r\nx: y",
+    "http://[::1",
+    "http://example.org/" + "x" * 2_000,
+]
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Answers by the path of the request; keeps what it was sent."""
+
+    received: ClassVar[list[tuple[str, bytes]]] = []
+
+    def do_POST(self) -> None:  # the name that http.server calls
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.received.append((self.path, body))
+        status, _, location = self.path.strip("/").partition("-to-")
+        self.send_response(int(status))
+        if location:
+            self.send_header(
+                "location", {"ftp": "ftp://x/", "self": self.path}.get(location, "/204")
+            )
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # as in the base
+        return
+
+
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    Receiver.received.clear()
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("url", PRIVATE)
+def test_an_address_that_is_not_public_is_refused(url: str) -> None:
+    with pytest.raises(AddressRefused):
+        check_url(url, allow_private=False)
+    with pytest.raises(AddressRefused):
+        post(url, {}, b"", allow_private=False)
+    check_url(url, allow_private=True)
+
+
+@pytest.mark.parametrize("url", MALFORMED)
+def test_what_is_not_a_url_of_a_server_is_refused(url: str) -> None:
+    with pytest.raises(AddressRefused):
+        check_url(url, allow_private=True)
+
+
+@pytest.mark.parametrize("url", ["https://example.org/hook?x=1", "http://8.8.8.8/"])
+def test_a_public_address_is_accepted(url: str) -> None:
+    check_url(url, allow_private=False)
+
+
+def test_a_name_of_a_private_address_is_refused_when_it_is_resolved() -> None:
+    check_url("http://localhost/", allow_private=False)
+    with pytest.raises(AddressRefused):
+        post("http://localhost/", {}, b"", allow_private=False)
+
+
+def test_the_body_arrives_and_the_status_comes_back(receiver: str) -> None:
+    assert post(f"{receiver}/204", {"x": "y"}, b"hello", allow_private=True) == 204
+    assert post(f"{receiver}/410", {}, b"", allow_private=True) == 410
+    assert Receiver.received == [("/204", b"hello"), ("/410", b"")]
+
+
+def test_a_redirect_that_keeps_the_method_is_followed_and_checked(receiver: str) -> None:
+    assert post(f"{receiver}/307-to-204", {}, b"x", allow_private=True) == 204
+    assert post(f"{receiver}/302-to-204", {}, b"x", allow_private=True) == 302
+    with pytest.raises(AddressRefused):
+        post(f"{receiver}/308-to-ftp", {}, b"x", allow_private=True)
+    with pytest.raises(CallbackFailed):
+        post(f"{receiver}/307-to-self", {}, b"x", allow_private=True)
+
+
+def test_a_server_that_is_not_there_fails(receiver: str) -> None:
+    with pytest.raises(CallbackFailed):
+        post("http://127.0.0.1:9/", {}, b"", allow_private=True)
