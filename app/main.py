@@ -22,7 +22,7 @@ from app.observe.metrics import Metrics
 from app.observe.request_log import RequestLog
 from app.observe.tracing import Tracing
 from app.problems import PROBLEM_RESPONSE, install_problems
-from app.routes import classify, embed, jobs, keys, labels, search, system, videos
+from app.routes import alerts, classify, embed, jobs, keys, labels, search, system, videos
 from app.routes.access_rules import RULES
 from app.routes.dependencies import State
 from app.settings import Settings, metrics_folder, unknown_variables
@@ -74,6 +74,7 @@ def create_app(
     app.include_router(jobs.router)
     app.include_router(videos.router)
     app.include_router(search.router)
+    app.include_router(alerts.router)
     app.include_router(labels.router)
     app.include_router(keys.router)
     app.include_router(system.router)

@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 from structlog.typing import FilteringBoundLogger
 
 from app.access.access import open_access
+from app.archive.alerts import Alerts
 from app.archive.kept_videos import KeptVideos
 from app.archive.queries import Queries
 from app.archive.retention import keep_deleting
@@ -39,7 +40,7 @@ from app.settings import Settings, gpu_environment
 from app.store import LabelStore, everyday_actions
 from app.store.access import KeyStore
 from app.store.analyses import AnalysisStore
-from app.store.jobs import JobStore, WebhookStore
+from app.store.jobs import AlertStore, JobStore, WebhookStore
 from app.upload.admission import Admission
 from model import (
     CheckpointError,
@@ -102,7 +103,14 @@ async def open_service(
             settings=settings, tagger=tagger, store=store, embedder=embedder, admission=admission
         )
         analyses = AnalysisStore(store.engine)
-        videos = KeptVideos(analyses, service, tagger, max_windows=settings.max_windows)
+        alerts = AlertStore(store.engine)
+        videos = KeptVideos(
+            analyses,
+            service,
+            tagger,
+            Alerts(alerts, tagger),
+            max_windows=settings.max_windows,
+        )
         windows = WindowIndex(
             analyses,
             tagger.video_space,
@@ -120,6 +128,7 @@ async def open_service(
             service=service,
             videos=videos,
             jobs=jobs,
+            alerts=alerts,
             job_runner=JobRunner(jobs, service, videos, settings, _to_json(tagger), log),
             webhooks=WebhookSender(
                 WebhookStore(store.engine),

@@ -4,6 +4,7 @@ from functools import partial
 
 from anyio import to_thread
 
+from app.archive.alerts import Alerts
 from app.errors import ServiceError
 from app.observe.timings import stage
 from app.question import Analysis, Classified, ClassifyRequest
@@ -28,26 +29,38 @@ class KeptVideos:
     """The kept analyses of this service's checkpoint."""
 
     def __init__(
-        self, store: AnalysisStore, service: TaggingService, tagger: Tagger, *, max_windows: int
+        self,
+        store: AnalysisStore,
+        service: TaggingService,
+        tagger: Tagger,
+        alerts: Alerts,
+        *,
+        max_windows: int,
     ) -> None:
         self._store = store
         self._service = service
         self._tagger = tagger
+        self._alerts = alerts
         self._max_windows = max_windows
 
     async def keep(self, classified: Classified, request: ClassifyRequest) -> bool:
-        """Store the analysis of an answer; return whether it has one. Raises StoreUnavailable."""
+        """Store the analysis of an answer, with the webhooks of the alerts that it raises.
+
+        Returns whether it has one. Raises StoreUnavailable.
+        """
         if classified.analysis is None:
             return False
-        store = partial(
-            self._store.keep,
-            classified.analysis,
+        with stage("keep"):
+            await to_thread.run_sync(self._keep, classified.analysis, classified, request)
+        return True
+
+    def _keep(self, analysis: Analysis, classified: Classified, request: ClassifyRequest) -> None:
+        self._store.keep(
+            analysis,
             label_set=classified.searched.name,
             metadata=request.metadata,
+            webhooks=self._alerts.raised_by(analysis),
         )
-        with stage("keep"):
-            await to_thread.run_sync(store)
-        return True
 
     async def analysis(self, sha256: str) -> Analysis:
         """Return this checkpoint's analysis. Raises VideoNotFound or AnalysisOutdated."""

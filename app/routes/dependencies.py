@@ -19,7 +19,7 @@ from app.observe.metrics import Metrics
 from app.service import TaggingService
 from app.settings import Settings
 from app.store import LabelStore
-from app.store.jobs import JobStore
+from app.store.jobs import AlertStore, JobStore
 from app.upload.admission import Admission
 from model import Tagger
 
@@ -34,6 +34,7 @@ class State(TypedDict):
     service: TaggingService
     videos: KeptVideos
     jobs: JobStore
+    alerts: AlertStore
     job_runner: JobRunner
     webhooks: WebhookSender
     queries: Queries

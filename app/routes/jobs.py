@@ -11,11 +11,10 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from app.errors import InvalidParameter
-from app.jobs.callback import AddressRefused, check_url
 from app.jobs.runner import request_json
 from app.question import ClassifyRequest
 from app.routes.addressing import PageSize, PageToken, known_parameters, read_token, write_token
+from app.routes.callbacks import checked_callback
 from app.routes.dependencies import RequestState, StateDep
 from app.routes.schemas.jobs import JobAnswer, JobOptions, JobsAnswer
 from app.routes.schemas.options import read_request
@@ -117,14 +116,7 @@ def _read(
     if options.callback_url is None:
         return asked, None
     part = "form" if fields else "query"
-    if not settings.callback_secrets:
-        detail = "webhooks are off: the service has no KINOLEX_CALLBACK_SECRETS"
-        raise InvalidParameter.at(part, "callback_url", detail)
-    try:
-        check_url(options.callback_url, allow_private=settings.callback_private)
-    except AddressRefused as error:
-        raise InvalidParameter.at(part, "callback_url", str(error)) from error
-    return asked, options.callback_url
+    return asked, checked_callback(options.callback_url, part, settings)
 
 
 def _new_job(

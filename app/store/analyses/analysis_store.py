@@ -25,6 +25,7 @@ from app.store.analyses.records import (
 )
 from app.store.analyses.writes import is_over, keep, remove_old, remove_video
 from app.store.database import erasing, reading
+from app.store.jobs import NewWebhook, queue
 
 
 class AnalysisStore:
@@ -53,11 +54,16 @@ class AnalysisStore:
         *,
         label_set: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        webhooks: Sequence[NewWebhook] = (),
     ) -> None:
-        """Store an analysis, in place of that of the same video by the same checkpoint."""
+        """Store an analysis, in place of that of the same video by the same checkpoint.
+
+        The `webhooks` are sent if it is stored.
+        """
         with erasing(self._engine) as (connection, erase):
             if keep(connection, analysis, label_set, metadata or {}):
                 erase()
+            queue(connection, webhooks)
 
     def get(self, sha256: str, video_space: str) -> Analysis | None:
         """Return a checkpoint's analysis of a video, None if it has none."""

@@ -1,6 +1,5 @@
 """The store of jobs: created, claimed under a lease, finished once."""
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, insert, s
 from sqlalchemy.exc import IntegrityError
 
 from app.store.database import reading, writing
+from app.store.jobs.messages import job_message, queue
 from app.store.jobs.records import (
     ClaimedJob,
     Job,
@@ -19,7 +19,7 @@ from app.store.jobs.records import (
     NewJob,
     Outcome,
 )
-from app.store.jobs.tables import CHUNKS, JOBS, WEBHOOKS, JobChunkRow, JobRow
+from app.store.jobs.tables import CHUNKS, JOBS, JobChunkRow, JobRow
 
 _JOB_COLUMNS = (
     JobRow.id,
@@ -218,21 +218,7 @@ def _end(connection: Connection, which: ColumnElement[bool], values: dict[str, A
         return False
     connection.execute(delete(JobChunkRow).where(JobChunkRow.job_id == row.id))
     if row.callback_url is not None:
-        body = {
-            "type": f"job.{row.status}",
-            "timestamp": now.isoformat(),
-            "data": {"id": row.id, "status": row.status},
-        }
-        connection.execute(
-            insert(WEBHOOKS).values(
-                id=f"msg_{row.id}",
-                url=row.callback_url,
-                body=json.dumps(body),
-                attempts=0,
-                created_at=now,
-                next_at=now,
-            )
-        )
+        queue(connection, [job_message(row.id, row.status, row.callback_url)])
     return True
 
 

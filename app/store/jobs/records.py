@@ -30,6 +30,38 @@ class KeyInUse(KinolexError):
     code = "idempotency_key_in_use"
 
 
+class AlertNotFound(KinolexError):
+    """There is no alert with this id."""
+
+    code = "alert_not_found"
+
+
+class TooManyAlerts(KinolexError):
+    """There are as many alerts as there may be."""
+
+    code = "too_many_alerts"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Words to watch for in newly kept videos, and the minimum score of a span."""
+
+    id: str
+    text: str
+    min_score: float
+    callback_url: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewWebhook:
+    """A message to send; `body` is JSON."""
+
+    id: str
+    url: str
+    body: str
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job to create; `request` is JSON. `fingerprint` is of the video and all options."""

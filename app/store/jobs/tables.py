@@ -75,6 +75,19 @@ class WebhookRow(Base):
     next_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class AlertRow(Base):
+    """Words that are watched for in newly kept videos."""
+
+    __tablename__ = "alerts"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+    min_score: Mapped[float] = mapped_column(Float)
+    callback_url: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 JOBS = table_of(JobRow)
 CHUNKS = table_of(JobChunkRow)
 WEBHOOKS = table_of(WebhookRow)
+ALERTS = table_of(AlertRow)

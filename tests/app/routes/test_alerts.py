@@ -1,0 +1,109 @@
+"""Alerts over HTTP: a newly kept video that shows the words queues a webhook."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from app.settings import Settings
+from app.store.database import open_engine, reading
+from app.store.jobs.tables import WEBHOOKS
+from tests.support.clips import clip_bytes
+from tests.support.servers import open_client
+
+RED_BLUE = clip_bytes(seconds_colours=["red"] * 8 + ["blue"] * 8)
+GREEN = clip_bytes(seconds_colours=["green"] * 4)
+VIDEO = {"Content-Type": "video/mp4"}
+# an address that is reserved for documentation: nothing answers there
+URL = f"https://{'192.0.2.1'}/hook"
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings(callback_secrets=(b"0123456789abcdef01234567",), callback_private=True)
+
+
+@pytest.fixture
+def watching(settings: Settings) -> Iterator[TestClient]:
+    with open_client(settings) as client:
+        yield client
+
+
+def watch(client: TestClient, text: str, min_score: float) -> str:
+    body = {"q": text, "min_score": min_score, "callback_url": URL}
+    answer = client.post("/alerts", json=body)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == f"/alerts/{answer.json()['id']}"
+    found: str = answer.json()["id"]
+    return found
+
+
+def keep(client: TestClient, clip: bytes) -> None:
+    answer = client.post("/classify", content=clip, params={"keep": "true"}, headers=VIDEO)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_kept_video_raises_the_alerts_whose_words_it_shows(
+    watching: TestClient, settings: Settings
+) -> None:
+    blue, doubtful = watch(watching, "blue", 0.7), watch(watching, "Blue", 0.2)
+    watch(watching, "green", 0.7)
+    keep(watching, RED_BLUE)
+    engine = open_engine(settings.store_url)
+    with reading(engine) as connection:
+        bodies = connection.execute(select(WEBHOOKS.c.body)).scalars().all()
+    queued = [json.loads(body) for body in bodies]
+    engine.dispose()
+
+    assert {each["data"]["alert"]["id"] for each in queued} == {blue, doubtful}
+    for each in queued:
+        assert each["type"] == "alert.matched"
+        for span in each["data"]["items"]:
+            assert span["score"] >= each["data"]["alert"]["min_score"]
+    [sure] = [each for each in queued if each["data"]["alert"]["id"] == blue]
+    assert [round(span["end"]) for span in sure["data"]["items"]] == [16]
+
+
+def test_alerts_are_listed_read_and_deleted(watching: TestClient) -> None:
+    alert = watch(watching, "red", 0.5)
+
+    [listed] = watching.get("/alerts").json()["items"]
+
+    assert listed == watching.get(f"/alerts/{alert}").json()
+    assert (listed["q"], listed["min_score"], listed["callback_url"]) == ("red", 0.5, URL)
+    assert watching.delete(f"/alerts/{alert}").status_code == 204
+    gone = watching.get(f"/alerts/{alert}")
+    assert (gone.status_code, gone.json()["code"]) == (404, "alert_not_found")
+    assert watching.delete(f"/alerts/{alert}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"q": ""}, "#/q"),
+        ({"min_score": 0}, "#/min_score"),
+        ({"callback_url": "ftp://example.org/"}, "#/callback_url"),
+        ({"colour": "red"}, "#/colour"),
+    ],
+)
+def test_a_wrong_alert_is_refused(
+    change: dict[str, object], pointer: str, watching: TestClient
+) -> None:
+    body = {"q": "red", "min_score": 0.5, "callback_url": URL, **change}
+
+    refused = watching.post("/alerts", json=body)
+
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == pointer
+
+
+def test_there_is_a_limit_to_alerts(watching: TestClient) -> None:
+    for _ in range(100):
+        watch(watching, "red", 0.5)
+
+    body = {"q": "red", "min_score": 0.5, "callback_url": URL}
+    refused = watching.post("/alerts", json=body)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "too_many_alerts")
