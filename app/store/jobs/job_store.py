@@ -179,12 +179,17 @@ class JobStore:
             return _end(connection, _is_owned(job_id, owner), values)
 
     def release(self, job_id: str, owner: str) -> None:
-        """Give a job back that this process cannot finish, so that another one runs it at once."""
+        """Give a job back that this process cannot run now; that does not count as an attempt."""
         with writing(self._engine) as connection:
             connection.execute(
                 update(JobRow)
                 .where(_is_owned(job_id, owner))
-                .values(status="queued", owner=None, lease_until=None)
+                .values(
+                    status="queued",
+                    owner=None,
+                    lease_until=None,
+                    attempts=JobRow.attempts - 1,
+                )
             )
 
     def cancel(self, job_id: str) -> Job:

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from starlette.testclient import TestClient
 
 from app.settings import Settings
-from app.store.database import open_engine, reading
-from app.store.jobs.tables import WEBHOOKS
+from app.store.database import open_engine, reading, writing
+from app.store.jobs import MAX_ALERTS
+from app.store.jobs.tables import ALERTS, WEBHOOKS
 from tests.support.clips import clip_bytes
 from tests.support.servers import open_client
 
@@ -99,9 +101,12 @@ def test_a_wrong_alert_is_refused(
     assert refused.json()["errors"][0]["pointer"] == pointer
 
 
-def test_there_is_a_limit_to_alerts(watching: TestClient) -> None:
-    for _ in range(100):
-        watch(watching, "red", 0.5)
+def test_there_is_a_limit_to_alerts(watching: TestClient, settings: Settings) -> None:
+    engine = open_engine(settings.store_url)
+    row = {"text": "red", "min_score": 0.5, "callback_url": URL, "created_at": datetime.now(UTC)}
+    with writing(engine) as connection:
+        connection.execute(insert(ALERTS), [{"id": f"{n:032}", **row} for n in range(MAX_ALERTS)])
+    engine.dispose()
 
     body = {"q": "red", "min_score": 0.5, "callback_url": URL}
     refused = watching.post("/alerts", json=body)
