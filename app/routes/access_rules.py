@@ -8,6 +8,7 @@ from app.access.rules import ANY_KEY, PAGE, PROBE, Rule
 _READ = Rule("labels:read", names_set=True)
 _WRITE = Rule("labels:write", names_set=True)
 _VIDEO = Rule("classify", takes_video=True)
+_ARCHIVE = Rule("archive")
 _ADMIN = Rule("admin")
 
 _IN_A_SET = {
@@ -39,6 +40,20 @@ RULES: dict[str, Rule] = {
     "GET /metrics": ANY_KEY,
     "POST /classify": _VIDEO,
     "POST /embed": _VIDEO,
+    "POST /jobs": _VIDEO,
+    "GET /jobs": Rule("classify"),
+    "GET /jobs/{job_id}": Rule("classify"),
+    "DELETE /jobs/{job_id}": Rule("classify"),
+    "GET /videos": _ARCHIVE,
+    "GET /videos/{sha256}": _ARCHIVE,
+    "DELETE /videos/{sha256}": _ARCHIVE,
+    "POST /videos/{sha256}/classify": _ARCHIVE,
+    "GET /search": _ARCHIVE,
+    "POST /search": Rule("archive", takes_video=True),
+    "POST /alerts": _ARCHIVE,
+    "GET /alerts": _ARCHIVE,
+    "GET /alerts/{alert_id}": _ARCHIVE,
+    "DELETE /alerts/{alert_id}": _ARCHIVE,
     **_IN_A_SET,
     **_in_named_sets(_IN_A_SET),
     "GET /label-sets": Rule("labels:read"),

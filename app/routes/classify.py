@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from app.access.grants import Grant
 from app.http.event_stream import EVENT_TYPE, EventStream, wants_events
 from app.observe.timings import stage_seconds
 from app.question import ClassifyRequest, OnProgress
 from app.requests import cancel_on_disconnect
 from app.routes.dependencies import StateDep
+from app.routes.permissions import check_question
 from app.routes.schemas.options import ClassifyOptions, read_classify_request
 from app.routes.schemas.videos import ClassifyAnswer, ProgressAnswer
 from app.routes.video_body import video_body
@@ -33,14 +33,8 @@ async def _received(
         state["grant"].check_label_set(named)
     async with receive_video(request, settings, state["admission"]) as upload:
         options = read_classify_request(query, upload.fields, settings)
-        _check_set(options, state["grant"])
+        check_question(options, state["grant"])
         yield upload.video, options
-
-
-def _check_set(options: ClassifyRequest, grant: Grant) -> None:
-    """Raise LabelSetNotAllowed if the request searches a stored set that its key lacks."""
-    if not options.labels:
-        grant.check_label_set(options.label_set)
 
 
 @router.post(

@@ -16,6 +16,7 @@ from app.question import ClassifyRequest
 from app.routes.addressing import PageSize, PageToken, known_parameters, read_token, write_token
 from app.routes.callbacks import checked_callback
 from app.routes.dependencies import RequestState, StateDep
+from app.routes.permissions import check_question
 from app.routes.schemas.jobs import JobAnswer, JobOptions, JobsAnswer
 from app.routes.schemas.options import read_request
 from app.routes.video_body import video_body
@@ -57,7 +58,7 @@ async def create_job(
     """
     query = request.query_params.multi_items()
     # wrong options in the query are refused before the video is received
-    _read(query, (), state)
+    read_request(JobOptions, query, (), state["settings"])
     async with receive_video(request, state["settings"], state["admission"]) as upload:
         asked, callback_url = _read(query, upload.fields, state)
         new = _new_job(asked, callback_url, upload.video, idempotency_key)
@@ -113,6 +114,7 @@ def _read(
 ) -> tuple[ClassifyRequest, str | None]:
     settings = state["settings"]
     asked, options = read_request(JobOptions, query, fields, settings)
+    check_question(asked, state["grant"])
     if options.callback_url is None:
         return asked, None
     part = "form" if fields else "query"

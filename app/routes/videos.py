@@ -15,6 +15,7 @@ from app.routes.addressing import (
     write_token,
 )
 from app.routes.dependencies import StateDep
+from app.routes.permissions import check_question
 from app.routes.schemas.archive import KeptVideoAnswer, KeptVideosAnswer, RemovedVideoAnswer
 from app.routes.schemas.options import QuestionOptions, kept_request
 from app.routes.schemas.video_filter import FilterDep
@@ -77,6 +78,7 @@ async def classify_kept(request: Request, state: StateDep, sha256: Digest) -> Cl
     options = read_body(QuestionOptions, await json_body(request) if has_body else b"{}")
     analysis = await state["videos"].analysis(sha256)
     asked = kept_request(options, analysis, state["settings"])
+    check_question(asked, state["grant"])
     async with cancel_on_disconnect(request):
         classified = await state["videos"].classify(analysis, asked)
     return ClassifyAnswer.of(
