@@ -21,7 +21,14 @@ from tests.support.servers import BASE_URL, open_client
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 STRANGER = ("203.0.113.7", 50_000)
-FILL = {"label_set": "default", "name": "nothing", "sha256": "0" * 64, "key_id": "0" * 12}
+FILL = {
+    "label_set": "default",
+    "name": "nothing",
+    "sha256": "0" * 64,
+    "key_id": "0" * 12,
+    "job_id": "0" * 32,
+    "alert_id": "0" * 32,
+}
 REFUSALS = {401, 403}
 OPEN, BROWSERS, ANY = "none", "none for browsers", "any key"
 
