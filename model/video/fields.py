@@ -30,4 +30,4 @@ def upper_field(frame: VideoFrame) -> VideoFrame:
 
 def _lines(plane: VideoPlane) -> NDArray[np.uint8]:
     """The bytes of a plane, (lines, bytes per line)."""
-    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)

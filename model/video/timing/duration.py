@@ -62,7 +62,10 @@ def read_timeline(
             packets = PacketReader(other, other_stream, limits, strict=False)
             packets.seek(start + claimed)
             return _from_tail(packets, stream, start)
-    claimed_end = None if claimed is None else (stream.start_time or 0) + claimed
+    claimed_end = None
+    # A file's duration is that of its longest stream.
+    if claimed is not None and (stream.duration or len(container.streams) == 1):
+        claimed_end = (stream.start_time or 0) + claimed
     with open_stream(file, limits) as (other, other_stream):
         if not lacks_display_times(other, other_stream):
             packets = PacketReader(other, other_stream, limits, strict=False)

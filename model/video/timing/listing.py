@@ -12,8 +12,6 @@ from model.video.timing.timeline import Timeline, last_up_to
 
 # Containers that store the length of each frame; in others a packet's is FFmpeg's guess.
 _HAS_LENGTHS = {"gif", "apng", "mov,mp4,m4a,3gp,3g2,mj2"}
-# Containers whose lost frames leave gaps, because each frame has a time of its own.
-_LOSES_FRAMES = {"mpegts", "mpeg"}
 # A stream has a constant rate where this share of its frames follow each other at one.
 _CONSTANT_SHARE = 0.8
 
@@ -55,9 +53,8 @@ def list_packets(
         return bisect_left(times, key) - bisect_right(times, position)
 
     end = times[-1] + (found.last_length or _last_length(times, step, claimed_end))
-    rate = None
-    if stream.container.format.name in _LOSES_FRAMES:
-        rate = _constant_rate(times, float(time_base_of(stream)))
+    has_lengths = stream.container.format.name in _HAS_LENGTHS
+    rate = None if has_lengths else _constant_rate(times, float(time_base_of(stream)))
     return Timeline(
         max(end, start + 1),
         len(times),
@@ -90,14 +87,14 @@ def _read(packets: PacketReader, stream: VideoStream, start: int, step: int) -> 
         found.count += not packet.is_discard
         if pts is None or packet.is_discard:
             continue
-        if packet.dts is not None:
-            # A clock that jumps: `FrameReader` corrects its frames' times in the same way.
-            if decoded_at is not None and not (
-                decoded_at - second <= packet.dts <= decoded_at + longest
-            ):
-                offset = latest + step - pts
-                found.has_jumped = True
-            decoded_at = packet.dts
+        # A clock that jumps: `FrameReader` corrects its frames' times in the same way.
+        falls = (
+            decoded_at is not None and packet.dts is not None and (packet.dts < decoded_at - second)
+        )
+        if falls or (found.times and pts + offset > latest + longest):
+            offset = latest + step - pts
+            found.has_jumped = True
+        decoded_at = packet.dts if packet.dts is not None else decoded_at
         pts += offset
         if pts >= latest:
             latest, found.last_length = pts, (packet.duration or 0) if has_lengths else 0
@@ -115,7 +112,7 @@ def _last_length(times: list[int], step: int, claimed_end: int | None) -> int:
 
 
 def _constant_rate(times: list[int], seconds_per_tick: float) -> float | None:
-    """Return the rate of a stream of constant rate, also where frames are lost; None for others."""
+    """Return the rate of a stream of constant rate, also where frames are missing, or None."""
     gaps = np.diff(times)
     if not gaps.size:
         return None

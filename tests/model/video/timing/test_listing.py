@@ -1,0 +1,80 @@
+"""Durations and rates of files that are measured by their packets."""
+
+import io
+from typing import Any
+
+import av
+import pytest
+
+from model.video.reader import VideoInfo, decode, probe
+from tests.support.clips import clip_bytes, read_number
+
+FOUR_SECONDS: dict[str, Any] = {"seconds_colours": ["red", "blue"] * 2, "fps": 25, "numbered": True}
+
+
+def info_of(data: bytes) -> VideoInfo:
+    return probe(io.BytesIO(data))
+
+
+def with_times_of_zero(data: bytes) -> bytes:
+    """Copy a video into Matroska with all times 0."""
+    buffer = io.BytesIO()
+    with av.open(io.BytesIO(data)) as source, av.open(buffer, "w", format="matroska") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.size:
+                packet.stream, packet.pts, packet.dts = copy, 0, 0
+                target.mux(packet)
+    return buffer.getvalue()
+
+
+def test_a_file_whose_times_are_all_zero_has_the_rate_of_its_header() -> None:
+    data = with_times_of_zero(clip_bytes(**FOUR_SECONDS, codec="mpeg4", container="avi"))
+
+    info = info_of(data)
+
+    assert info.frames_per_second == pytest.approx(25, rel=0.01)
+    assert info.duration_seconds == pytest.approx(4, abs=0.04)
+    batch = decode(io.BytesIO(data), [0.02, 1.02, 3.98], short_side=48)
+    assert [read_number(frame) for frame in batch.frames] == [0, 25, 99]
+
+
+@pytest.mark.parametrize("container", ["matroska", "mpegts", "mp4"])
+def test_the_last_frame_of_an_uneven_video_lasts_as_long_as_the_file_says(container: str) -> None:
+    fragmented = {"movflags": "frag_keyframe+empty_moov"} if container == "mp4" else {}
+    data = clip_bytes(
+        seconds_colours=["red"],
+        frame_times=[0, 0.1, 0.2, 0.3, 0.4, 2.0, 2.1],
+        container=container,
+        container_options=fragmented,
+    )
+
+    assert info_of(data).duration_seconds == pytest.approx(2.2, abs=0.01)
+
+
+def test_sound_does_not_lengthen_the_last_frame() -> None:
+    times = [number / 10 for number in range(9)]
+    data = clip_bytes(seconds_colours=["red"], frame_times=times, container="webm", codec="libvpx")
+    longer = clip_bytes(
+        seconds_colours=["red"], frame_times=times, container="matroska", audio=True
+    )
+
+    assert info_of(data).duration_seconds == pytest.approx(0.9, abs=0.01)
+    info = info_of(longer)
+    assert info.duration_seconds == pytest.approx(0.9, abs=0.01)
+    assert info.frames_per_second == pytest.approx(10, rel=0.01)
+
+
+@pytest.mark.parametrize("starts", [(0, 60), (60, 0)])
+def test_parts_of_a_program_stream_are_shown_one_after_the_other(starts: tuple[int, int]) -> None:
+    options = FOUR_SECONDS | {"container": "mpeg", "codec": "mpeg2video"}
+    data = b"".join(clip_bytes(**options, first_timestamp=float(start)) for start in starts)
+
+    info = info_of(data)
+
+    assert info.duration_seconds == pytest.approx(8, abs=0.09)
+    assert info.frames_per_second == pytest.approx(25, rel=0.01)
+    batch = decode(io.BytesIO(data), [1.02, 5.02], short_side=48)
+    numbers = [read_number(frame) for frame in batch.frames]
+    assert numbers == pytest.approx([25, 25], abs=2)
