@@ -95,6 +95,8 @@ async def open_service(
         if gpu is not None:
             await stack.enter_async_context(gpu)
         pool = await stack.enter_async_context(_decode_pool(settings, tagger, gpu))
+        for sentence in pool.sandbox.missing():
+            log.warning("sandbox_incomplete", detail=sentence)
         batcher = await stack.enter_async_context(_batcher(tagger))
         embedder = VideoEmbedder(
             settings=settings, tagger=tagger, pool=pool, admission=admission, batcher=batcher
@@ -139,6 +141,7 @@ async def open_service(
             queries=Queries(tagger, service),
             search=ArchiveSearch(windows, analyses, tagger),
             metrics=metrics,
+            sandbox=pool.sandbox,
             warm=anyio.Event(),
             access=access,
         )

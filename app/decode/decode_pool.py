@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from app.decode.budget import VideoBudget
-from app.decode.frame_memory import FrameFile, FrameSlots, JobMemory
+from app.decode.frame_memory import FrameFile, FrameSlot, JobMemory
 from app.decode.gpu_pool import GpuDecodePool
 from app.decode.protocol import (
     Answer,
@@ -24,6 +24,7 @@ from app.decode.protocol import (
     StartDecoding,
     VideoFacts,
 )
+from app.decode.sandbox.report import Sandbox
 from app.decode.wire import ProtocolError
 from app.decode.worker_pool import CpuTimeExceeded, DeadlinePassed, WorkerDied, WorkerPool
 from app.decode.worker_process import Job
@@ -56,7 +57,7 @@ class DecodePool:
     returned; without it, each call has a budget of its own.
 
     `usual_frames` is the number of frames of a usual job, and their short side in pixels: each
-    worker keeps memory for the frames of `VIDEOS_PER_WORKER` such jobs.
+    worker keeps memory for the frames of such a job.
 
     With a `gpu`, the workers still open and check every video and choose the frames. If the video
     is plain (`model.video.gpu_eligibility`) and the GPU is idle, the GPU renders the frames.
@@ -82,7 +83,7 @@ class DecodePool:
             workers=workers,
             jobs_per_worker=jobs_per_worker,
             max_spares=min(workers, _MAX_SPARES),
-            make_memory=partial(FrameSlots, self.VIDEOS_PER_WORKER, *usual_frames),
+            make_memory=partial(FrameSlot, *usual_frames),
         )
         self._cpu_seconds = cpu_seconds
         self._cost_factor = cost_factor
@@ -109,6 +110,12 @@ class DecodePool:
     def has_idle(self) -> bool:
         """Whether a worker could begin a job at once."""
         return self._workers.has_idle
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """What protects the workers; known once the pool has been entered."""
+        assert self._workers.sandbox is not None
+        return self._workers.sandbox
 
     def budget_of(self, fd: int) -> VideoBudget:
         """Return the budget for all calls about the video with this descriptor."""
@@ -175,12 +182,13 @@ class DecodePool:
                 return rendered
         with JobMemory(times, request.options.short_side) as memory:
 
-            def make_job(slots: FrameSlots | None) -> Job:
-                where = memory.allocate(slots)
-                return Job(replace(request, slot_offset=where.slot_offset), (fd, *where.fds))
+            def make_job(slot: FrameSlot | None) -> Job:
+                where = memory.allocate(slot)
+                return Job(replace(request, in_kept_memory=where.in_kept_memory), (fd, *where.fds))
 
             answer = await self._do(make_job, budget)
             assert isinstance(answer, FramesWritten)
+            # no `await` before the copy: the worker's next job uses the same memory
             return answer.info, _written(answer, memory)
 
     async def _frames_by_gpu(
@@ -204,9 +212,7 @@ class DecodePool:
             batch = await gpu.render(answer, times.size, fd, memory)
             return None if batch is None else (answer.info, batch)
 
-    async def _do(
-        self, make_job: Callable[[FrameSlots | None], Job], budget: VideoBudget
-    ) -> Answer:
+    async def _do(self, make_job: Callable[[FrameSlot | None], Job], budget: VideoBudget) -> Answer:
         try:
             answer = await self._workers.do(make_job)
         except WorkerDied as error:

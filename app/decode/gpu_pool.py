@@ -6,7 +6,7 @@ from typing import Self
 
 import anyio
 
-from app.decode.frame_memory import FrameFile, FrameSlots
+from app.decode.frame_memory import FrameFile, FrameSlot
 from app.decode.protocol import Failure, FramesLocated, Render, StartRendering
 from app.decode.wire import ProtocolError
 from app.decode.worker_pool import (
@@ -39,7 +39,7 @@ class GpuDecodePool:
         cpu_seconds: int = 60,
         jobs_per_worker: int = 1000,
     ) -> None:
-        self._workers = WorkerPool[FrameSlots](
+        self._workers = WorkerPool[FrameSlot](
             "app.decode.gpu_worker",
             StartRendering(device, cpu_seconds),
             environment=environment,

@@ -15,23 +15,26 @@ from app.decode import wire
 from app.decode.sandbox.report import Sandbox
 from app.decode.wire import ProtocolError
 from model import VideoError
+from model.video.container import CODECS
 from model.video.cost import UNLIMITED, Allowance
 from model.video.reader import VideoInfo, VideoLimits
 from model.video.sampling import SamplingConfig
 
 # Increment it with every change of a message: a service that still runs while its files are
 # replaced must not use workers of the new version.
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 MAX_MESSAGE_BYTES = 1 << 16
 
 # Longer texts are cut, and further warnings dropped, so that every answer fits into a message.
 _MAX_TEXT_LENGTH = 300
 _MAX_WARNINGS = 16
-_MAX_SECONDS = 1e9
+MAX_SECONDS = 1e9
 _MAX_SIDE = (1 << 31) - 1
 _MAX_FRAMES = 1 << 20
 _MAX_THREADS = 256
 _MAX_STREAMS = 1 << 16
+# Names that VideoInfo may have for a codec. Animated WebP is read without FFmpeg's containers.
+_CODECS = {*CODECS, "webp"}
 
 
 def _require(is_right: bool, what: str) -> None:
@@ -45,6 +48,8 @@ def _require_size(height: int, width: int) -> None:
 
 def _require_texts(*texts: str) -> None:
     _require(all(len(text) <= _MAX_TEXT_LENGTH for text in texts), "length of a text")
+    # one that breaks lines or moves the cursor could forge lines of the log
+    _require(all(text.isascii() and text.isprintable() for text in texts), "characters of a text")
 
 
 def _require_warnings(warnings: Sequence[str]) -> None:
@@ -53,21 +58,22 @@ def _require_warnings(warnings: Sequence[str]) -> None:
 
 
 def _require_info(info: VideoInfo) -> None:
-    _require(0 < info.duration_seconds < _MAX_SECONDS, "duration_seconds")
-    _require(0 < info.frames_per_second < _MAX_SECONDS, "frames_per_second")
+    _require(0 < info.duration_seconds < MAX_SECONDS, "duration_seconds")
+    _require(0 < info.frames_per_second < MAX_SECONDS, "frames_per_second")
     _require_size(info.height, info.width)
     _require(info.rotation in (0, 90, 180, 270), "rotation")
-    _require_texts(info.codec)
+    _require(info.codec in _CODECS, "codec")
     _require_warnings(info.warnings)
 
 
 def _require_cost(cpu_seconds: float) -> None:
-    _require(0 <= cpu_seconds < _MAX_SECONDS, "cpu_seconds")
+    _require(0 <= cpu_seconds < MAX_SECONDS, "cpu_seconds")
 
 
 def cut_text(text: str) -> str:
-    """Shorten a text to the length that messages allow, and replace lone surrogates."""
-    return text[:_MAX_TEXT_LENGTH].encode(errors="replace").decode()
+    """Shorten a text to the length that messages allow; replace all but printable ASCII."""
+    text = text[:_MAX_TEXT_LENGTH]
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in text)
 
 
 def cut_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
@@ -173,7 +179,7 @@ class FramesLocated:
         _require_info(self.info)
         _require_cost(self.cpu_seconds)
         _require(0 <= self.stream < _MAX_STREAMS, "stream")
-        _require(abs(self.start_seconds) < _MAX_SECONDS, "start_seconds")
+        _require(abs(self.start_seconds) < MAX_SECONDS, "start_seconds")
         _require_size(self.height, self.width)
 
 
@@ -246,21 +252,20 @@ class Probe:
 class Decode:
     """Requests the frames at `count` times, which are in the memory, for at most `allowance`.
 
-    Descriptors: the video, and if `slot_offset` is None, a memory file for this job. Otherwise
-    the job's memory begins at this offset, in bytes, in the memory that the worker keeps. With
-    `locate`, the worker may answer `FramesLocated` instead of decoding.
+    Descriptors: the video and a memory file for this job; with `in_kept_memory` only the video, and
+    the job's memory is the one that the worker keeps. With `locate`, the worker may answer
+    `FramesLocated` instead of decoding.
     """
 
     kind: ClassVar[str] = "decode"
     count: int
     options: FrameOptions
-    slot_offset: int | None = None
+    in_kept_memory: bool = False
     locate: bool = False
     allowance: Allowance = UNLIMITED
 
     def __post_init__(self) -> None:
         _require(1 <= self.count <= _MAX_FRAMES, "count")
-        _require(self.slot_offset is None or self.slot_offset >= 0, "slot_offset")
 
     @property
     def answers(self) -> tuple[type["Answer"], ...]:
@@ -274,14 +279,13 @@ class Sample:
     kind: ClassVar[str] = "sample"
     sampling: SamplingConfig
     options: FrameOptions
-    slot_offset: int | None = None
+    in_kept_memory: bool = False
     locate: bool = False
     allowance: Allowance = UNLIMITED
 
     def __post_init__(self) -> None:
         frames = self.sampling.clips * self.sampling.frames_per_clip
         _require(1 <= frames <= _MAX_FRAMES, "frames of all clips")
-        _require(self.slot_offset is None or self.slot_offset >= 0, "slot_offset")
 
     @property
     def answers(self) -> tuple[type["Answer"], ...]:

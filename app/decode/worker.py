@@ -64,8 +64,7 @@ def _answer(
     if isinstance(request, Probe):
         with open_video(file, limits) as video:
             return VideoFacts(_info(video))
-    offset = request.slot_offset
-    memory = _mapped(fds[1]) if offset is None else kept[offset:]
+    memory = kept if request.in_kept_memory else _mapped(fds[1])
     with open_video(file, limits, threads=request.options.threads) as video:
         return _write_frames(video, request, memory)
 
@@ -103,8 +102,8 @@ def answer_job(
 ) -> Answer:
     """Do one job and return its answer, which is a Failure if the video cannot be used.
 
-    `fds` has the video's descriptor, and that of a memory file if the request has no `slot_offset`.
-    `kept` is the memory that this worker keeps.
+    `fds` has the video's descriptor, and that of a memory file if the frames do not go into `kept`,
+    the memory that this worker keeps. Nothing maps the memory file any more at the return.
     """
     try:
         return _answer(request, fds, limits, kept)

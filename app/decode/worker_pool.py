@@ -16,6 +16,7 @@ import anyio
 
 from app.decode.protocol import Answer, Request, Start, parse_answer, parse_ready
 from app.decode.running_jobs import RunningJobs
+from app.decode.sandbox.report import Sandbox
 from app.decode.wire import ProtocolError
 from app.decode.worker_process import Job, WorkerExited, WorkerMemory, WorkerProcess
 from app.fairness.fair_queue import FairQueue
@@ -58,6 +59,7 @@ class WorkerPool(Generic[_Memory]):
     that ends with EX_UNAVAILABLE before it is ready, or has another protocol version, is not
     started again. Entering the pool waits until all workers are ready, and raises RuntimeError if
     none can start, or TimeoutError after 30 seconds; with `in_background` it does not wait.
+    `sandbox` is what the worker that became ready last reported.
 
     A long job gives its place back: while jobs wait, up to `max_spares` further workers are started
     for them. The operating system then divides the cores among all.
@@ -90,6 +92,7 @@ class WorkerPool(Generic[_Memory]):
         self._spares_left = max_spares
         self._workers: set[WorkerProcess[_Memory]] = set()
         self._starting: set[asyncio.Task[None]] = set()
+        self.sandbox: Sandbox | None = None
 
     async def __aenter__(self) -> Self:
         if self._in_background:
@@ -244,7 +247,7 @@ class WorkerPool(Generic[_Memory]):
             return False
         self._workers.add(worker)
         try:
-            parse_ready(await worker.receive())
+            self.sandbox = parse_ready(await worker.receive()).sandbox
         except (WorkerExited, ProtocolError) as error:
             worker.kill()
             exit_code = await worker.wait()

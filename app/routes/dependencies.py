@@ -13,6 +13,7 @@ from app.access.grants import Grant
 from app.archive.kept_videos import KeptVideos
 from app.archive.queries import Queries
 from app.archive.search import ArchiveSearch
+from app.decode.sandbox.report import Sandbox
 from app.jobs.runner import JobRunner
 from app.jobs.webhooks import WebhookSender
 from app.observe.metrics import Metrics
@@ -40,6 +41,7 @@ class State(TypedDict):
     queries: Queries
     search: ArchiveSearch
     metrics: Metrics
+    sandbox: Sandbox
     warm: anyio.Event
     access: Access
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.errors import NotReady
 from app.routes.addressing import known_parameters
-from app.routes.dependencies import AccessDep, IsWarmDep, MetricsDep, StoreDep, TaggerDep
+from app.routes.dependencies import AccessDep, IsWarmDep, MetricsDep, StateDep, StoreDep
 from app.routes.schemas.system import RunningModel, Status
 from app.store import DEFAULT_SET, StoreUnavailable
 
@@ -91,6 +91,6 @@ async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -
 
 
 @router.get("/model", summary="Read the running model", dependencies=[Depends(known_parameters)])
-async def running_model(tagger: TaggerDep, access: AccessDep) -> RunningModel:
-    """Returns the checkpoint, its sampling and its runtime, and who may use the service."""
-    return RunningModel.running(tagger, await access.mode())
+async def running_model(state: StateDep, access: AccessDep) -> RunningModel:
+    """Returns the checkpoint, its sampling and runtime, who may use it, what protects decoding."""
+    return RunningModel.running(state["tagger"], await access.mode(), state["sandbox"])

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field
 
 from app.access.access import Mode
+from app.decode.sandbox.report import Sandbox
 from model import Tagger
 
 
@@ -38,6 +39,19 @@ class UnknownLimit(BaseModel):
     )
 
 
+class SandboxAnswer(BaseModel):
+    """What the kernel grants to protect the service from the processes that decode videos."""
+
+    seccomp: bool = Field(description="Only the system calls that decoding needs are allowed.")
+    landlock_abi: int = Field(
+        description="Version of Landlock, which refuses all files and TCP; 0 without Landlock."
+    )
+    no_new_privileges: bool = Field(description="No program can give such a process more rights.")
+    not_dumpable: bool = Field(
+        description="Other processes of the same user cannot read its memory."
+    )
+
+
 class RunningModel(ModelAnswer):
     """The answer of `GET /model`."""
 
@@ -54,10 +68,11 @@ class RunningModel(ModelAnswer):
         description="Who is answered: `keys`: holders of an API key; without any keys `local`: "
         "clients on the service's own computer, or `open`: every client."
     )
+    sandbox: SandboxAnswer
 
     @classmethod
-    def running(cls, tagger: Tagger, access: Mode) -> Self:
-        """Make it from a loaded checkpoint and the mode of access."""
+    def running(cls, tagger: Tagger, access: Mode, sandbox: Sandbox) -> Self:
+        """Make it from a loaded checkpoint, the mode of access and the decode workers' sandbox."""
         calibration = tagger.calibration.config
         return cls(
             id=tagger.model_id,
@@ -73,6 +88,7 @@ class RunningModel(ModelAnswer):
                 limit=calibration.unknown_limit,
                 false_positive_rate=calibration.unknown_false_positive_rate,
             ),
+            sandbox=SandboxAnswer.model_validate(sandbox, from_attributes=True),
         )
 
 

@@ -1,86 +1,91 @@
-"""Memory for frames: which job gets a slot, and when the slot is free again."""
+"""Memory for frames: where a job's frames go, and that no worker changes them afterwards."""
 
-import gc
+import mmap
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
-from app.decode.frame_memory import FrameSlots, JobMemory
+from app.decode.frame_layout import times_and_frames
+from app.decode.frame_memory import FrameFile, FrameSlot, JobMemory
 from app.decode.wire import ProtocolError
 
-SLOTS, COUNT, SIDE = 3, 4, 16
+COUNT, SIDE = 4, 16
 TIMES = np.arange(COUNT, dtype=np.float64)
+SHAPE = (COUNT, SIDE, SIDE, 3)
 
 
 @pytest.fixture
-def slots() -> FrameSlots:
-    made = FrameSlots(SLOTS, COUNT, SIDE)
-    made.close_file()
-    return made
+def slot() -> FrameSlot:
+    return FrameSlot(COUNT, SIDE)
 
 
-def gets_a_slot(slots: FrameSlots, times: NDArray[np.float64] = TIMES) -> bool:
-    with JobMemory(times, SIDE) as memory:
-        return not memory.allocate(slots).fds
+def write(memory: mmap.mmap, value: int, times: NDArray[np.float64] = TIMES) -> None:
+    """Write as a worker does; the views of the memory are gone afterwards."""
+    seconds, frames = times_and_frames(memory, SHAPE)
+    seconds[:], frames[:] = times, value
 
 
-def test_jobs_beyond_the_slots_have_files_of_their_own(slots: FrameSlots) -> None:
-    memories = [JobMemory(TIMES, SIDE) for _ in range(SLOTS + 1)]
-    allocations = [memory.allocate(slots) for memory in memories]
-
-    assert len({allocation.slot_offset for allocation in allocations[:SLOTS]}) == SLOTS
-    assert allocations[SLOTS].slot_offset is None
-    assert [len(allocation.fds) for allocation in allocations] == [0, 0, 0, 1]
-    for memory in memories:
-        memory.__exit__()
-    assert gets_a_slot(slots)
-
-
-def test_larger_jobs_have_files_of_their_own(slots: FrameSlots) -> None:
-    assert gets_a_slot(slots)
-    assert not gets_a_slot(slots, np.zeros(40 * COUNT))
-
-
-def test_a_slot_is_taken_until_the_last_view_of_its_frames_is_gone(slots: FrameSlots) -> None:
-    others = [JobMemory(TIMES, SIDE) for _ in range(2)]
-    for other in others:
-        other.allocate(slots)
+def test_a_usual_job_uses_the_memory_that_the_worker_keeps(slot: FrameSlot) -> None:
     with JobMemory(TIMES, SIDE) as memory:
-        memory.allocate(slots)
+        allocation = memory.allocate(slot)
+
+    assert allocation.in_kept_memory
+    assert not allocation.fds
+
+
+def test_a_larger_job_has_a_file_of_its_own(slot: FrameSlot) -> None:
+    with JobMemory(np.zeros(40 * COUNT), SIDE) as memory:
+        allocation = memory.allocate(slot)
+
+        assert not allocation.in_kept_memory
+        assert len(allocation.fds) == 1
+
+
+def test_a_worker_cannot_change_frames_that_it_wrote_into_its_memory(slot: FrameSlot) -> None:
+    with mmap.mmap(slot.fd, 0) as of_the_worker, JobMemory(TIMES, SIDE) as memory:
+        memory.allocate(slot)
+        write(of_the_worker, 1)
         batch = memory.batch(SIDE, SIDE)
-    assert batch.frames.shape == (COUNT, SIDE, SIDE, 3)
+        write(of_the_worker, 2, TIMES + 10)
+
+    assert (batch.frames == 1).all()
     assert batch.timestamps_seconds.tolist() == TIMES.tolist()
 
-    pixels, seconds = torch.from_numpy(batch.frames)[1:], batch.timestamps_seconds[1:]
-    del batch
-    gc.collect()
-    assert not gets_a_slot(slots)
-    del pixels
-    assert not gets_a_slot(slots)
-    del seconds
-    assert gets_a_slot(slots)
+
+def test_a_worker_cannot_change_a_file_whose_frames_are_used() -> None:
+    with FrameFile(TIMES, SIDE) as file:
+        with mmap.mmap(file.fd, 0) as of_the_worker:
+            write(of_the_worker, 1)
+        batch = file.batch(SIDE, SIDE)
+        with pytest.raises(PermissionError):
+            mmap.mmap(file.fd, 0)
+
+    assert (batch.frames == 1).all()
+    batch.frames[:] = 3  # the caller may
 
 
-def test_the_frames_of_two_jobs_are_apart(slots: FrameSlots) -> None:
-    with JobMemory(TIMES, SIDE) as one, JobMemory(TIMES + 10, SIDE) as two:
-        one.allocate(slots), two.allocate(slots)
-        first, second = one.batch(SIDE, SIDE), two.batch(SIDE, SIDE)
-    first.frames[:], second.frames[:] = 1, 2
-
-    assert (first.frames == 1).all()
-    assert first.timestamps_seconds.tolist() == TIMES.tolist()
-    assert second.timestamps_seconds.tolist() == (TIMES + 10).tolist()
+def test_frames_that_a_worker_still_maps_are_refused() -> None:
+    with FrameFile(TIMES, SIDE) as file, mmap.mmap(file.fd, 0), pytest.raises(ProtocolError):
+        file.batch(SIDE, SIDE)
 
 
-@pytest.mark.parametrize("size", [(SIDE, 5 * SIDE), (0, 16), (-1, -1), (1 << 40, 1 << 40)])
+@pytest.mark.parametrize(
+    "size", [(SIDE, 5 * SIDE), (SIDE - 1, SIDE), (0, 16), (-1, -1), (1 << 40, 1 << 40)]
+)
 def test_frames_that_do_not_fit_into_the_memory_are_refused(
-    slots: FrameSlots, size: tuple[int, int]
+    slot: FrameSlot, size: tuple[int, int]
 ) -> None:
-    for _ in range(4):
+    for kept in (slot, None):
         with JobMemory(TIMES, SIDE) as memory:
-            memory.allocate(slots)
+            memory.allocate(kept)
             with pytest.raises(ProtocolError):
                 memory.batch(*size)
-    assert gets_a_slot(slots)
+
+
+@pytest.mark.parametrize("time", [np.nan, np.inf, -1e10])
+def test_times_that_no_video_has_are_refused(slot: FrameSlot, time: float) -> None:
+    with JobMemory(np.array([0.0, time]), SIDE) as memory:
+        memory.allocate(slot)
+        with pytest.raises(ProtocolError):
+            memory.batch(SIDE, SIDE)

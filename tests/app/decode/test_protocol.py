@@ -27,7 +27,6 @@ from app.decode.protocol import (
     StartDecoding,
     StartRendering,
     VideoFacts,
-    cut_text,
     cut_warnings,
     encode,
     parse_answer,
@@ -37,6 +36,7 @@ from app.decode.protocol import (
 )
 from app.decode.wire import ProtocolError
 from model.errors import VideoError
+from model.video.container import CODECS
 from model.video.reader import VideoInfo, VideoLimits
 from model.video.sampling import SamplingConfig
 
@@ -44,17 +44,24 @@ REQUESTS: list[type[Request]] = [Probe, Decode, Sample, Render]
 INFO = VideoInfo(3.0, 25.0, 64, 48, 90, "h264", ("10 bits per colour are reduced to 8",))
 WRITTEN = FramesWritten(INFO, 48, 64, ("2 damaged packets",))
 LOCATED = FramesLocated(INFO, 0, -0.5, 48, 64)
-DECODE = Decode(6, FrameOptions(160), slot_offset=4096)
+DECODE = Decode(6, FrameOptions(160), in_kept_memory=True)
 FRAME_ANSWERS: list[FramesWritten | FramesLocated] = [WRITTEN, LOCATED]
 LOCATE = Decode(6, FrameOptions(160), locate=True)
 
-texts = st.text(max_size=300).filter(lambda text: text == cut_text(text))
+texts = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=300)
 warnings = st.lists(texts, max_size=16).map(tuple)
 sides = st.integers(1, 2**31 - 1)
 counts = st.integers(1, 1 << 20)
 seconds = st.floats(0, 1e9, exclude_min=True, exclude_max=True)
 infos = st.builds(
-    VideoInfo, seconds, seconds, sides, sides, st.sampled_from([0, 90, 180, 270]), texts, warnings
+    VideoInfo,
+    seconds,
+    seconds,
+    sides,
+    sides,
+    st.sampled_from([0, 90, 180, 270]),
+    st.sampled_from([*CODECS, "webp"]),
+    warnings,
 )
 codes = st.sampled_from([kind.code for kind in VideoError.__subclasses__()])
 flags = st.booleans()
@@ -68,7 +75,6 @@ answers: st.SearchStrategy[Answer] = st.one_of(
     st.builds(Failure, codes, texts, flags),
 )
 options = st.builds(FrameOptions, sides, flags, st.integers(1, 256))
-offsets = st.none() | st.integers(0, 1 << 62)
 samplings = st.builds(
     SamplingConfig,
     st.integers(1, 1024),
@@ -78,8 +84,8 @@ samplings = st.builds(
 )
 requests: st.SearchStrategy[Request] = st.one_of(
     st.builds(Probe),
-    st.builds(Decode, counts, options, offsets, flags),
-    st.builds(Sample, samplings, options, offsets, flags),
+    st.builds(Decode, counts, options, flags, flags),
+    st.builds(Sample, samplings, options, flags, flags),
     st.builds(Render, counts, st.integers(0, 65535), st.floats(-1e8, 1e8), sides, sides),
 )
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -182,7 +188,9 @@ NONSENSE: list[dict[str, Any]] = [
     {"warnings": ["\ud800"]},
     {"warnings": 1},
     {"warnings": {}},
-    {"warnings": ["x" * 301]},
+    {"warnings": ["x" * 501]},
+    {"warnings": ["two\nlines"]},
+    {"warnings": ["\x1b[2J"]},
     {"warnings": ["x"] * 17},
     {"worn_out": 0},
     {"worn_out": None},
@@ -200,6 +208,7 @@ NONSENSE_ABOUT_THE_VIDEO: list[dict[str, Any]] = [
     {"height": 48.5},
     {"rotation": 45},
     {"codec": None},
+    {"codec": "owned"},
     {"codec": "\udfff"},
     {"warnings": [1]},
     {"more": 1},
@@ -272,6 +281,6 @@ def test_whatever_a_worker_warns_of_fits_into_a_message(said: list[str]) -> None
 
 
 def test_the_longest_answer_fits_into_a_message() -> None:
-    longest = cut_warnings(["\x00" * 1000] * 40)
-    info = VideoInfo(1 / 3, 1 / 3, 2**31 - 1, 2**31 - 1, 270, longest[0], longest)
+    longest = cut_warnings(['"' * 1000] * 40)
+    info = VideoInfo(1 / 3, 1 / 3, 2**31 - 1, 2**31 - 1, 270, "mpeg1video", longest)
     assert len(encode(FramesWritten(info, 2**31 - 1, 2**31 - 1, longest))) < MAX_MESSAGE_BYTES

@@ -70,18 +70,15 @@ def test_frames_are_written_into_the_memory_file(video: bytes) -> None:
         np.testing.assert_array_equal(batch.timestamps_seconds, expected.timestamps_seconds)
 
 
-def test_frames_are_written_into_the_slot_of_the_kept_memory(video: bytes) -> None:
+def test_frames_are_written_into_the_kept_memory(video: bytes) -> None:
     kept = bytearray(1 << 20)
-    offset = 1 << 16
 
-    answer = work(Sample(FOUR, OPTIONS, slot_offset=offset), video, kept=kept)
+    answer = work(Sample(FOUR, OPTIONS, in_kept_memory=True), video, kept=kept)
 
     assert isinstance(answer, FramesWritten)
-    slot = memoryview(kept)[offset:]
-    times, frames = times_and_frames(slot, (4, answer.height, answer.width, 3))
+    times, frames = times_and_frames(memoryview(kept), (4, answer.height, answer.width, 3))
     expected = decode(io.BytesIO(video), times, short_side=48)
     np.testing.assert_array_equal(frames, expected.frames)
-    assert not any(kept[:offset])
 
 
 def test_a_plain_video_is_located_for_the_gpu_instead_of_decoded() -> None:

@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 
-from app.decode.frame_memory import FrameSlots
+from app.decode.frame_memory import FrameSlot
 from app.decode.protocol import (
     PROTOCOL_VERSION,
     Failure,
@@ -40,11 +40,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def pool_of_one(module: str, start: Start) -> WorkerPool[FrameSlots]:
+def pool_of_one(module: str, start: Start) -> WorkerPool[FrameSlot]:
     return WorkerPool(f"tests.support.{module}", start, workers=1, jobs_per_worker=1000)
 
 
-def liars(answer: bytes, ready: bytes = b"") -> WorkerPool[FrameSlots]:
+def liars(answer: bytes, ready: bytes = b"") -> WorkerPool[FrameSlot]:
     """A worker that answers every request with these bytes."""
     messages = ",".join(base64.b64encode(part).decode() for part in (ready, answer))
     return pool_of_one("lying_worker", StartRendering(messages, 60))
@@ -88,7 +88,7 @@ async def test_a_worker_refuses_a_service_of_another_version(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     start = StartDecoding(VideoLimits(), 1 << 30, 60, version=PROTOCOL_VERSION + 1)
-    pool = WorkerPool[FrameSlots]("app.decode.worker", start, workers=1, jobs_per_worker=1)
+    pool = WorkerPool[FrameSlot]("app.decode.worker", start, workers=1, jobs_per_worker=1)
     with pytest.raises(RuntimeError):
         async with pool:
             pass
@@ -123,7 +123,7 @@ async def test_a_job_that_does_not_wait_fails_at_once_while_no_worker_is_idle() 
 
 
 async def test_a_job_that_cannot_be_made_leaves_the_worker_idle() -> None:
-    def no_job(_: FrameSlots | None) -> Job:
+    def no_job(_: FrameSlot | None) -> Job:
         raise OSError("no memory")
 
     async with liars(encode(FACTS)) as pool:

@@ -80,6 +80,9 @@ def test_the_running_model_is_described(client: TestClient) -> None:
     answer = client.get("/model").json()
 
     assert answer.pop("text_space") == colour_tagger().text_space
+    sandbox = answer.pop("sandbox")
+    assert sandbox.keys() == {"seccomp", "landlock_abi", "no_new_privileges", "not_dumpable"}
+    assert sandbox["no_new_privileges"]
     assert answer == {
         "id": "colours",
         "revision": "0",

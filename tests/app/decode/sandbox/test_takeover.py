@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.decode.frame_memory import FrameSlots
+from app.decode.frame_memory import FrameSlot
 from app.decode.protocol import Failure, Probe, StartDecoding
 from app.decode.sandbox.seccomp import system_calls
 from app.decode.worker_pool import WorkerPool
@@ -100,13 +100,13 @@ def prey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prey]:
 
 
 @pytest.fixture(scope="module")
-async def pool() -> AsyncIterator[WorkerPool[FrameSlots]]:
-    async with WorkerPool[FrameSlots](
+async def pool() -> AsyncIterator[WorkerPool[FrameSlot]]:
+    async with WorkerPool[FrameSlot](
         "tests.support.taken_over_worker",
         StartDecoding(VideoLimits(), 1 << 30, 60),
         workers=1,
         jobs_per_worker=1000,
-        make_memory=lambda: FrameSlots(1, 8, 48),
+        make_memory=lambda: FrameSlot(8, 48),
     ) as pool:
         yield pool
 
@@ -122,20 +122,20 @@ def sealed(data: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-async def run(pool: WorkerPool[FrameSlots], program: str) -> str:
+async def run(pool: WorkerPool[FrameSlot], program: str) -> str:
     with sealed(MARK + program.encode()) as fd:
         answer = await pool.do(lambda _: Job(Probe(), (fd,)))
     assert isinstance(answer, Failure)
     return answer.message
 
 
-async def test_the_programs_do_run(pool: WorkerPool[FrameSlots]) -> None:
+async def test_the_programs_do_run(pool: WorkerPool[FrameSlot]) -> None:
     assert await run(pool, "result = 6 * 7") == "got: 42"
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 async def test_a_video_that_took_over_a_worker_is_refused(
-    pool: WorkerPool[FrameSlots], prey: Prey, attempt: str, capfd: pytest.CaptureFixture[str]
+    pool: WorkerPool[FrameSlot], prey: Prey, attempt: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program = ATTEMPTS[attempt].format(
         canary=str(prey.canary),
@@ -155,7 +155,7 @@ async def test_a_video_that_took_over_a_worker_is_refused(
 
 
 async def test_every_system_call_that_is_not_listed_is_refused(
-    pool: WorkerPool[FrameSlots],
+    pool: WorkerPool[FrameSlot],
 ) -> None:
     listed = {*system_calls(platform.machine()).values(), *UPROBES}
     program = f"""
