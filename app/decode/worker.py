@@ -43,7 +43,7 @@ from app.decode.worker_loop import SharedFile, read_arguments, receive_jobs
 from model import VideoError
 from model.cpu.time_slices import use_long_time_slices
 from model.video.cost import metered, too_expensive
-from model.video.reader import Located, OpenVideo, VideoInfo, VideoLimits, open_video
+from model.video.reader import AnyVideo, Located, VideoInfo, VideoLimits, open_video
 
 # Takes a request, its descriptors, the limits of a video, and the memory that the worker keeps.
 AnswerJob: TypeAlias = Callable[
@@ -69,7 +69,7 @@ def _answer(
         return _write_frames(video, request, memory)
 
 
-def _write_frames(video: OpenVideo, request: Decode | Sample, memory: memoryview) -> Answer:
+def _write_frames(video: AnyVideo, request: Decode | Sample, memory: memoryview) -> Answer:
     if isinstance(request, Sample):
         times = video.times(request.sampling).ravel()
     else:
@@ -93,7 +93,7 @@ def _write_times(located: Located, info: VideoInfo, memory: memoryview) -> Frame
     return FramesLocated(info, located.stream, located.start_seconds, located.height, located.width)
 
 
-def _info(video: OpenVideo) -> VideoInfo:
+def _info(video: AnyVideo) -> VideoInfo:
     return replace(video.info, warnings=cut_warnings(video.info.warnings))
 
 

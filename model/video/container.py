@@ -42,6 +42,8 @@ FORMATS = (
 # FFmpeg's names of the containers that store each frame's time. In the others (MPEG-PS, Ogg) times
 # are counted from a mark and differ after a seek.
 SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "flv", "asf"}
+# Those whose packets tell when a keyframe is displayed; raw streams are numbered by us.
+HAS_KEYFRAME_TIMES = SEEKABLE | RAW_FORMATS | {"ivf", "mxf"}
 # FFmpeg's name of the codec -> of its decoder. Memory bugs are found in rare and old decoders, so
 # these are only the codecs that cameras, phones, screen recorders and old archives use.
 CODECS = {

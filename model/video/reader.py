@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from av.container import InputContainer
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.errors import CorruptVideo, EncryptedVideo, NoFrames, StillPicture, VideoTooLong
 from model.video.container import (
+    HAS_KEYFRAME_TIMES,
     MIN_THREADED_PIXELS,
     SEEKABLE,
     STILL_PICTURE,
@@ -43,6 +44,7 @@ from model.video.timing.transport_clock import OneClock, with_one_clock
 from model.video.values import FrameBatch, VideoInfo, VideoLimits, checked_times
 
 __all__ = [
+    "AnyVideo",
     "FrameBatch",
     "Located",
     "OpenVideo",
@@ -93,7 +95,7 @@ def open_video(
     *,
     threads: int = 1,
     min_threaded_pixels: int = MIN_THREADED_PIXELS,
-) -> Iterator["OpenVideo | AnimatedWebp"]:
+) -> Iterator["AnyVideo"]:
     """Open a video once for `info` and several decodes. Raises a VideoError.
 
     Frames of at least `min_threaded_pixels` pixels are decoded by `threads` threads: the result is
@@ -198,7 +200,10 @@ class OpenVideo:
 
         None where the file does not tell.
         """
-        if self._timeline.clock != "stored" or self._container.format.name not in SEEKABLE:
+        if (
+            self._timeline.clock != "stored"
+            or self._container.format.name not in HAS_KEYFRAME_TIMES
+        ):
             return None
         target = self._first.pts + int(seconds / self._seconds_per_tick + 1e-6)
         key = self._timeline.keyframe(self._stream.index_entries, target)
@@ -305,6 +310,10 @@ class OpenVideo:
         if self._container.format.name not in SEEKABLE:
             return None
         return partial(self._timeline.skipped_by_seek, stream.index_entries)
+
+
+# What `open_video` yields.
+AnyVideo: TypeAlias = OpenVideo | AnimatedWebp
 
 
 def _damage_warnings(reader: FrameReader) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from PIL import Image
 from model.errors import NoFrames, VideoError
 from model.training.data.manifest import Sample, write_manifest
 from model.training.data.readers import open_sample, read_pair, read_picture
-from model.video.reader import OpenVideo, open_video
+from model.video.reader import AnyVideo, open_video
 
 _FRAMES_PER_BLOCK = 64  # decoded at a time: 64 frames of 340 x 256 are 17 MB
 _TAR_BLOCK = 512
@@ -168,7 +168,7 @@ def _encoded(
             yield from pool.map(encode, samples[start : start + 8 * workers])
 
 
-def _encode_video(video: OpenVideo, sample: Sample, config: ShardConfig) -> bytes:
+def _encode_video(video: AnyVideo, sample: Sample, config: ShardConfig) -> bytes:
     duration, rate = video.info.duration_seconds, video.info.frames_per_second
     start = sample.start_seconds or 0.0
     end = min(sample.end_seconds or duration, duration)

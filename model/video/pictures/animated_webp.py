@@ -48,6 +48,11 @@ class AnimatedWebp:
                 f"{limits.max_duration_seconds:g} s"
             )
 
+    def keyframe_before(self, seconds: float) -> float | None:
+        """Return None: a frame may need all those before it."""
+        del seconds
+        return None
+
     def times(self, sampling: SamplingConfig) -> NDArray[np.float64]:
         """Choose times over the whole picture: float64 (clips, frames_per_clip), in seconds."""
         info = self.info

@@ -11,6 +11,7 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 
 from model.video.reader import decode, open_video, probe
+from model.video.sampling import SamplingConfig
 from tests.support.avi import AviStream, avi_bytes
 from tests.support.clips import clip_bytes, read_number
 
@@ -79,6 +80,19 @@ def test_frames_and_times_are_those_of_the_same_stream_in_mp4(kind: str, form: s
     np.testing.assert_array_equal(found.frames, expected.frames)
     np.testing.assert_allclose(found.timestamps_seconds, expected.timestamps_seconds, atol=1e-3)
     assert found.warnings == ()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_frames_are_chosen_as_in_mp4(form: str) -> None:
+    data = clip_bytes(**FILM | {"b_frames": 3})
+    sampling = SamplingConfig(1, 8, leeway=0.3)
+
+    chosen = []
+    for file in (data, FORMS[form](data, b"H264")):
+        with open_video(io.BytesIO(file)) as video:
+            chosen.append(video.decode(video.times(sampling).ravel(), short_side=48).frames)
+
+    np.testing.assert_array_equal(*chosen)
 
 
 def test_a_few_frames_of_a_long_avi_cost_few_groups_of_pictures() -> None:
