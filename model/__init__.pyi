@@ -31,7 +31,7 @@ from .runtime_trial import measured_runtime, start_runtime_trial
 from .segment_tagging import SegmentTagging, TaggedSegments, WindowTags
 from .segments import Hysteresis, Segment
 from .tagger import Tagged, Tagger
-from .tags import Tag, Unknown
+from .tags import LIKELY_SCORE, POSSIBLE_SCORE, Likelihood, Tag, Unknown, likelihood
 from .text.labels import MAX_NAME_CHARACTERS, Label, clean_name, clean_text, label_key
 from .text.sentence_encoder import SentenceTextEncoder
 from .text.text_encoder import KnowsWords, TextEncoder
@@ -40,7 +40,9 @@ from .video.sampling import SamplingConfig, Window
 from .video.windows import WindowBatch, WindowPlan, window_batches
 
 __all__ = [
+    "LIKELY_SCORE",
     "MAX_NAME_CHARACTERS",
+    "POSSIBLE_SCORE",
     "Calibration",
     "CalibrationConfig",
     "CheckpointError",
@@ -57,6 +59,7 @@ __all__ = [
     "LabelBlock",
     "LabelError",
     "LabelIndex",
+    "Likelihood",
     "Measured",
     "NoFrames",
     "NoVideoStream",
@@ -98,6 +101,7 @@ __all__ = [
     "fastest_on_gpu",
     "installed_runtimes",
     "label_key",
+    "likelihood",
     "load_checkpoint",
     "load_index",
     "make_encoder",

@@ -3,66 +3,134 @@
 The raw cosines of each label have their own level and spread: labels near the centre of the text
 space are similar to every video, and labels seen in training are more similar than unseen ones.
 Each prototype's similarity is therefore standardised by its level and spread over a fixed bank of
-clip embeddings that the checkpoint contains. The score is a logistic function of that (Platt,
-1999), fitted on classes that training never saw.
+clip embeddings that the checkpoint contains.
 
-The level is between the label's mean similarity to the bank and its similarity to the nearest clips
-there. The bank holds training clips, some of which are very near to a label that was trained on, so
-that such a label's level is raised more: a penalty for seen labels (Chao et al., ECCV 2016) without
-a list of them.
+The labels of a set compete for a video with each other and with everything else that might happen
+in it. Reference actions stand for what else might happen: a fixed list of everyday actions in the
+checkpoint. Where many of them fit better than the set's labels, probably none of the set applies
+(Jiang et al., ICLR 2024, "Negative Label Guided OOD Detection with Pretrained Vision-Language
+Models"). With the weight w = exp(score_slope * similarity + score_bias) of each label,
+
+    none    = 1 + sum over reference actions of exp(score_slope * similarity + reference_bias)
+    score   = w / (w + none + rivalry * sum of the other labels' w)
+    unknown = none / (none + sum of all labels' w)
+
+so that the best score and unknown never exceed 1 together. Without reference actions and rivalry
+the score is a logistic function of the similarity (Platt, 1999). With one label, score and unknown
+are 1 together.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
 
 # A prototype that is equally similar to all background clips carries no information; with this
 # minimum its standardised similarity cannot dominate the ranking.
 _MIN_SPREAD = 0.02
 # Few, because a bank of a thousand clips holds two or three of each trained label.
 _NEAREST_CLIPS = 3
+# The sums over labels stop at this rank: a sum over a million labels would need all their
+# similarities, and lower ranks add little to it.
+RIVALS = 32
+# exp() of more than 709 overflows; with this maximum, sums of many weights are finite too.
+_MAX_EXPONENT = 500.0
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationConfig:
-    """Parameters of the two logistic functions, fitted by `model.training.calibrate`.
+    """Parameters of the scores (see above), fitted by `model.training.calibrate`.
 
-    `score_slope` and `score_bias` map a standardised similarity to the probability that the label
-    applies. `unknown_slope` and `unknown_bias` map the best standardised similarity of a label
-    set, minus the one expected by chance (`expected_best`), to the probability that one of its
-    labels applies. A video whose probability of "unknown" is over `unknown_limit` counts as
-    unknown; on the classes of the fit this rejects the share `unknown_false_positive_rate` of known
-    videos (None where nothing was fitted). `nearest_share`, 0 to 1, moves a label's level from its
-    mean similarity to the bank towards that of its nearest clips.
+    `rivalry`, 0 to 1, is the share of the other labels' weight that counts against a label: 0 where
+    any number of labels may apply, 1 where exactly one does. A video whose probability of "unknown"
+    is over `unknown_limit` counts as unknown; on the samples of the fit this rejects the share
+    `unknown_false_positive_rate` of known videos (None where nothing was fitted). `fitted_on` says
+    in words which samples the scores were fitted on, and is empty where none were. `nearest_share`,
+    0 to 1, moves a label's level from its mean similarity to the bank towards that of its nearest
+    clips, which handicaps labels that training saw (Chao et al., ECCV 2016) without a list of them.
 
-    Raises ValueError for values that are not finite, and for a `nearest_share` out of range.
+    Raises ValueError for values that are not finite or out of range; `score_slope` is at least 0.
     """
 
     score_slope: float = 1.0
     score_bias: float = 0.0
-    unknown_slope: float = 1.0
-    unknown_bias: float = 0.0
+    reference_bias: float = 0.0
+    rivalry: float = 0.0
     unknown_limit: float = 0.5
     unknown_false_positive_rate: float | None = None
     nearest_share: float = 0.0
+    fitted_on: str = ""
 
     def __post_init__(self) -> None:
-        if not all(value is None or math.isfinite(value) for value in astuple(self)):
+        numbers = [value for value in astuple(self) if isinstance(value, float)]
+        if not all(map(math.isfinite, numbers)):
             raise ValueError(f"all calibration parameters must be finite, not {self}")
-        if not 0.0 <= self.nearest_share <= 1.0:
-            raise ValueError(f"nearest_share must be in 0..1, not {self.nearest_share}")
+        if self.score_slope < 0.0:
+            raise ValueError(f"score_slope must be at least 0, not {self.score_slope}")
+        for name in ("nearest_share", "rivalry"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must be in 0..1, not {getattr(self, name)}")
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Calibration:
-    """Fitted parameters and the bank of background clips: (M, dim) float32 unit, M may be 0."""
+@dataclass(frozen=True, slots=True)
+class ScoreScale:
+    """Maps the similarities of one set's labels on one video to scores.
+
+    `none` is the weight of "none of the labels", at least 1; `rivals` is the sum of the labels'
+    weights, over the best `RIVALS` of them.
+    """
 
     config: CalibrationConfig
-    bank: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    none: float
+    rivals: float
 
-    def background_of(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def score(self, standardised: float) -> float:
+        """Return the probability, 0 to 1, that a viewer would agree with a label.
+
+        `standardised` is the label's similarity; the score does not decrease with it. A label after
+        the first `RIVALS` has the score that it would have in place of one of them.
+        """
+        own = _weight(self.config.score_slope * standardised + self.config.score_bias)
+        if own == 0.0:
+            return 0.0
+        others = max(self.rivals - own, 0.0)
+        # written so that rounding does not change the order of two labels
+        score = 1.0 / (1.0 + (self.none + self.config.rivalry * others) / own)
+        # the minimum differs by rounding only: score and unknown must not exceed 1 in float either
+        return min(score, self._known)
+
+    @property
+    def unknown(self) -> float:
+        """The probability, 0 to 1, that a viewer would agree with none of the labels."""
+        return 1.0 - self._known
+
+    @property
+    def _known(self) -> float:
+        return self.rivals / (self.none + self.rivals)
+
+
+def _no_vectors() -> Vectors:
+    return np.empty((0, 0), np.float32)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Calibration:
+    """Fitted parameters, the bank of background clips, and the vectors of the reference actions.
+
+    `bank` (M, dim) and `reference` (A, dim) are float32 unit; M and A may be 0. The vectors of the
+    reference actions are computed as those of labels are.
+    """
+
+    config: CalibrationConfig
+    bank: Vectors = field(default_factory=_no_vectors)
+    reference: Vectors = field(default_factory=_no_vectors)
+
+    def background_of(self, vectors: Vectors) -> Vectors:
         """Compute level and spread of the similarities to the bank of (R, dim) vectors: (R, 2).
 
         Without a bank the level is 0 and the spread 1, so that similarities do not change.
@@ -78,26 +146,31 @@ class Calibration:
             background[:, 0] = mean + self.config.nearest_share * (nearest - mean)
         return background
 
-    def score(self, standardised: float) -> float:
-        """Return the probability, 0 to 1, that a label of this similarity applies."""
-        return _logistic(self.config.score_slope * standardised + self.config.score_bias)
+    @cached_property
+    def _reference_background(self) -> Vectors:
+        return self.background_of(self.reference)
 
-    def unknown_score(self, best_standardised: float, labels: int) -> float:
-        """Return the probability, 0 to 1, that none of `labels` labels applies."""
-        margin = best_standardised - expected_best(labels)
-        return _logistic(-(self.config.unknown_slope * margin + self.config.unknown_bias))
+    def none_weights(self, embeddings: Vectors) -> npt.NDArray[np.float64]:
+        """Compute the weight of "none of the labels" for (Q, dim) embeddings: (Q,) float64."""
+        if not len(self.reference):
+            return np.ones(len(embeddings))
+        level, spread = self._reference_background.T
+        similarities = (embeddings @ self.reference.T - level) / spread
+        exponents = self.config.score_slope * similarities.astype(np.float64)
+        exponents += self.config.reference_bias
+        weights: npt.NDArray[np.float64] = np.exp(np.minimum(exponents, _MAX_EXPONENT))
+        return 1.0 + weights.sum(axis=1)
+
+    def scale(self, best_standardised: Sequence[float], none: float) -> ScoreScale:
+        """Return the scale of a set of labels on one video.
+
+        `best_standardised` are the similarities of its labels, best first; those after the first
+        `RIVALS` do not count. `none` is the video's value of `none_weights`.
+        """
+        slope, bias = self.config.score_slope, self.config.score_bias
+        weights = [_weight(slope * each + bias) for each in best_standardised[:RIVALS]]
+        return ScoreScale(self.config, none, sum(weights))
 
 
-def expected_best(labels: int) -> float:
-    """Approximate the maximum of `labels` independent standard normal values: sqrt(2 ln(n + 1)).
-
-    In a larger label set some label is more similar by chance alone.
-    """
-    return math.sqrt(2.0 * math.log(labels + 1))
-
-
-def _logistic(value: float) -> float:
-    """Compute 1 / (1 + exp(-value)) without overflow."""
-    if value >= 0:
-        return 1.0 / (1.0 + math.exp(-value))
-    return math.exp(value) / (1.0 + math.exp(value))
+def _weight(exponent: float) -> float:
+    return math.exp(min(exponent, _MAX_EXPONENT))

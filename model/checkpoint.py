@@ -1,8 +1,10 @@
 """Save a checkpoint directory, and load it as a Tagger.
 
     config.json         configuration of network, sampling, preprocessing, text and calibration
-    model.safetensors   weights in float16, the text mean and the background bank
+    model.safetensors   weights in float16, the text mean, the background bank, and the vectors of
+                        the knowledge and of the reference actions
     README.md           the model card
+    knowledge/          the texts that those vectors were computed from, for people to read
     text/               the text model, where the checkpoint contains its own
 
 The Hugging Face Hub can host such a directory unchanged. No pickle is read or written.
@@ -11,7 +13,7 @@ The Hugging Face Hub can host such a directory unchanged. No pickle is read or w
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from model.encoder.preprocess import PreprocessConfig
 from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.tagger import Tagger
+from model.text.knowledge import Knowledge
 from model.text.pretrained import DEFAULT_TEXT_MODEL
 from model.text.replacement import load_text_instead
 from model.text.source import TEXT_FOLDER, load_text_encoder
@@ -37,9 +40,18 @@ from model.text.text_encoder import TextEncoder
 from model.video.sampling import SamplingConfig
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "default_checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+KNOWLEDGE_FOLDER = "knowledge"
 _CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
 _NETWORK_PREFIX, _TEXT_MEAN, _BANK = "network.", "text_mean", "background_bank"
+_REFERENCE, _KNOWLEDGE_PREFIX = "reference", "knowledge."
+_KNOWLEDGE_PARTS = ("phrases", "starts", "projection", "typical")
+# The parameters of the `unknown` of version 1. Version 2 computes it from the scores, which are the
+# same in both, so that a limit that was fitted to the old `unknown` means nothing.
+_OLD_UNKNOWN = ("unknown_slope", "unknown_bias")
+_OLD_LIMIT = ("unknown_limit", "unknown_false_positive_rate")
+# Scores do not exceed it: no video is unknown, in both versions.
+_NO_LIMIT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,11 @@ class TextConfig:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """Contents of config.json. `provenance` has no fixed keys: data, command, commit, figures."""
+    """Contents of config.json.
+
+    `provenance` has no fixed keys: data, command, commit, figures. `direct_share` is that of
+    `model.text.knowledge`, None for a checkpoint without knowledge.
+    """
 
     model_id: str
     encoder: EncoderConfig
@@ -73,6 +89,7 @@ class CheckpointConfig:
     text: TextConfig
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    direct_share: float | None = None
 
 
 def save_checkpoint(
@@ -83,20 +100,35 @@ def save_checkpoint(
     text_mean: Tensor,
     bank: Tensor,
     card: str,
+    reference: Tensor | None = None,
+    knowledge: Knowledge | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a checkpoint. `text_mean` is (dim,), `bank` (M, dim); `card` is the model card.
+    """Write a checkpoint. `text_mean` is (text dim,), `bank` (M, dim); `card` is the model card.
 
-    Floats are stored as float16. Raises ValueError where a number is too large for that; nothing is
-    written then.
+    `reference` (A, dim) are the vectors of the reference actions (see `model.calibration`), None
+    for none. The `direct_share` of `knowledge` is written to the configuration. `texts` are files
+    by name, written to the knowledge folder. Floats are stored as float16. Raises ValueError where
+    a number is too large for that; nothing is written then.
     """
     tensors = {_NETWORK_PREFIX + name: value for name, value in network.state_dict().items()}
     tensors |= {_TEXT_MEAN: text_mean, _BANK: bank}
+    if reference is not None:
+        tensors[_REFERENCE] = reference
+    if knowledge is not None:
+        for name in _KNOWLEDGE_PARTS:
+            tensors[_KNOWLEDGE_PREFIX + name] = torch.tensor(getattr(knowledge, name))
+        config = replace(config, direct_share=knowledge.direct_share)
     stored = {name: _to_storage(name, value) for name, value in tensors.items()}
     document = {"format_version": FORMAT_VERSION, **asdict(config)}
     directory.mkdir(parents=True, exist_ok=True)
     _replace(directory / _WEIGHTS, save(stored, metadata={"format": "pt"}))
     _replace(directory / _CONFIG, json.dumps(document, indent=2).encode() + b"\n")
     _replace(directory / _CARD, card.encode())
+    for name, text in (texts or {}).items():
+        folder = directory / KNOWLEDGE_FOLDER
+        folder.mkdir(exist_ok=True)
+        _replace(folder / name, text.encode())
 
 
 def _to_storage(name: str, value: Tensor) -> Tensor:
@@ -130,15 +162,16 @@ def load_checkpoint(
     directory = find_checkpoint(name_or_path)
     config = read_config(directory)
     tensors = _read_tensors(directory / _WEIGHTS)
-    dim = config.encoder.dim
+    dim, text_dim = config.encoder.dim, config.encoder.text_dim
     network = network_from(config.encoder, tensors)
-    text_mean = _array(tensors, _TEXT_MEAN, (dim,))
+    text_mean = _array(tensors, _TEXT_MEAN, (text_dim,))
     bank = _array(tensors, _BANK, (None, dim))
+    reference = _array(tensors, _REFERENCE, (None, dim)) if _REFERENCE in tensors else bank[:0]
     text = text or load_text_encoder(config.text.model, checkpoint=directory)
-    if text.dim != dim:
+    if text.dim != text_dim:
         raise CheckpointError(
-            f"the text model's vectors have length {text.dim}, the encoder's {dim}; use the text "
-            f"model that the checkpoint was trained with, {config.text.model}"
+            f"the text model's vectors have length {text.dim}, the encoder's {text_dim}; "
+            f"use the text model that the checkpoint was trained with, {config.text.model}"
         )
     if config.text.sha256 and text.model_hash != config.text.sha256:
         raise CheckpointError(
@@ -154,7 +187,8 @@ def load_checkpoint(
         text_mean=text_mean,
         preprocess=config.preprocess,
         sampling=config.sampling,
-        calibration=Calibration(config.calibration, bank),
+        calibration=Calibration(config.calibration, bank, reference),
+        knowledge=_knowledge(config, tensors, bank),
         model_id=config.model_id,
         revision=_revision(directory),
         device=device,
@@ -169,10 +203,12 @@ def read_config(directory: Path) -> CheckpointConfig:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     version = document.pop("format_version", None) if isinstance(document, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise CheckpointError(
-            f"{path} has format version {version}, this code reads {FORMAT_VERSION}"
+            f"{path} has format version {version}, this code reads 1 to {FORMAT_VERSION}"
         )
+    if version == 1 and isinstance(document.get("calibration"), dict):
+        _convert_from_version_1(document["calibration"])
     try:
         return TypeAdapter(CheckpointConfig).validate_python(document, extra="forbid")
     except ValidationError as error:
@@ -181,6 +217,15 @@ def read_config(directory: Path) -> CheckpointConfig:
             for fault in error.errors(include_url=False)
         )
         raise CheckpointError(f"{path} is not valid: {faults}") from error
+
+
+def _convert_from_version_1(calibration: dict[str, Any]) -> None:
+    """Remove what version 2 does not have or what means another thing there."""
+    replaced = _OLD_UNKNOWN
+    if calibration.get("unknown_limit") != _NO_LIMIT:
+        replaced += _OLD_LIMIT
+    for name in replaced:
+        calibration.pop(name, None)
 
 
 def network_from(config: EncoderConfig, tensors: Mapping[str, Tensor]) -> Network:
@@ -222,7 +267,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        files = [_CONFIG, _WEIGHTS, _CARD, f"{TEXT_FOLDER}/*"]
+        files = [_CONFIG, _WEIGHTS, _CARD, f"{TEXT_FOLDER}/*", f"{KNOWLEDGE_FOLDER}/*"]
         return Path(snapshot_download(name_or_path, allow_patterns=files))
     except (OSError, ValueError) as error:
         raise CheckpointError(
@@ -259,6 +304,30 @@ def _array(
     if len(found) != len(shape) or not all(fits):
         raise CheckpointError(f"{_WEIGHTS}: {name} is {found or 'missing'}, expected {shape}")
     return tensors[name].to(torch.float32).numpy()
+
+
+def _knowledge(
+    config: CheckpointConfig, tensors: Mapping[str, Tensor], bank: npt.NDArray[np.float32]
+) -> Knowledge | None:
+    """Build the knowledge of a checkpoint that has it. Raises CheckpointError."""
+    if config.direct_share is None:
+        return None
+    encoder = config.encoder
+    if not encoder.evidence_dim or not len(bank):
+        raise CheckpointError("knowledge needs an encoder with evidence and a background bank")
+    shapes: Mapping[str, tuple[int | None, ...]] = {
+        "phrases": (None, encoder.text_dim),
+        "starts": (encoder.vocabulary + 1,),
+        "projection": (encoder.vocabulary, encoder.evidence_dim),
+        "typical": (encoder.vocabulary,),
+    }
+    phrases, starts, projection, typical = (
+        _array(tensors, _KNOWLEDGE_PREFIX + name, shapes[name]) for name in _KNOWLEDGE_PARTS
+    )
+    try:
+        return Knowledge(phrases, starts.astype(np.int64), projection, typical, config.direct_share)
+    except ValueError as error:
+        raise CheckpointError(f"{_WEIGHTS}: {error}") from error
 
 
 def _revision(directory: Path) -> str:

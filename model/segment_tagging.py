@@ -1,14 +1,22 @@
-"""Tag a video window by window, and merge the windows' tags into segments."""
+"""Tag a video window by window, and merge the windows' tags into segments.
 
-from collections.abc import Sequence
+The video as a whole is judged by its windows too: the mean embedding of four actions is near to
+none of them.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from model.calibration import Calibration
-from model.index.label_index import Hit, LabelIndex
-from model.index.threshold_search import drop_below_thresholds, search_above_thresholds
+from model.index.label_index import LabelIndex
+from model.index.threshold_search import (
+    ScoredHits,
+    drop_below_thresholds,
+    search_above_thresholds,
+)
 from model.segments import DEFAULT_HYSTERESIS, Hysteresis, Segment, Timeline, merge_tags
 from model.tags import Tag, Unknown, select_tags, tags_of, unknown_of
 from model.video.reader import VideoInfo
@@ -17,9 +25,12 @@ from model.video.windows import WindowPlan
 # Ranks kept of each window beyond `top_k`: a span continues through a window in which its label has
 # a lower rank.
 _HYSTERESIS_DEPTH = 20
-# Maximum `top_k` of the search for one window: a million tags of each of a thousand windows would
-# not fit in memory.
+# Maximum `top_k` for the segments: a million tags of each of a thousand windows would not fit in
+# memory.
 _MAX_RANKS = 100
+# Maximum of the labels of one window that may become tags of the whole video: making the tags of
+# all of a million labels would take seconds for each window.
+_MAX_WHOLE_RANKS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +47,9 @@ class WindowTags:
 class TaggedSegments:
     """The result of tagging a video window by window.
 
-    `tags` and `unknown` are those of the whole video, each tag with its `duration_ratio`.
-    `segments` are the spans of time with their tags, merged from the `windows` of the `plan`.
+    `tags` and `unknown` are those of the whole video, both with a `duration_ratio`; a label's score
+    is its best one of any window. `segments` are the spans of time with their tags, merged from
+    the `windows` of the `plan`.
     """
 
     video: VideoInfo
@@ -73,9 +85,9 @@ class SegmentTagging:
         self._top_k = top_k
         self._min_score = min_score
         self._hysteresis = hysteresis
-        self._embeddings: list[npt.NDArray[np.float32]] = []
         # of each window, with ranks beyond `top_k` for the hysteresis
         self._ranked: list[tuple[Tag, ...]] = []
+        self._best: dict[str, Tag] = {}
         self._windows: list[WindowTags] = []
 
     def add(self, embeddings: npt.NDArray[np.float32]) -> tuple[WindowTags, ...]:
@@ -84,37 +96,33 @@ class SegmentTagging:
         Raises IndexError for more embeddings than the plan has windows.
         """
         ranks = min(self._top_k, _MAX_RANKS) + _HYSTERESIS_DEPTH
+        depth = max(ranks, min(self._top_k, _MAX_WHOLE_RANKS))
         first = len(self._windows)
-        for row, hits in enumerate(self._search(embeddings, ranks)):
+        for row, found in enumerate(self._search(embeddings, depth)):
             window = self._plan.windows[first + row]
-            kept = drop_below_thresholds(self._index, hits, ranks, self._calibration.score)
-            tags = tags_of(kept, self._calibration)
+            tags = tags_of(drop_below_thresholds(self._index, found, ranks))
             self._ranked.append(tags)
+            keep_best(self._best, tags if depth == ranks else tags_of(found))
             self._windows.append(
                 WindowTags(
-                    window.start_seconds,
-                    window.end_seconds,
-                    self._select(tags),
-                    unknown_of(hits, len(self._index), self._calibration),
+                    window.start_seconds, window.end_seconds, self._select(tags), unknown_of(found)
                 )
             )
-        self._embeddings.append(embeddings)
         return tuple(self._windows[first:])
 
     def finish(self) -> TaggedSegments:
-        """Merge the windows into segments, and tag the whole video by the mean of its embeddings.
+        """Merge the windows into segments, and tag the whole video by its windows.
 
         Raises ValueError when windows are missing.
         """
         if len(self._windows) != self._plan.count:
             raise ValueError(f"{len(self._windows)} windows added, expected {self._plan.count}")
         timeline = self._merge()
-        [hits] = self._search(mean_embedding(np.concatenate(self._embeddings)), self._top_k)
         tags = tuple(
             replace(tag, duration_ratio=timeline.duration_ratios.get(tag.label, 0.0))
-            for tag in self._select(tags_of(hits, self._calibration))
+            for tag in self._select(by_score(self._best.values()))
         )
-        unknown = unknown_of(hits, len(self._index), self._calibration)
+        unknown = unknown_in_all([window.unknown for window in self._windows])
         return TaggedSegments(
             self._video, self._plan, tags, unknown, timeline.segments, tuple(self._windows)
         )
@@ -130,21 +138,38 @@ class SegmentTagging:
             hysteresis=self._hysteresis,
         )
 
-    def _search(self, embeddings: npt.NDArray[np.float32], top_k: int) -> list[list[Hit]]:
+    def _search(self, embeddings: npt.NDArray[np.float32], top_k: int) -> list[ScoredHits]:
         return search_above_thresholds(
             self._index,
             embeddings,
             top_k,
             min_score=self._min_score,
-            score=self._calibration.score,
+            calibration=self._calibration,
         )
 
     def _select(self, tags: Sequence[Tag]) -> tuple[Tag, ...]:
         return select_tags(tags, self._index, top_k=self._top_k, min_score=self._min_score)
 
 
-def mean_embedding(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Average (W, dim) unit vectors: (1, dim) float32 of unit length, or zeros if they cancel."""
-    mean: npt.NDArray[np.float32] = embeddings.mean(axis=0, keepdims=True)
-    length = float(np.linalg.norm(mean))
-    return mean / np.float32(length) if length else mean
+def keep_best(best: dict[str, Tag], tags: Iterable[Tag]) -> None:
+    """Update each label's tag with the highest score so far, by label, with those of a window."""
+    for tag in tags:
+        if tag.label not in best or tag.score > best[tag.label].score:
+            best[tag.label] = tag
+
+
+def by_score(tags: Iterable[Tag]) -> tuple[Tag, ...]:
+    """Sort tags by score, highest first, with new ranks from 1; equal scores keep their order."""
+    ordered = sorted(tags, key=lambda tag: -tag.score)
+    return tuple(replace(tag, rank=rank) for rank, tag in enumerate(ordered, start=1))
+
+
+def unknown_in_all(windows: Sequence[Unknown]) -> Unknown:
+    """Estimate whether none of the labels applies in any window, and in which share of the windows.
+
+    `windows` are those of all windows, at least one. The score is the lowest of any window, so that
+    it and the best score of any window do not exceed 1 together.
+    """
+    lowest = min(windows, key=lambda each: each.score)
+    share = sum(each.is_unknown for each in windows) / len(windows)
+    return replace(lowest, duration_ratio=share)

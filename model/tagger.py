@@ -22,11 +22,12 @@ from model.encoder.preprocess import PreprocessConfig, crop_size, preprocess
 from model.errors import LabelError
 from model.examples import blend, example_weight
 from model.index.label_block import Prototypes
-from model.index.label_index import Hit, LabelIndex
+from model.index.label_index import LabelIndex
 from model.index.threshold_search import search_above_thresholds
 from model.segment_tagging import SegmentTagging, TaggedSegments
 from model.segments import DEFAULT_HYSTERESIS, Hysteresis
 from model.tags import Tag, Unknown, select_tags, tags_of, unknown_of
+from model.text.knowledge import Knowledge
 from model.text.labels import Label, label_key
 from model.text.prompts import prompts_of, prototype_vectors, unknown_words
 from model.text.text_encoder import TextEncoder
@@ -48,8 +49,9 @@ class Tagged:
 class Tagger:
     """A loaded checkpoint: everything from pixels and words to tags.
 
-    `templates` are prompt templates with one `{}` each. `text_mean` is (dim,) float32, the mean
-    that centres label vectors. `model_id` is the checkpoint's name, `revision` a hash of its
+    `templates` are prompt templates with one `{}` each. `text_mean` is (text dim,) float32, the
+    mean that centres label vectors. `knowledge` maps text vectors to the space of embeddings; None
+    where both spaces are the same. `model_id` is the checkpoint's name, `revision` a hash of its
     contents, `device` the torch device of the pixels.
     """
 
@@ -63,6 +65,7 @@ class Tagger:
     model_id: str
     revision: str
     device: str = "cpu"
+    knowledge: Knowledge | None = None
 
     def tag(
         self,
@@ -91,15 +94,15 @@ class Tagger:
         min_score: float = 0.0,
     ) -> tuple[tuple[Tag, ...], Unknown]:
         """Tag a (dim,) float32 unit embedding as `tag` does; also return whether none applies."""
-        [hits] = search_above_thresholds(
+        [found] = search_above_thresholds(
             index,
             embedding[np.newaxis],
             top_k,
             min_score=min_score,
-            score=self.calibration.score,
+            calibration=self.calibration,
         )
-        tags = select_tags(self.tags(hits), index, top_k=top_k, min_score=min_score)
-        return tags, self.unknown(hits, len(index))
+        tags = select_tags(tags_of(found), index, top_k=top_k, min_score=min_score)
+        return tags, unknown_of(found)
 
     def segments(
         self,
@@ -211,6 +214,7 @@ class Tagger:
             )
         except LabelError as error:
             raise LabelError(str(error), unknown_words(labels, self.text)) from error
+        vectors = self.in_video_space(vectors)
         background = self.calibration.background_of(vectors)
         answer: list[Prototypes] = []
         start = 0
@@ -220,6 +224,12 @@ class Tagger:
             answer.append(Prototypes(texts, vectors[rows], background[rows]))
             start += len(groups)
         return answer
+
+    def in_video_space(self, texts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Map (R, text dim) centred unit text vectors to (R, dim) float32 unit."""
+        if self.knowledge is None:
+            return texts
+        return self.knowledge.extend(texts, self.calibration.bank)
 
     def teach(self, prototypes: Prototypes, examples: npt.NDArray[np.float32]) -> Prototypes:
         """Move a label's vectors towards (N, dim) unit embeddings, N > 0, of example videos."""
@@ -240,17 +250,6 @@ class Tagger:
                 if label.threshold is not None
             }
         )
-
-    def tags(self, hits: Sequence[Hit]) -> tuple[Tag, ...]:
-        """Convert a search's hits to tags with calibrated scores; applies no thresholds."""
-        return tags_of(hits, self.calibration)
-
-    def unknown(self, hits: Sequence[Hit], labels: int) -> Unknown:
-        """Estimate from a search's hits whether none of the index's `labels` labels applies.
-
-        The probability is 1 without hits.
-        """
-        return unknown_of(hits, labels, self.calibration)
 
     @property
     def widescreen_shape(self) -> ClipShape:
@@ -274,14 +273,16 @@ class Tagger:
     def text_space(self) -> str:
         """Hex digest to store with prototypes; only those with an equal digest may be searched.
 
-        Covers the text model, the templates, the centring mean, and the bank and `nearest_share`
-        that levels are computed from.
+        Covers the text model, the templates, the centring mean, the knowledge, and the bank and
+        `nearest_share` that levels are computed from.
         """
         digest = hashlib.sha256(self.text.model_hash.encode())
         digest.update(repr(self.templates).encode())
         digest.update(np.ascontiguousarray(self.text_mean, np.float32).tobytes())
         digest.update(np.ascontiguousarray(self.calibration.bank, np.float32).tobytes())
         digest.update(repr(self.calibration.config.nearest_share).encode())
+        if self.knowledge is not None:
+            digest.update(self.knowledge.digest)
         return digest.hexdigest()
 
 

@@ -2,18 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from model.calibration import Calibration
-from model.index.label_index import Hit, LabelIndex
+from model.index.label_index import LabelIndex
+from model.index.threshold_search import ScoredHits
+
+Likelihood = Literal["likely", "possible", "unsure"]
+
+# The minimum scores of the words for people: `likely`, and `possible`. Below both is `unsure`.
+LIKELY_SCORE = 0.6
+POSSIBLE_SCORE = 0.3
+
+
+def likelihood(score: float) -> Likelihood:
+    """Return the word for a score, 0 to 1, that people are shown."""
+    if score >= LIKELY_SCORE:
+        return "likely"
+    return "possible" if score >= POSSIBLE_SCORE else "unsure"
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
     """A label with its score on a video or a span of it.
 
-    `score` is a calibrated probability 0..1, `similarity` a raw cosine, `rank` counts from 1.
-    `prompt` is the label's name or alias with the highest similarity. `duration_ratio` is the share
-    0..1 of the video that the label's segments cover; it is set in `TaggedSegments.tags` only.
+    `score` is the probability 0..1 that a viewer would agree, `similarity` a raw cosine, `rank`
+    counts from 1. `prompt` is the label's name or alias with the highest similarity.
+    `duration_ratio` is the share 0..1 of the video that the label's segments cover; it is set in
+    `TaggedSegments.tags` only.
     """
 
     label: str
@@ -23,23 +38,31 @@ class Tag:
     prompt: str
     duration_ratio: float | None = None
 
+    @property
+    def likelihood(self) -> Likelihood:
+        """The word for the score."""
+        return likelihood(self.score)
+
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """Whether none of the labels applies.
 
-    `score` is the probability 0..1; `is_unknown` is true above the checkpoint's `unknown_limit`.
+    `score` is the probability 0..1 that a viewer would agree with none of the labels; `is_unknown`
+    is true above the checkpoint's `unknown_limit`. `duration_ratio` is the share 0..1 of a video's
+    windows that are unknown; it is set in `TaggedSegments.unknown` only.
     """
 
     score: float
     is_unknown: bool
+    duration_ratio: float | None = None
 
 
-def tags_of(hits: Sequence[Hit], calibration: Calibration) -> tuple[Tag, ...]:
+def tags_of(found: ScoredHits) -> tuple[Tag, ...]:
     """Convert the hits of one search, best first, to tags with ranks from 1."""
     return tuple(
-        Tag(hit.name, calibration.score(hit.standardised), hit.similarity, rank, hit.text)
-        for rank, hit in enumerate(hits, start=1)
+        Tag(hit.name, found.score(hit), hit.similarity, rank, hit.text)
+        for rank, hit in enumerate(found.hits, start=1)
     )
 
 
@@ -57,12 +80,12 @@ def select_tags(
     )
 
 
-def unknown_of(hits: Sequence[Hit], labels: int, calibration: Calibration) -> Unknown:
-    """Estimate from the hits of one search, best first, whether none of the labels applies.
+def unknown_of(found: ScoredHits) -> Unknown:
+    """Estimate from the hits of one search whether none of the labels applies.
 
-    `labels` is the number of labels in the index. The probability is 1 without hits.
+    The probability is 1 without hits.
     """
-    if not hits:
+    if not found.hits:
         return Unknown(1.0, True)
-    score = calibration.unknown_score(hits[0].standardised, labels)
-    return Unknown(score, score > calibration.config.unknown_limit)
+    score = found.scale.unknown
+    return Unknown(score, score > found.scale.config.unknown_limit)

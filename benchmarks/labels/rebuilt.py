@@ -45,12 +45,9 @@ class Rebuilt:
 
     def tags(self, tagger: Tagger, embedding: npt.NDArray[np.float32]) -> dict[str, float]:
         """The expected answer for a video with this (1, dim) embedding: similarities by label."""
-        [hits] = self.index.search(embedding, len(self.index))
-        return {
-            tag.label: tag.similarity
-            for tag in tagger.tags(hits)
-            if tag.score >= (self.thresholds[tag.label] or 0.0)
-        }
+        index = self.index.with_thresholds(_by_key(self.thresholds))
+        tags, _ = tagger.tag_embedding(embedding[0], index, top_k=max(1, len(index)))
+        return {tag.label: tag.similarity for tag in tags}
 
 
 def _labels(

@@ -25,8 +25,9 @@ class EncoderConfig:
 
     `dim` is the length of an embedding. `shift_fraction` is the share of channels that temporal
     shift moves each way (1/8 in the TSM paper; EfficientNet-Lite only). `vocabulary` is the number
-    of words of the word head, 0 for no word head. `tower` holds the sizes of a vision tower, and
-    is None for all other networks.
+    of words of the word head, 0 for no word head. `evidence_dim` is the length of the evidence
+    part of an embedding (see `SemanticHead`), 0 for none. `tower` holds the sizes of a vision
+    tower, and is None for all other networks.
 
     Raises ValueError for values that describe no network.
     """
@@ -36,6 +37,7 @@ class EncoderConfig:
     shift_fraction: float = 0.125
     vocabulary: int = 0
     tower: TowerConfig | None = None
+    evidence_dim: int = 0
 
     def __post_init__(self) -> None:
         if self.network not in get_args(NetworkName):
@@ -46,6 +48,11 @@ class EncoderConfig:
             raise ValueError(f"dim must be at least 1, not {self.dim}")
         if self.vocabulary < 0:
             raise ValueError(f"vocabulary must be at least 0, not {self.vocabulary}")
+        if self.evidence_dim and not (self.vocabulary and 0 < self.evidence_dim < self.dim - 1):
+            raise ValueError(
+                "evidence_dim must be 0, or positive, under dim - 1 and with a vocabulary: it is "
+                f"{self.evidence_dim}, dim is {self.dim}, vocabulary is {self.vocabulary}"
+            )
         if not 0.0 <= self.shift_fraction <= 0.5:
             raise ValueError(f"shift_fraction must be in 0..0.5, not {self.shift_fraction}")
         if (self.network == "vision_tower") != (self.tower is not None):
@@ -53,6 +60,11 @@ class EncoderConfig:
                 "tower must be given for the network vision_tower, and for no other: network is "
                 f"{self.network}, tower is {self.tower}"
             )
+
+    @property
+    def text_dim(self) -> int:
+        """Length of the part of an embedding that is compared with the text model's vectors."""
+        return self.dim - self.evidence_dim - 1 if self.evidence_dim else self.dim
 
 
 class WordHead(nn.Module):
@@ -69,23 +81,34 @@ class WordHead(nn.Module):
         self.classifier = nn.Linear(features, vocabulary)
         self.register_buffer("words", torch.zeros(vocabulary, dim))
 
+    def mixture(self, features: Tensor) -> Tensor:
+        """Weigh the words' vectors by a softmax over the words: (B, dim), not of unit length."""
+        weights: Tensor = self.classifier(features).softmax(dim=-1)
+        return weights @ self.words
+
     def forward(self, features: Tensor) -> Tensor:
-        weights = self.classifier(features).softmax(dim=-1)
-        return functional.normalize(weights @ self.words, dim=-1)
+        return functional.normalize(self.mixture(features), dim=-1)
 
 
 class SemanticHead(nn.Module):
     """The paper's linear layer f_s, with an optional word head beside it.
 
-    Input (B, F), output (B, dim) unit. `mix` weighs the word head's unit vector against the
-    linear layer's; the sum is normalised again.
+    Input (B, F), output (B, dim) unit. Without evidence, `mix` weighs the word head's unit vector
+    against the linear layer's; the sum is normalised again. With `evidence_dim`, the output is the
+    unit vector of [linear layer's unit vector, evidence, rest]: the evidence is the word head's
+    mixture, whose length says how certain the word head is, and `rest` is the number that brings
+    the two together to unit length, so that normalising does not change the evidence. The words'
+    vectors must not be longer than 1. Labels are compared with both parts (`model.text.knowledge`).
     """
 
     def __init__(self, features: int, config: EncoderConfig) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, config.dim)
+        self.linear = nn.Linear(features, config.text_dim)
+        self.evidence_dim = config.evidence_dim
         self.word_head = (
-            WordHead(features, config.vocabulary, config.dim) if config.vocabulary else None
+            WordHead(features, config.vocabulary, config.evidence_dim or config.dim)
+            if config.vocabulary
+            else None
         )
         self.mix = nn.Parameter(torch.tensor(1.0), requires_grad=False)
 
@@ -93,6 +116,11 @@ class SemanticHead(nn.Module):
         direct = functional.normalize(self.linear(features), dim=-1)
         if self.word_head is None:
             return direct
+        if self.evidence_dim:
+            evidence = self.word_head.mixture(features)
+            # float error may bring the square to slightly over 1, where a root has no gradient
+            rest = (1.0 - evidence.square().sum(dim=-1, keepdim=True)).clamp(min=1e-6).sqrt()
+            return functional.normalize(torch.cat([direct, evidence, rest], dim=-1), dim=-1)
         return functional.normalize(direct + self.mix * self.word_head(features), dim=-1)
 
 

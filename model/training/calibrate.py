@@ -1,21 +1,35 @@
-"""Fit a checkpoint's scores: the background bank and the two logistics of `model.calibration`.
+"""Fit a checkpoint's scores: the background bank and the parameters of `model.calibration`.
 
-The logistics are fitted on validation classes, which training never saw. Test classes are used
-neither by training nor here.
+The parameters are fitted on validation samples, whose classes training never saw. Test classes are
+used neither by training nor here.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.nn import functional
 
-from model.calibration import CalibrationConfig, expected_best
+from model.calibration import CalibrationConfig
 from model.training.data.manifest import Sample
+from model.training.measure.label_sets import LabelSets, draw_label_sets
 from model.training.measure.metrics import Floats, Ints
 
 BANK_SIZE = 1024
-_RANDOM_SETS = 200
+_RANDOM_SETS = 5_000
+# Weight of the scores after the first in the fit, all together; the first score has 1, as unknown.
+_OTHERS_WEIGHT = 0.5
+# Numbers that are optimised: logarithm of the slope, bias, logit of the rivalry, reference bias.
+# The fit starts at each of these points, because the objective may have several minima.
+_STARTS = ((0.0, -2.0, 0.0, -3.0), (0.7, -4.0, 1.0, -6.0))
+# Where similarities separate all samples, the best slope would be infinite.
+_BOUNDS = ((-5.0, 4.0), (-100.0, 100.0), (-15.0, 15.0), (-100.0, 100.0))
+# Logarithm that stands for that of 0; its exponential is 0, and it has gradients.
+_LOG_ZERO = -1e9
 
 
 def draw_bank(
@@ -33,55 +47,115 @@ def draw_bank(
 def fit(
     standardised: Floats,
     targets: Ints,
+    references: Floats | None = None,
     *,
+    fitted_on: str = "",
     nearest_share: float = 0.0,
     false_positive_rate: float = 0.05,
     seed: int = 0,
 ) -> CalibrationConfig:
-    """Fit parameters to (N, C) standardised similarities of validation samples to their classes.
+    """Fit parameters to (N, C) standardised similarities of validation samples to C labels, C >= 2.
 
-    `targets` (N,) is each sample's class. The score estimates whether a label applies, over all
-    N * C pairs, so that its base rate is one label in C. `unknown` estimates whether any label of a
-    set applies, over random sets of classes; the limit rejects `false_positive_rate` of the samples
-    whose class is in the set. `nearest_share` is the value that the similarities were standardised
-    with.
+    `targets` (N,) is each sample's label. `references` (N, A) are the standardised similarities to
+    the reference actions, None where the checkpoint has none. Over random sets of labels, the score
+    of a set's first tag estimates whether it is right, as do those of the others, and `unknown`
+    whether the right label is missing. `unknown_limit` rejects `false_positive_rate` of the sets
+    with the right label. `nearest_share` is the value that the similarities were standardised with;
+    `fitted_on` describes the samples.
     """
-    matches = np.arange(standardised.shape[1]) == targets[:, np.newaxis]
-    score = _logistic(standardised.ravel(), matches.ravel())
-    margins, known = _set_margins(standardised, targets, np.random.default_rng([seed, 2]))
-    unknown = _logistic(margins, known)
-    scores = 1.0 / (1.0 + np.exp(unknown[0] * margins[known] + unknown[1]))
+    sets = draw_label_sets(standardised, targets, _RANDOM_SETS, np.random.default_rng([seed, 2]))
+    objective = _Objective.of(sets, references)
+    best = min((objective.minimised(start) for start in _STARTS), key=lambda found: found[1])[0]
+    numbers = torch.from_numpy(best)
+    with torch.no_grad():
+        unknown = objective.log_odds(numbers)[1].sigmoid().numpy()
     return CalibrationConfig(
-        score_slope=score[0],
-        score_bias=score[1],
-        unknown_slope=unknown[0],
-        unknown_bias=unknown[1],
-        unknown_limit=float(np.quantile(scores, 1.0 - false_positive_rate)),
+        score_slope=float(np.exp(best[0])),
+        score_bias=float(best[1]),
+        reference_bias=float(best[3]) if objective.has_references else 0.0,
+        rivalry=float(numbers[2].sigmoid()),
+        unknown_limit=float(np.quantile(unknown[sets.known], 1.0 - false_positive_rate)),
         unknown_false_positive_rate=false_positive_rate,
         nearest_share=nearest_share,
+        fitted_on=fitted_on,
     )
 
 
-def _set_margins(
-    standardised: Floats,
-    targets: Ints,
-    rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Compute maxima over random sets of classes minus their expectation, and which are known."""
-    classes = standardised.shape[1]
-    margins, known = [], []
-    for _ in range(_RANDOM_SETS):
-        size = int(rng.integers(2, max(3, classes // 2 + 1)))
-        chosen = rng.choice(classes, size, replace=False)
-        rows = rng.choice(len(targets), min(len(targets), 64), replace=False)
-        margins.append(standardised[np.ix_(rows, chosen)].max(axis=1) - expected_best(size))
-        known.append(np.isin(targets[rows], chosen))
-    return np.concatenate(margins).astype(np.float64), np.concatenate(known)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class _Objective:
+    """The mean cross-entropy of the scores over K sets, as a function of four numbers (`_STARTS`).
 
+    `best` (K, R) float64 are the similarities of each set's best labels, 0 where `present` is
+    false; `correct` (K, R) and `missing` (K,) are 0 or 1, the true values of scores and unknown.
+    `references` (N, A) float64, A may be 0; `rows` (K,) is each set's sample.
+    """
 
-def _logistic(
-    values: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]
-) -> tuple[float, float]:
-    """Fit slope and bias of a logistic regression without a penalty."""
-    fitted = LogisticRegression(C=np.inf).fit(values.reshape(-1, 1), positive)
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    best: Tensor
+    present: Tensor
+    correct: Tensor
+    missing: Tensor
+    references: Tensor
+    rows: Tensor
+
+    @classmethod
+    def of(cls, sets: LabelSets, references: Floats | None) -> "_Objective":
+        present = np.isfinite(sets.best)
+        if references is None:
+            references = np.empty((sets.rows.max() + 1, 0))
+        return cls(
+            torch.from_numpy(np.where(present, sets.best, 0.0)),
+            torch.from_numpy(present),
+            torch.from_numpy(sets.correct.astype(np.float64)),
+            torch.from_numpy((~sets.known).astype(np.float64)),
+            torch.from_numpy(references.astype(np.float64)),
+            torch.from_numpy(sets.rows),
+        )
+
+    @property
+    def has_references(self) -> bool:
+        return self.references.shape[1] > 0
+
+    def minimised(self, start: Sequence[float]) -> tuple[npt.NDArray[np.float64], float]:
+        """Return the numbers of the minimum near `start`, and the value there."""
+        found = minimize(self._value, np.array(start), jac=True, method="L-BFGS-B", bounds=_BOUNDS)
+        return found.x, float(found.fun)
+
+    def _value(self, numbers: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        """Compute the objective and its gradient (4,)."""
+        variables = torch.tensor(numbers, requires_grad=True)
+        scores, unknown = self.log_odds(variables)
+        entropies = functional.binary_cross_entropy_with_logits(
+            scores, self.correct, weight=self._weights, reduction="sum"
+        )
+        entropies = entropies / len(self.rows)
+        entropies = entropies + functional.binary_cross_entropy_with_logits(unknown, self.missing)
+        [gradient] = torch.autograd.grad(entropies, variables)
+        return entropies.item(), gradient.numpy()
+
+    @property
+    def _weights(self) -> Tensor:
+        """Weight of each score, (K, R): 1 for the first of a set, 0 for a missing one."""
+        weights = self.present.double() * _OTHERS_WEIGHT
+        weights[:, 0] = 1.0
+        return weights
+
+    def log_odds(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the log odds of the scores, (K, R), and of unknown, (K,).
+
+        These are the formulas of `model.calibration` in logarithms, which cannot overflow.
+        """
+        slope, bias = numbers[0].exp(), numbers[1]
+        weights = (slope * self.best + bias).masked_fill(~self.present, _LOG_ZERO)
+        none = self._log_none(slope, numbers[3])[self.rows]
+        largest = weights.amax(dim=1, keepdim=True).detach()
+        shares = (weights - largest).exp()
+        others = (shares.sum(dim=1, keepdim=True) - shares).clamp(min=1e-300).log() + largest
+        against = torch.logaddexp(none[:, None], functional.logsigmoid(numbers[2]) + others)
+        return weights - against, none - weights.logsumexp(dim=1)
+
+    def _log_none(self, slope: Tensor, reference_bias: Tensor) -> Tensor:
+        """Compute the logarithm of each sample's weight of "none of the labels", (N,)."""
+        zero = self.references.new_zeros(len(self.references))
+        if not self.has_references:
+            return zero
+        return torch.logaddexp(zero, (slope * self.references).logsumexp(dim=1) + reference_bias)

@@ -1,4 +1,4 @@
-"""Calibration: scores mean the same for every label; "unknown" depends on the label set's size."""
+"""Scores mean the same for every label, and are coherent with `unknown`."""
 
 import math
 
@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.calibration import Calibration, CalibrationConfig, expected_best
+from model.calibration import RIVALS, Calibration, CalibrationConfig, ScoreScale
 
 BANK = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.6, 0.8]], np.float32)
-sizes = st.integers(1, 100_000)
 values = st.floats(-1e6, 1e6)
 
 
@@ -67,36 +66,127 @@ def test_no_vectors_have_no_background() -> None:
     assert Calibration(CalibrationConfig(), BANK).background_of(empty).shape == (0, 2)
 
 
+def scale_of(similarities: list[float], none: float = 1.0, **parameters: float) -> ScoreScale:
+    calibration = Calibration(CalibrationConfig(**parameters))
+    return calibration.scale(sorted(similarities, reverse=True), none)
+
+
 @pytest.mark.parametrize(
     ("standardised", "expected"),
     [(1.5, 0.5), (2.5, 1 / (1 + math.exp(-2))), (0.5, 1 / (1 + math.exp(2))), (-400, 0), (400, 1)],
 )
-def test_score_is_the_logistic_of_slope_and_bias(standardised: float, expected: float) -> None:
-    calibration = Calibration(CalibrationConfig(score_slope=2.0, score_bias=-3.0))
-    assert calibration.score(standardised) == pytest.approx(expected)
+def test_without_rivalry_a_score_is_the_logistic_of_slope_and_bias(
+    standardised: float, expected: float
+) -> None:
+    for others in ([], [standardised - 1.0]):
+        scale = scale_of([standardised, *others], score_slope=2.0, score_bias=-3.0)
+        assert scale.score(standardised) == pytest.approx(expected)
 
 
-@given(values, values)
-def test_scores_keep_the_order_and_stay_probabilities(one: float, other: float) -> None:
-    calibration = Calibration(CalibrationConfig())
-    low, high = sorted((one, other))
-    assert 0.0 <= calibration.score(low) <= calibration.score(high) <= 1.0
-    assert 1.0 >= calibration.unknown_score(low, 9) >= calibration.unknown_score(high, 9) >= 0.0
+def test_scores_and_unknown_of_two_labels_by_hand() -> None:
+    # weights exp(1 + 1) and exp(0 + 1); none of them weighs 3
+    one, two = math.exp(2), math.exp(1)
+    for rivalry in (0.0, 0.25, 1.0):
+        scale = scale_of([1.0, 0.0], none=3.0, score_bias=1.0, rivalry=rivalry)
+        assert scale.score(1.0) == pytest.approx(one / (one + 3 + rivalry * two))
+        assert scale.score(0.0) == pytest.approx(two / (two + 3 + rivalry * one))
+        assert scale.unknown == pytest.approx(3 / (3 + one + two))
 
 
-def test_unknown_is_relative_to_the_best_similarity_by_chance() -> None:
-    calibration = Calibration(CalibrationConfig(unknown_slope=2.0, unknown_bias=0.5))
-    by_chance = math.sqrt(2 * math.log(11))
-    assert expected_best(10) == pytest.approx(by_chance)
-    assert calibration.unknown_score(by_chance + 1.0, 10) == pytest.approx(1 / (1 + math.exp(2.5)))
-    assert calibration.unknown_score(by_chance - 0.25, 10) == pytest.approx(0.5)
+def test_with_full_rivalry_all_scores_and_unknown_are_one_together() -> None:
+    scale = scale_of([2.0, 1.0, -1.0], none=4.0, rivalry=1.0)
+    total = sum(scale.score(value) for value in (2.0, 1.0, -1.0)) + scale.unknown
+    assert total == pytest.approx(1.0)
 
 
-@given(sizes, sizes)
-def test_the_same_similarity_means_less_in_a_larger_label_set(one: int, other: int) -> None:
-    calibration = Calibration(CalibrationConfig())
-    small, large = sorted((one, other))
-    assert calibration.unknown_score(2.0, small) <= calibration.unknown_score(2.0, large)
+@pytest.mark.parametrize("rivalry", [0.0, 0.5, 1.0])
+def test_the_score_of_a_label_alone_and_unknown_are_one_together(rivalry: float) -> None:
+    scale = scale_of([0.7], none=2.0, rivalry=rivalry)
+    assert scale.score(0.7) == pytest.approx(math.exp(0.7) / (math.exp(0.7) + 2))
+    assert scale.score(0.7) + scale.unknown == pytest.approx(1.0)
+
+
+def test_no_labels_are_unknown() -> None:
+    assert scale_of([]).unknown == 1.0
+
+
+def test_reference_actions_that_fit_better_than_the_labels_make_a_video_unknown() -> None:
+    reference = np.array([[0.0, 1.0], [0.6, 0.8]], np.float32)
+    config = CalibrationConfig(score_slope=2.0, reference_bias=-1.0)
+    calibration = Calibration(config, reference=reference)
+    videos = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+
+    weights = calibration.none_weights(videos)
+
+    # the similarities are 0 and 0.6, then 1 and 0.8
+    expected = [
+        1 + math.exp(-1) + math.exp(2 * 0.6 - 1),
+        1 + math.exp(2 - 1) + math.exp(2 * 0.8 - 1),
+    ]
+    assert weights == pytest.approx(expected)
+    first, second = (calibration.scale([0.5], none) for none in weights.tolist())
+    assert first.unknown < second.unknown
+    assert first.score(0.5) > second.score(0.5)
+
+
+def test_similarities_to_reference_actions_are_standardised_as_those_to_labels() -> None:
+    reference = np.array([[0.6, 0.8]], np.float32)
+    calibration = Calibration(CalibrationConfig(reference_bias=-0.5), BANK, reference)
+    [[level, spread]] = calibration.background_of(reference)
+
+    [weight] = calibration.none_weights(BANK[:1])
+
+    assert weight == pytest.approx(1 + math.exp((0.6 - level) / spread - 0.5))
+
+
+def test_without_reference_actions_none_weighs_one() -> None:
+    weights = Calibration(CalibrationConfig(), BANK).none_weights(BANK)
+    np.testing.assert_array_equal(weights, np.ones(4))
+
+
+def test_labels_after_the_rivals_do_not_count() -> None:
+    many = [5.0 - 0.1 * rank for rank in range(RIVALS + 40)]
+    calibration = Calibration(CalibrationConfig(rivalry=1.0))
+
+    assert calibration.scale(many, 1.0) == calibration.scale(many[:RIVALS], 1.0)
+    scores = [calibration.scale(many, 1.0).score(value) for value in many]
+    assert scores == sorted(scores, reverse=True)
+
+
+@given(
+    similarities=st.lists(values, min_size=1, max_size=40),
+    none=st.floats(1.0, 1e12),
+    slope=st.floats(0.0, 50.0),
+    bias=st.floats(-50.0, 50.0),
+    rivalry=st.floats(0.0, 1.0),
+)
+def test_the_best_score_and_unknown_never_exceed_one_together(
+    similarities: list[float], none: float, slope: float, bias: float, rivalry: float
+) -> None:
+    scale = scale_of(similarities, none, score_slope=slope, score_bias=bias, rivalry=rivalry)
+
+    scores = [scale.score(value) for value in sorted(similarities)]
+
+    assert 0.0 <= scale.unknown <= 1.0
+    assert all(0.0 <= score <= 1.0 for score in scores)
+    assert scores == sorted(scores)
+    assert scores[-1] + scale.unknown <= 1.0
+
+
+@given(st.lists(values, min_size=2, max_size=40), st.floats(0.0, 1.0))
+def test_a_further_label_makes_no_other_score_and_no_unknown_higher(
+    similarities: list[float], rivalry: float
+) -> None:
+    best = max(similarities)
+    fewer, more = (scale_of(of, 1.0, rivalry=rivalry) for of in ([best], similarities))
+    assert more.score(best) <= fewer.score(best)
+    assert more.unknown <= fewer.unknown
+
+
+def test_an_embedding_of_nan_breaks_nothing() -> None:
+    calibration = Calibration(CalibrationConfig(), BANK, BANK)
+    weights = calibration.none_weights(np.full((1, 2), np.nan, np.float32))
+    assert np.isnan(weights).all()
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
@@ -106,6 +196,12 @@ def test_parameters_must_be_finite(wrong: float) -> None:
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.5])
-def test_the_nearest_share_must_be_in_0_to_1(wrong: float) -> None:
-    with pytest.raises(ValueError, match="nearest_share"):
-        CalibrationConfig(nearest_share=wrong)
+@pytest.mark.parametrize("name", ["nearest_share", "rivalry"])
+def test_shares_must_be_in_0_to_1(name: str, wrong: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        CalibrationConfig(**{name: wrong})
+
+
+def test_a_higher_similarity_must_not_give_a_lower_score() -> None:
+    with pytest.raises(ValueError, match="score_slope"):
+        CalibrationConfig(score_slope=-1.0)

@@ -26,6 +26,7 @@ from model.encoder.networks import EncoderConfig
 from model.encoder.preprocess import PreprocessConfig
 from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
+from model.text.knowledge import Knowledge
 from model.video.sampling import SamplingConfig
 from tests.support.networks import lively_network
 from tests.support.word_vectors import WordVectors
@@ -37,7 +38,7 @@ CONFIG = CheckpointConfig(
     sampling=SamplingConfig(2, 4, "consecutive"),
     preprocess=PreprocessConfig(40, 32, 1.5, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
     text=TextConfig("somewhere/words", f"words-{DIM}-", ("{}", "a video of {}")),
-    calibration=CalibrationConfig(2.0, -1.0, 3.0, 0.25, 0.75, 0.1),
+    calibration=CalibrationConfig(2.0, -1.0, -4.5, 0.25, 0.75, 0.1, 0.5, "nine clips"),
     provenance={"command": "kinolex train", "figures": {"top1": [0.5, 0.4, 0.6]}},
 )
 TEXT_MEAN = torch.linspace(-0.5, 0.5, DIM)
@@ -88,6 +89,107 @@ def test_the_whole_configuration_is_loaded_as_it_was_saved(saved: Path) -> None:
     assert tagger.text_mean.dtype == tagger.calibration.bank.dtype == np.float32
     [[hit]] = tagger.index([Label("cello")]).search(tagger.encoder.encode(pixels()[:1]), 1)
     assert hit.name == "cello"
+
+
+def test_reference_actions_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
+    reference = BANK[:3].flip(1).contiguous()
+    tagger = load(save(tmp_path, reference=reference))
+    np.testing.assert_array_equal(tagger.calibration.reference, reference.half().float().numpy())
+    assert load(save(tmp_path)).calibration.reference.shape == (0, DIM)
+
+
+EVIDENT = EncoderConfig("efficientnet_lite0", DIM + 4, vocabulary=3, evidence_dim=3)
+KNOWLEDGE = Knowledge(
+    phrases=BANK[:4].numpy(),
+    starts=np.array([0, 1, 3, 4]),
+    projection=np.eye(3, dtype=np.float32),
+    typical=np.array([0.5, 0.25, 0.125], np.float32),
+    direct_share=0.75,
+)
+
+
+def save_evident(directory: Path, **changes: Any) -> Path:
+    """Write a checkpoint with evidence and knowledge."""
+    config = replace(CONFIG, encoder=EVIDENT)
+    bank = torch.nn.functional.normalize(torch.arange(5.0 * EVIDENT.dim).reshape(5, -1).cos())
+    parts: dict[str, Any] = {"text_mean": TEXT_MEAN, "bank": bank, "knowledge": KNOWLEDGE} | changes
+    network = lively_network(EVIDENT)
+    save_checkpoint(directory, config, network, card="", texts={"seen.tsv": "cello\t-\n"}, **parts)
+    return directory
+
+
+def test_knowledge_is_loaded_as_it_was_saved_with_its_texts(tmp_path: Path) -> None:
+    tagger = load(save_evident(tmp_path))
+
+    assert (tmp_path / "knowledge" / "seen.tsv").read_text() == "cello\t-\n"
+    assert read_config(tmp_path).direct_share == 0.75
+    assert tagger.knowledge is not None
+    stored = replace(KNOWLEDGE, phrases=BANK[:4].half().float().numpy())
+    assert tagger.knowledge.digest == stored.digest
+    [[vector]] = (made.vectors for made in tagger.prototypes([Label("cello")]))
+    assert vector.shape == (EVIDENT.dim,)
+    assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+    [[hit]] = tagger.index([Label("cello")]).search(tagger.encoder.encode(pixels()[:1]), 1)
+    assert hit.name == "cello"
+
+
+@pytest.mark.parametrize(
+    ("changes", "spoiled", "said"),
+    [
+        ({"bank": torch.empty(0, EVIDENT.dim)}, None, "a background bank"),
+        ({}, ("knowledge.phrases", None), "knowledge.phrases is missing"),
+        ({}, ("knowledge.typical", torch.zeros(4)), r"typical is \(4,\), expected \(3,\)"),
+        ({}, ("knowledge.starts", torch.tensor([0, 1, 1, 4])), "every class must have a phrase"),
+        ({"reference": torch.zeros(2, DIM)}, None, r"reference is \(2, 8\), expected"),
+    ],
+    ids=["no bank", "no phrases", "other classes", "an empty class", "short reference"],
+)
+def test_knowledge_that_does_not_fit_is_refused(
+    tmp_path: Path,
+    changes: dict[str, Any],
+    spoiled: tuple[str, torch.Tensor | None] | None,
+    said: str,
+) -> None:
+    save_evident(tmp_path, **changes)
+    if spoiled is not None:
+        in_weights(*spoiled)(tmp_path)
+    with pytest.raises(CheckpointError, match=said):
+        load(tmp_path)
+
+
+def version_1(directory: Path, unknown_limit: float, rate: float | None) -> None:
+    """Rewrite a checkpoint's configuration as that of format version 1."""
+    file = directory / "config.json"
+    document = json.loads(file.read_text())
+    document["format_version"] = 1
+    del document["direct_share"], document["encoder"]["evidence_dim"]
+    document["calibration"] = {
+        "score_slope": 1.75,
+        "score_bias": -2.0,
+        "unknown_slope": 1.5,
+        "unknown_bias": 1.25,
+        "unknown_limit": unknown_limit,
+        "unknown_false_positive_rate": rate,
+        "nearest_share": 0.5,
+    }
+    file.write_text(json.dumps(document))
+
+
+def test_version_1_keeps_its_scores_and_loses_the_limit_of_another_unknown(saved: Path) -> None:
+    version_1(saved, 0.875, 0.05)
+    assert load(saved).calibration.config == CalibrationConfig(1.75, -2.0, nearest_share=0.5)
+
+
+def test_version_1_keeps_the_limit_that_no_video_exceeds(saved: Path) -> None:
+    version_1(saved, 1.0, 0.0)
+    config = load(saved).calibration.config
+    assert (config.unknown_limit, config.unknown_false_positive_rate) == (1.0, 0.0)
+
+
+def test_version_1_may_have_no_calibration(saved: Path) -> None:
+    version_1(saved, 1.0, 0.0)
+    in_config("calibration", remove=True)(saved)
+    assert load(saved).calibration.config == CalibrationConfig()
 
 
 def test_a_checkpoint_is_three_files_readable_by_all_users(saved: Path) -> None:
@@ -207,7 +309,7 @@ LINEAR = "network.head.linear.weight"
         pytest.param(written("config.json", b"[" * 100_000), "cannot be read", id="deep config"),
         pytest.param(written("config.json", b"[]"), "version None.*reads 1", id="a list"),
         pytest.param(written("config.json", b'"x"'), "version None.*reads 1", id="a text"),
-        pytest.param(in_config("format_version", value=2), "version 2.*reads 1", id="version"),
+        pytest.param(in_config("format_version", value=3), "version 3.*reads 1", id="version"),
         pytest.param(
             in_config("format_version", remove=True), "version None.*reads 1", id="no version"
         ),
@@ -338,7 +440,7 @@ def test_half_a_snapshot_is_a_damaged_checkpoint(offline_hub: Path) -> None:
 
 def test_the_configuration_is_plain_json_with_its_version_first(saved: Path) -> None:
     document = json.loads((saved / "config.json").read_bytes())
-    assert next(iter(document.items())) == ("format_version", 1)
+    assert next(iter(document.items())) == ("format_version", 2)
     assert document["encoder"] == asdict(CONFIG.encoder)
     assert document["preprocess"]["mean"] == [0.1, 0.2, 0.3]
 

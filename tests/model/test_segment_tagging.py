@@ -1,6 +1,7 @@
 """A video tagged over time by the library, with a network that can be computed on paper."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,10 +82,49 @@ def test_each_window_has_its_own_tags_and_unknown() -> None:
         (6, 8),
     ]
     for window, colour in zip(found.windows, FILM[::2], strict=True):
-        margin = redness(colour) - np.sqrt(2 * np.log(2))
-        expected = 1 / (1 + np.exp(10 * margin + 10))
+        # of one label, the score and unknown are 1 together
+        expected = 1 / (1 + np.exp(10 * redness(colour) - 5))
         # a logistic with a slope of 10 rises by at most 2.5 times what a cosine is off
         assert window.unknown.score == pytest.approx(expected, abs=2.5 * CLOSE)
+        assert window.unknown.is_unknown == (colour == "green")
+    assert found.unknown == replace(found.windows[0].unknown, duration_ratio=0.5)
+
+
+def test_the_tags_of_a_film_are_those_of_its_windows_not_of_their_mean() -> None:
+    tagger = colour_tagger()
+    # the mean of the colours is nearest to grey, which is never shown
+    index = index_of(tagger, "grey", "red", "green", "blue")
+    shown = ["red", "red", "green", "green", "blue", "blue", "yellow", "yellow"]
+
+    whole = tagger.tag(film(*shown), index)
+    found = tagger.segments(film(*shown), index, window_seconds=2.0, stride_seconds=2.0)
+
+    assert whole.tags[0].label == "grey"
+    assert {tag.label for tag in found.tags[:3]} == {"red", "green", "blue"}
+    assert [tag.rank for tag in found.tags] == [1, 2, 3, 4]
+    for tag in found.tags:
+        of_windows = [t.score for w in found.windows for t in w.tags if t.label == tag.label]
+        assert tag.score == max(of_windows)
+    assert found.unknown.score == min(window.unknown.score for window in found.windows)
+    assert found.tags[0].score + found.unknown.score <= 1.0
+
+
+def test_a_film_whose_windows_none_of_the_labels_fits_is_unknown() -> None:
+    tagger = colour_tagger()
+    found = tagger.segments(film(), index_of(tagger, "blue"), window_seconds=2.0)
+    assert found.unknown.is_unknown
+    assert found.unknown.duration_ratio == 1.0
+
+
+def test_a_film_may_have_more_tags_than_its_segments_consider() -> None:
+    tagger = colour_tagger()
+    names = [f"red {number}" for number in range(150)]
+    index = index_of(tagger, *names)
+
+    found = tagger.segments(film("red", "red"), index, window_seconds=2.0, top_k=140)
+
+    assert len({tag.label for tag in found.tags}) == 140
+    assert len(found.windows[0].tags) <= 140
 
 
 def test_a_labels_threshold_bounds_its_segments_and_its_tags() -> None:

@@ -25,6 +25,7 @@ from model import (
     VideoTooLong,
     label_key,
 )
+from model.text.knowledge import Knowledge
 from tests.support.clips import COLOURS, clip_bytes
 from tests.support.fakes import ColourText, colour_tagger
 from tests.support.networks import LITE, lively_network
@@ -167,6 +168,68 @@ def test_without_labels_everything_is_unknown(tagger: Tagger) -> None:
     tagged = tagger.tag(clip("red"), tagger.index([]))
     assert tagged.tags == ()
     assert tagged.unknown == Unknown(1.0, True)
+
+
+def test_labels_compete_with_each_other_and_with_reference_actions(tagger: Tagger) -> None:
+    reference = np.array([[0, 0, 1]], np.float32)
+    config = CalibrationConfig(score_slope=2.0, score_bias=-1.0, reference_bias=0.5, rivalry=0.5)
+    tagger = replace(tagger, calibration=Calibration(config, reference=reference))
+    index = tagger.index([Label("red"), Label("green")])
+
+    tags, unknown = tagger.tag_embedding(np.array([0.8, 0.0, 0.6], np.float32), index)
+
+    red, green, none = np.exp(2 * 0.8 - 1), np.exp(-1.0), 1 + np.exp(2 * 0.6 + 0.5)
+    assert [tag.score for tag in tags] == pytest.approx(
+        [red / (red + none + green / 2), green / (green + none + red / 2)], rel=1e-5
+    )
+    assert unknown.score == pytest.approx(none / (none + red + green), rel=1e-5)
+
+
+def test_scores_do_not_depend_on_the_number_of_tags(tagger: Tagger) -> None:
+    config = CalibrationConfig(score_slope=2.0, rivalry=1.0)
+    tagger = replace(tagger, calibration=Calibration(config))
+    index = tagger.index([Label("red"), Label("green"), Label("blue")])
+    video = np.array([0.8, 0.0, 0.6], np.float32)
+
+    all_tags, unknown = tagger.tag_embedding(video, index, top_k=3)
+
+    assert tagger.tag_embedding(video, index, top_k=1) == (all_tags[:1], unknown)
+
+
+def test_an_embedding_of_nan_is_unknown_and_has_no_tags(tagger: Tagger) -> None:
+    reference = np.eye(3, dtype=np.float32)
+    tagger = replace(tagger, calibration=Calibration(CalibrationConfig(), reference=reference))
+    video = np.full(3, np.nan, np.float32)
+    index = tagger.index([Label("red")])
+    assert tagger.tag_embedding(video, index) == ((), Unknown(1.0, True))
+
+
+def knowledge(phrases: list[str]) -> Knowledge:
+    """Two classes with one colour as phrase each, for embeddings of 3 + 2 + 1 numbers."""
+    vectors = ColourText().encode(phrases)
+    eye = np.eye(2, dtype=np.float32)
+    return Knowledge(vectors, np.arange(3), eye, np.zeros(2, np.float32), direct_share=1.0)
+
+
+def test_knowledge_extends_the_labels_and_changes_the_text_space(tagger: Tagger) -> None:
+    bank = np.eye(6, dtype=np.float32)
+    known = [
+        replace(
+            tagger,
+            calibration=Calibration(CalibrationConfig(), bank),
+            knowledge=knowledge(["red", colour]),
+        )
+        for colour in ("green", "blue")
+    ]
+
+    [[red], [green]] = (
+        made.vectors for made in known[0].prototypes([Label("red"), Label("green")])
+    )
+
+    assert red.shape == (6,)
+    assert red[3] > red[4] == 0
+    assert green[4] > green[3] == 0
+    assert len({known[0].text_space, known[1].text_space, tagger.text_space}) == 3
 
 
 def test_what_is_far_from_every_label_is_unknown(tagger: Tagger) -> None:

@@ -66,11 +66,7 @@ def colour_tagger(
             short_side=32, crop_side=32, max_aspect_ratio=1.0, mean=(0, 0, 0), std=(1, 1, 1)
         ),
         sampling=SamplingConfig(clips=1, frames_per_clip=4, spacing="spread"),
-        calibration=Calibration(
-            CalibrationConfig(
-                score_slope=10.0, score_bias=-5.0, unknown_slope=10.0, unknown_bias=10.0
-            )
-        ),
+        calibration=Calibration(CalibrationConfig(score_slope=10.0, score_bias=-5.0)),
         model_id="colours",
         revision="0",
     )
@@ -93,7 +89,13 @@ class PatientEncoder(ColourEncoder):
         return super().encode(pixels)
 
 
+def doubtful_tagger() -> Tagger:
+    """A tagger of colours for which every video is unknown."""
+    config = CalibrationConfig(score_slope=10.0, score_bias=-5.0, unknown_limit=0.0)
+    return replace(colour_tagger(), calibration=Calibration(config))
+
+
 def sure_tagger(encoder: ColourEncoder | None = None) -> Tagger:
-    """A tagger of colours for which no video is unknown; for `colour_tagger` every one is."""
+    """A tagger of colours for which no video is unknown, not even one that no label fits."""
     config = CalibrationConfig(score_slope=10.0, score_bias=-5.0, unknown_limit=1.0)
     return replace(colour_tagger(encoder=encoder), calibration=Calibration(config))

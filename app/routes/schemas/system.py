@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from app.access.access import Mode
 from app.decode.sandbox.report import Sandbox
-from model import Tagger
+from model import LIKELY_SCORE, POSSIBLE_SCORE, Tagger
 
 
 class ModelAnswer(BaseModel):
@@ -35,7 +35,23 @@ class UnknownLimit(BaseModel):
     limit: float = Field(description="`is_unknown` is true for scores over this value.")
     false_positive_rate: float | None = Field(
         description="Share of videos reported as unknown although one of the labels applies, 0 to "
-        "1, on the validation classes that the limit was fitted to; null if it was not fitted."
+        "1, on the samples that the limit was fitted to; null if it was not fitted."
+    )
+
+
+class ScoresAnswer(BaseModel):
+    """What stands behind the scores, and the words for them."""
+
+    fitted_on: str | None = Field(
+        description="The samples that the scores were fitted on, in words; null where the "
+        "checkpoint does not say. On footage unlike them, scores are less exact."
+    )
+    likely: float = Field(
+        default=LIKELY_SCORE, description="`likelihood` is `likely` from this score on."
+    )
+    possible: float = Field(
+        default=POSSIBLE_SCORE,
+        description="`likelihood` is `possible` from this score on, and `unsure` below it.",
     )
 
 
@@ -63,6 +79,7 @@ class RunningModel(ModelAnswer):
     text_space: str = Field(
         description="Digest of the text space; label vectors of another space cannot be compared."
     )
+    scores: ScoresAnswer
     unknown: UnknownLimit
     access: Mode = Field(
         description="Who is answered: `keys`: holders of an API key; without any keys `local`: "
@@ -84,6 +101,7 @@ class RunningModel(ModelAnswer):
             sampling=SamplingAnswer.model_validate(tagger.sampling, from_attributes=True),
             text_space=tagger.text_space,
             access=access,
+            scores=ScoresAnswer(fitted_on=calibration.fitted_on or None),
             unknown=UnknownLimit(
                 limit=calibration.unknown_limit,
                 false_positive_rate=calibration.unknown_false_positive_rate,

@@ -7,14 +7,19 @@ from pydantic import BaseModel, Field
 
 from app.question import Classified, Progress, Timestamps
 from app.routes.schemas.system import ModelAnswer
-from model import Segment, Tag, Tagger, VideoInfo
+from model import Likelihood, Segment, Tag, Tagger, VideoInfo
 
 
 class TagAnswer(BaseModel):
     """A label that applies to a video or a segment, with its score."""
 
     label: str
-    score: float = Field(description="Calibrated probability that the label applies, 0 to 1.")
+    score: float = Field(
+        description="Calibrated probability that a viewer would agree with the label, 0 to 1."
+    )
+    likelihood: Likelihood = Field(
+        description="Word for the score: likely, possible or unsure; `GET /model` gives the limits."
+    )
     similarity: float = Field(description="Cosine similarity of the video and the label.")
     rank: int = Field(description="Position in the list, best first, from 1.")
     prompt: str = Field(
@@ -128,10 +133,17 @@ class VideoAnswer(BaseModel):
 class UnknownAnswer(BaseModel):
     """Whether none of the labels applies."""
 
-    score: float = Field(description="Probability that none of the labels applies, 0 to 1.")
+    score: float = Field(
+        description="Probability that a viewer would agree with none of the labels, 0 to 1; with "
+        "`granularity=segments`, that of the window where it is lowest. It and the best score do "
+        "not exceed 1 together."
+    )
     is_unknown: bool = Field(
         description="Whether the score is over the checkpoint's limit; `GET /model` gives the "
         "limit and its false-positive rate."
+    )
+    duration_ratio: float | None = Field(
+        description="Share of the video's windows that are unknown; null with `granularity=video`."
     )
 
 

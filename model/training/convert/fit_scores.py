@@ -95,9 +95,10 @@ def fit_scores(directory: Path, score_fit: ScoreFit, *, seed: int = 0) -> Scores
     similarities = (labelled.vectors @ vectors.T - background[:, 0]) / background[:, 1]
     own = np.array([names.index(sample.label) for sample in labelled.samples])
     sources = ", ".join(f"{path.parent.name}/{path.name}" for path in score_fit.manifests)
+    fitted_on = f"{len(own)} samples of {len(names)} labels of {sources}"
     return Scores(
         torch.from_numpy(embedded.vectors),
-        fit(similarities, own, seed=seed),
+        fit(similarities, own, fitted_on=fitted_on, seed=seed),
         f"The background bank is {len(embedded.samples)} samples of {sources}; scores were fitted\n"
         f"on the {len(names)} labels of the same samples.",
     )

@@ -251,15 +251,13 @@ def _own_scale(model: Any) -> CalibrationConfig:
     """Build the calibration with the logistic scale and bias that the model was trained with.
 
     CLIP has no bias: its cosines lie between 0 and about 0.4 (Hessel et al., EMNLP 2021, section
-    3), so that the middle, 0.2, gets a score of 0.5. `unknown` is always 0.5, below its limit.
+    3), so that the middle, 0.2, gets a score of 0.5. With a limit of 1 no video is unknown.
     """
     scale = float(np.exp(model.logit_scale.item()))
     bias = getattr(model, "logit_bias", None)
     return CalibrationConfig(
         score_slope=scale,
         score_bias=-0.2 * scale if bias is None else float(bias.item()),
-        unknown_slope=0.0,
-        unknown_bias=0.0,
         unknown_limit=1.0,
         unknown_false_positive_rate=0.0,
     )

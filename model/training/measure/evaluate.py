@@ -35,8 +35,17 @@ from model.training.measure.figures import (
     words_of,
 )
 from model.training.measure.intervals import Interval, accuracy_interval
-from model.training.measure.metrics import Confusion, Reliability, confusions, hits_at, reliability
+from model.training.measure.metrics import (
+    Confusion,
+    Floats,
+    Reliability,
+    confusions,
+    hits_at,
+    reliability,
+)
+from model.training.measure.protocols import best_similarity
 from model.training.measure.sample_embeddings import Embedded, embed_readable
+from model.training.measure.served_scores import served_scores
 from model.training.measure.suites import Suite, plan_suites
 from model.training.progress import Progress, no_progress
 from model.training.resources import Log
@@ -177,12 +186,22 @@ def _examine_suite(
     targets = words.targets(test.samples)
     by_kind = words.similarities(test.vectors)
     served = by_kind[SERVED]
-    scores = np.array([tagger.calibration.score(float(value)) for value in served.max(axis=1)])
+    scores = served_scores(tagger.calibration, test.vectors, served).first
+
+    def as_served(standardised: Floats) -> Floats:
+        return -served_scores(tagger.calibration, test.vectors, standardised).unknown
+
     return SuiteReport(
         name=suite.name,
         broken=tuple(f"{b.sample.path.name} {b.sample.member} {b.reason}" for b in embedded.broken),
         figures={
-            kind: figures_of(similarities, targets, words.labels, familiar)
+            kind: figures_of(
+                similarities,
+                targets,
+                words.labels,
+                familiar,
+                knownness=as_served if kind == SERVED else best_similarity,
+            )
             for kind, similarities in by_kind.items()
         },
         together={

@@ -1,6 +1,6 @@
 """The figures of one data set's unseen classes, from embeddings and prototypes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from model.training.measure.metrics import (
 from model.training.measure.protocols import (
     Generalised,
     HalfSplits,
+    best_similarity,
     generalised,
     half_splits,
     harmonic_mean,
@@ -130,16 +131,24 @@ def familiar_labels(
 
 
 def figures_of(
-    similarities: Floats, targets: Ints, labels: Sequence[str], familiar: frozenset[str]
+    similarities: Floats,
+    targets: Ints,
+    labels: Sequence[str],
+    familiar: frozenset[str],
+    *,
+    knownness: Callable[[Floats], Floats] = best_similarity,
 ) -> Figures:
-    """Compute figures of (N, C) similarities to the unseen classes alone."""
+    """Compute figures of (N, C) similarities to the unseen classes alone.
+
+    `knownness` is that of `rejection`.
+    """
     unfamiliar = np.array([row for row, label in enumerate(labels) if label not in familiar])
     return Figures(
         accuracy=accuracy(similarities, targets),
         top1=accuracy_interval(hits_at(similarities, targets, 1), targets),
         top5=accuracy_interval(hits_at(similarities, targets, 5), targets),
         half_splits=half_splits(similarities, targets),
-        rejection=rejection(similarities, targets),
+        rejection=rejection(similarities, targets, knownness=knownness),
         unfamiliar=restricted_accuracy(similarities, targets, unfamiliar)
         if familiar and len(unfamiliar) > 1
         else None,

@@ -1,5 +1,6 @@
 """Evaluation protocols of zero-shot recognition, on similarities (see `metrics`)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,18 +49,31 @@ def restricted_accuracy(similarities: Floats, targets: Ints, columns: Ints) -> A
     return accuracy(similarities[chosen][:, columns], position[targets[chosen]])
 
 
-def rejection(similarities: Floats, targets: Ints, draws: int = DRAWS) -> tuple[float, ...]:
+def best_similarity(similarities: Floats) -> Floats:
+    """Return each sample's maximum of (N, C) similarities, (N,)."""
+    best: Floats = similarities.max(axis=1)
+    return best
+
+
+def rejection(
+    similarities: Floats,
+    targets: Ints,
+    draws: int = DRAWS,
+    *,
+    knownness: Callable[[Floats], Floats] = best_similarity,
+) -> tuple[float, ...]:
     """Compute the open-set AUROC of each draw: half of the classes are labels, the rest unknown.
 
-    A sample's score is its maximum similarity to the labels; samples with a label are positives.
+    `knownness` maps the similarities to the labels, (N, C / 2), to the value (N,) by which samples
+    are told apart; samples with a label are positives.
     """
     _check_halves(similarities)
     areas = []
     for draw in range(draws):
         half = half_of_classes(similarities.shape[1], draw)
-        best = similarities[:, half].max(axis=1)
+        values = knownness(similarities[:, half])
         known = np.isin(targets, half)
-        areas.append(auroc(best[known], best[~known]))
+        areas.append(auroc(values[known], values[~known]))
     return tuple(areas)
 
 

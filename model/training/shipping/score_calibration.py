@@ -25,4 +25,11 @@ def fit_calibration(
     labels = sorted({sample.label for sample in validation})
     words = words_of(replace(embedder.tagger, calibration=calibration), labels)
     standardised = words.similarities(embedder.embed(validation))[SERVED]
-    return fit(standardised, words.targets(validation), nearest_share=share, seed=seed)
+    return fit(
+        standardised,
+        words.targets(validation),
+        fitted_on=f"{len(validation)} validation samples of {len(labels)} labels that training "
+        "did not see",
+        nearest_share=share,
+        seed=seed,
+    )

@@ -55,15 +55,20 @@ def test_the_answer_has_the_shape_that_the_api_promises(client: TestClient) -> N
     tags = answer.pop("tags")
     assert [tag["rank"] for tag in tags] == [1, 2, 3]
     assert tags[0].keys() == {
-        "label", "score", "similarity", "rank", "prompt", "duration_ratio",
+        "label", "score", "likelihood", "similarity", "rank", "prompt", "duration_ratio",
     }  # fmt: skip
+    assert [tag["likelihood"] for tag in tags] == ["likely", "unsure", "unsure"]
     assert answer.pop("request_id")
     times = answer.pop("timestamps")
     assert (times["first"], *times["seconds"][1:-1], times["last"]) == tuple(times["seconds"])
     assert answer == {
         "segments": [],
         "windows": None,
-        "unknown": {"score": answer["unknown"]["score"], "is_unknown": False},
+        "unknown": {
+            "score": answer["unknown"]["score"],
+            "is_unknown": False,
+            "duration_ratio": None,
+        },
         "model": {"id": "colours", "revision": "0"},
         "label_set": {"name": None, "revision": 0},
         "kept": False,

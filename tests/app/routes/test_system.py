@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from app.main import create_app
 from app.observe.logger import make_logger
 from app.routes.system import WEB
 from app.settings import Settings
-from model import CheckpointError
+from model import Calibration, CalibrationConfig, CheckpointError
 from tests.support.fakes import ColourEncoder, colour_tagger
 from tests.support.servers import BASE_URL, open_client
 
@@ -91,9 +92,20 @@ def test_the_running_model_is_described(client: TestClient) -> None:
         "runtime": "eager",
         "precision": "float32",
         "sampling": {"clips": 1, "frames_per_clip": 4, "spacing": "spread"},
+        "scores": {"fitted_on": None, "likely": 0.6, "possible": 0.3},
         "unknown": {"limit": 0.5, "false_positive_rate": None},
         "access": "local",
     }
+
+
+def test_the_model_says_what_its_scores_were_fitted_on(
+    make_settings: Callable[..., Settings],
+) -> None:
+    config = CalibrationConfig(fitted_on="330 clips of everyday actions")
+    tagger = replace(colour_tagger(), calibration=Calibration(config))
+    with open_client(make_settings(), tagger=tagger) as client:
+        answer = client.get("/model").json()
+    assert answer["scores"]["fitted_on"] == "330 clips of everyday actions"
 
 
 def test_the_page_may_load_its_own_files_only(client: TestClient) -> None:

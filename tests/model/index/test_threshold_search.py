@@ -7,13 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import Calibration, CalibrationConfig, Hit, LabelIndex, Prototypes
-from model.index.threshold_search import drop_below_thresholds, search_above_thresholds
+from model.calibration import RIVALS
+from model.index.threshold_search import (
+    ScoredHits,
+    drop_below_thresholds,
+    search_above_thresholds,
+)
 from model.tags import select_tags, tags_of
 
 DIM = 4
 NAMES = [f"label {number}" for number in range(200)]
 CALIBRATION = Calibration(CalibrationConfig(score_slope=4.0, score_bias=-1.0))
-SCORE = CALIBRATION.score
+COMPETING = Calibration(CalibrationConfig(score_slope=4.0, score_bias=-1.0, rivalry=0.5))
 
 counts = st.integers(1, len(NAMES))
 shares = st.floats(0, 1)
@@ -47,19 +52,31 @@ def index_of(count: int, seed: int = 0) -> WatchedIndex:
 def search(
     index: LabelIndex, video: npt.NDArray[np.float32], top_k: int, min_score: float = 0.0
 ) -> list[Hit]:
-    [hits] = search_above_thresholds(index, video, top_k, min_score=min_score, score=SCORE)
-    return hits
+    return list(search_scored(index, video, top_k, min_score).hits)
+
+
+def search_scored(
+    index: LabelIndex,
+    video: npt.NDArray[np.float32],
+    top_k: int,
+    min_score: float = 0.0,
+    calibration: Calibration = CALIBRATION,
+) -> ScoredHits:
+    [found] = search_above_thresholds(
+        index, video, top_k, min_score=min_score, calibration=calibration
+    )
+    return found
 
 
 def search_windows(
     index: LabelIndex, windows: npt.NDArray[np.float32], top_k: int
 ) -> list[list[Hit]]:
-    found = search_above_thresholds(index, windows, top_k, min_score=0.0, score=SCORE)
-    return [drop_below_thresholds(index, hits, top_k, SCORE) for hits in found]
+    found = search_above_thresholds(index, windows, top_k, min_score=0.0, calibration=CALIBRATION)
+    return [list(drop_below_thresholds(index, scored, top_k).hits) for scored in found]
 
 
-def selected(index: LabelIndex, hits: list[Hit], top_k: int, min_score: float) -> list[str]:
-    tags = select_tags(tags_of(hits, CALIBRATION), index, top_k=top_k, min_score=min_score)
+def selected(index: LabelIndex, found: ScoredHits, top_k: int, min_score: float) -> list[str]:
+    tags = select_tags(tags_of(found), index, top_k=top_k, min_score=min_score)
     return [tag.label for tag in tags]
 
 
@@ -78,11 +95,14 @@ def test_the_answer_is_that_of_a_search_for_all(
     index = index.with_thresholds(of_index)
     video = unit(1, seed + 1)
 
-    found = search(index, video, top_k, min_score)
+    found = search_scored(index, video, top_k, min_score, COMPETING)
 
     everything = LabelIndex.search(index, video, count)[0]
-    assert found == everything[: len(found)]
-    assert selected(index, found, top_k, min_score) == selected(index, everything, top_k, min_score)
+    scale = COMPETING.scale([hit.standardised for hit in everything], 1.0)
+    assert list(found.hits) == everything[: len(found.hits)]
+    assert found.scale == scale
+    expected = selected(index, ScoredHits(everything, scale), top_k, min_score)
+    assert selected(index, found, top_k, min_score) == expected
 
 
 @pytest.mark.parametrize("strict", [0, 150], ids=["without thresholds", "with thresholds"])
@@ -107,15 +127,16 @@ def test_thresholds_of_all_labels_cost_no_search_for_all(threshold: float) -> No
     search(index, unit(1, 1), 5)
 
     assert len(index.asked) == 1
-    assert index.asked[0] < 30
+    assert index.asked[0] < RIVALS + 30
 
 
-def test_without_thresholds_just_those_asked_are_searched() -> None:
+@pytest.mark.parametrize("top_k", [5, 50])
+def test_without_thresholds_just_those_asked_and_their_rivals_are_searched(top_k: int) -> None:
     index = index_of(200)
 
-    hits = search(index, unit(1, 1), 5)
+    hits = search(index, unit(1, 1), top_k)
 
-    assert (len(hits), index.asked) == (5, [5])
+    assert (len(hits), index.asked) == (top_k, [max(top_k, RIVALS)])
 
 
 def test_a_label_far_down_is_found_and_the_search_grows_by_doubling() -> None:
@@ -124,10 +145,10 @@ def test_a_label_far_down_is_found_and_the_search_grows_by_doubling() -> None:
     last = LabelIndex.search(index, video, 200)[0][-1].name
     strict = {name: 1.0 for name in index.names if name != last}
 
-    found = search(index.with_thresholds(strict), video, 1)
+    found = search_scored(index.with_thresholds(strict), video, 1)
 
     assert selected(index.with_thresholds(strict), found, 200, 0.0) == [last]
-    assert index.asked == [17, 34, 68, 136, 200]
+    assert index.asked == [48, 96, 192, 200]
 
 
 def test_thresholds_of_removed_labels_do_not_end_a_search_early() -> None:
@@ -138,7 +159,7 @@ def test_thresholds_of_removed_labels_do_not_end_a_search_early() -> None:
     left = strict.remove(nearest[40:90])
 
     assert left.thresholds == dict.fromkeys(nearest[:40] + nearest[90:150], 1.0)
-    assert selected(left, search(left, video, 5), 5, 0.0) == nearest[150:155]
+    assert selected(left, search_scored(left, video, 5), 5, 0.0) == nearest[150:155]
 
 
 def test_the_windows_of_a_film_are_searched_together_and_only_those_go_on_that_must() -> None:
@@ -147,14 +168,19 @@ def test_the_windows_of_a_film_are_searched_together_and_only_those_go_on_that_m
 
     search_windows(lax, windows, 5)
 
-    assert index.asked == [21]
+    assert index.asked == [48]
 
-    near_first = {hit.name for hit in LabelIndex.search(index, windows[:1], 20)[0]}
+    near_first = {hit.name for hit in LabelIndex.search(index, windows[:1], 46)[0]}
     hard_for_first = index.with_thresholds(dict.fromkeys(near_first, 1.0))
     index.asked.clear()
 
     found = search_windows(hard_for_first, windows, 5)
 
-    assert index.asked[:2] == [21, 42]
+    assert index.asked[:2] == [48, 96]
     assert len(index.asked) < 20
-    assert len([hit for hit in found[0] if hit.name not in near_first]) == 42 - 20
+    assert len([hit for hit in found[0] if hit.name not in near_first]) == 5
+
+
+def test_an_embedding_of_nan_has_no_hits() -> None:
+    found = search_scored(index_of(50), np.full((1, DIM), np.nan, np.float32), 5)
+    assert list(found.hits) == []

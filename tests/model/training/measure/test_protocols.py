@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from model.training.measure.metrics import Floats
 from model.training.measure.protocols import (
     generalised,
     half_of_classes,
@@ -44,6 +45,13 @@ def test_one_class_has_no_half() -> None:
 def test_rejection_is_sure_when_unknown_samples_resemble_nothing() -> None:
     assert rejection(np.eye(6), np.arange(6)) == (1.0,) * 10
     assert rejection(np.ones((6, 6)), np.arange(6)) == (0.5,) * 10
+
+
+def test_rejection_may_be_measured_by_another_value_than_the_best_similarity() -> None:
+    def least_known(similarities: Floats) -> Floats:
+        return -similarities.max(axis=1)
+
+    assert rejection(np.eye(6), np.arange(6), knownness=least_known) == (0.0,) * 10
 
 
 # two seen classes (0, 1) and two unseen (2, 3); seen minus unseen best: 0.4, 0.2, 0.3, -0.1
