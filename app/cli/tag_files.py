@@ -108,6 +108,7 @@ def _print_tags(console: Console, video: Path, answer: ClassifyAnswer, *, as_jso
         return
     table = Table(title=escape(video.name), title_justify="left", box=None, pad_edge=False)
     table.add_column("score", justify="right")
+    table.add_column("likelihood")
     table.add_column("label")
     table.add_column("when")
     for tag in answer.tags:
@@ -117,7 +118,7 @@ def _print_tags(console: Console, video: Path, answer: ClassifyAnswer, *, as_jso
             for found in segment.tags
             if found.label == tag.label
         ]
-        table.add_row(f"{tag.score:.2f}", escape(tag.label), ", ".join(times))
+        table.add_row(f"{tag.score:.2f}", tag.likelihood, escape(tag.label), ", ".join(times))
     console.print(table)
     if answer.unknown.is_unknown:
         console.print("Probably none of these.", style="yellow")

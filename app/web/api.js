@@ -75,6 +75,11 @@ async function call(path, options = {}) {
   return text ? parsed(text) : null;
 }
 
+/** The answer of GET /model. */
+export function runningModel() {
+  return call("/model");
+}
+
 /**
  * Tags a video.
  * @param {File} file

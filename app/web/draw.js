@@ -56,6 +56,7 @@ function tagRow(tag) {
   const row = document.getElementById("tag-row").content.cloneNode(true);
   row.querySelector(".rank").textContent = tag.rank;
   row.querySelector(".tag-label").textContent = tag.label;
+  row.querySelector(".tag-likelihood").textContent = tag.likelihood;
   row.querySelector(".tag-score").textContent = percent(tag.score);
   row.querySelector(".tag-bar > span").style.setProperty("--share", tag.score);
   const more = [`similarity ${tag.similarity.toFixed(2)}`];
@@ -94,6 +95,10 @@ export function drawAnswer(container, answer) {
   } else if (!answer.unknown.is_unknown) {
     const reason = "No tag: the label set is empty, or no label reached its threshold.";
     shown.push(element("p", "empty", reason));
+  }
+  const { is_unknown: isUnknown, duration_ratio: unknownShare } = answer.unknown;
+  if (!isUnknown && unknownShare > 0) {
+    shown.push(element("p", "note", `In ${percent(unknownShare)} of the video no label fits.`));
   }
   for (const warning of answer.video.warnings) {
     shown.push(element("p", "warning", warning));

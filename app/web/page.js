@@ -1,6 +1,6 @@
 // The page: one video, one question, one answer. Only connects api, draw, timeline and labels.
 
-import { Refusal, classify } from "./api.js";
+import { Refusal, classify, runningModel } from "./api.js";
 import { bytes, drawAnswer, drawNothing, drawRefusal, percent } from "./draw.js";
 import { createKeyForm } from "./key.js";
 import { createLabels } from "./labels.js";
@@ -64,7 +64,8 @@ function summary(answer, seconds) {
   const [best] = answer.tags;
   const took = `${seconds.toFixed(1)} s`;
   if (answer.unknown.is_unknown) return `None of these fits. Took ${took}.`;
-  return best ? `${best.label}, ${percent(best.score)}. Took ${took}.` : `No tag. Took ${took}.`;
+  if (!best) return `No tag. Took ${took}.`;
+  return `${best.label}: ${best.likelihood}, ${percent(best.score)}. Took ${took}.`;
 }
 
 async function ask() {
@@ -109,6 +110,17 @@ async function ask() {
       running = null;
       showRunning(false);
     }
+  }
+}
+
+async function sayWhatScoresMean() {
+  try {
+    const { fitted_on: samples, likely, possible } = (await runningModel()).scores;
+    const words = `Likely: from ${percent(likely)}; possible: from ${percent(possible)}.`;
+    at("scores").textContent = samples ? `${words} The scores were fitted on ${samples}.` : words;
+  } catch (error) {
+    // These sentences are a note: without them the page works.
+    if (!(error instanceof Refusal)) throw error;
   }
 }
 
@@ -168,6 +180,8 @@ drawNothing(
 createKeyForm(() => {
   drawRefusal(at("problem"), null);
   labels.load();
+  sayWhatScoresMean();
 });
 timeline.say("The times of each tag are shown here. Select one to move the player there.");
 labels.load();
+sayWhatScoresMean();

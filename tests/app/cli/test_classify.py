@@ -36,8 +36,8 @@ def test_the_table_lists_tags_by_falling_score(
     assert code == 0
     assert shown.startswith("red.mp4")
     rows = [line.split() for line in shown.splitlines()[2:5]]
-    assert rows[0] == ["0.99", "red"]
-    assert {row[1] for row in rows[1:]} == {"green", "blue"}
+    assert rows[0] == ["0.99", "likely", "red"]
+    assert {tuple(row[1:]) for row in rows[1:]} == {("unsure", "green"), ("unsure", "blue")}
 
 
 def test_segments_are_printed_beside_their_tags(
@@ -47,7 +47,7 @@ def test_segments_are_printed_beside_their_tags(
 
     tag_files([red], options, make_settings(), as_json=False, tagger=colour_tagger())
 
-    assert "0.99  red    0.0-2.0 s" in capfd.readouterr().out
+    assert "0.99  likely      red    0.0-2.0 s" in capfd.readouterr().out
 
 
 def test_json_is_the_apis_response_one_line_per_video(

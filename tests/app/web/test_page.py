@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.main import create_app
-from model import Tagger
+from model import Tagger, likelihood
 from tests.support.clips import write_clip
-from tests.support.fakes import PatientEncoder, colour_tagger, sure_tagger
+from tests.support.fakes import PatientEncoder, colour_tagger, doubtful_tagger, sure_tagger
 from tests.support.servers import running_server
 
 if TYPE_CHECKING:
@@ -161,6 +161,8 @@ def test_a_dropped_video_is_played_and_its_tags_have_bars(
     ]
     assert scores[0] > scores[1] > scores[2]
     assert bars == pytest.approx(scores, abs=1.5)
+    words = page.locator(".tag-likelihood").all_inner_texts()
+    assert words == [likelihood(score / 100) for score in scores]
     assert "similarity 0." in page.locator(".tag-more").first.inner_text()
     wait_for_player(page, "videoWidth", 64)
     assert "only those asked for" in page.locator(".facts").inner_text()
@@ -188,7 +190,7 @@ def test_an_added_label_is_found_by_the_next_request(
     assert "Something red" not in labels_of_tags(page)
     add_label(page, "Something   red")
     page.click("#ask-again")
-    page.get_by_text(re.compile("^Something red, .* Took")).wait_for()
+    page.get_by_text(re.compile("^Something red: likely, .* Took")).wait_for()
     assert labels_of_tags(page)[0] == "Something red"
 
 
@@ -358,7 +360,7 @@ def test_everything_can_be_done_without_a_mouse(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("make_tagger", [sure_tagger, colour_tagger])
+@pytest.mark.parametrize("make_tagger", [sure_tagger, doubtful_tagger])
 def test_an_answer_moves_nothing_below_it(
     open_page: "Callable[..., Page]", red: Path, make_tagger: Callable[[], Tagger]
 ) -> None:
