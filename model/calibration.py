@@ -11,13 +11,15 @@ checkpoint. Where many of them fit better than the set's labels, probably none o
 (Jiang et al., ICLR 2024, "Negative Label Guided OOD Detection with Pretrained Vision-Language
 Models"). With the weight w = exp(score_slope * similarity + score_bias) of each label,
 
-    none    = 1 + sum over reference actions of exp(score_slope * similarity + reference_bias)
+    none    = labels ** size_exponent
+              * (1 + sum over reference actions of exp(score_slope * similarity + reference_bias))
     score   = w / (w + none + rivalry * sum of the other labels' w)
     unknown = none / (none + sum of all labels' w)
 
 so that the best score and unknown never exceed 1 together. Without reference actions and rivalry
 the score is a logistic function of the similarity (Platt, 1999). With one label, score and unknown
-are 1 together.
+are 1 together. In a larger set some label is more similar by chance alone; the number of labels
+weighs against it.
 """
 
 import math
@@ -32,7 +34,7 @@ Vectors = npt.NDArray[np.float32]
 
 # A prototype that is equally similar to all background clips carries no information; with this
 # minimum its standardised similarity cannot dominate the ranking.
-_MIN_SPREAD = 0.02
+_MIN_SPREAD = 0.001
 # Few, because a bank of a thousand clips holds two or three of each trained label.
 _NEAREST_CLIPS = 3
 # The sums over labels stop at this rank: a sum over a million labels would need all their
@@ -61,6 +63,7 @@ class CalibrationConfig:
     score_bias: float = 0.0
     reference_bias: float = 0.0
     rivalry: float = 0.0
+    size_exponent: float = 0.0
     unknown_limit: float = 0.5
     unknown_false_positive_rate: float | None = None
     nearest_share: float = 0.0
@@ -161,12 +164,17 @@ class Calibration:
         weights: npt.NDArray[np.float64] = np.exp(np.minimum(exponents, _MAX_EXPONENT))
         return 1.0 + weights.sum(axis=1)
 
-    def scale(self, best_standardised: Sequence[float], none: float) -> ScoreScale:
+    def scale(
+        self, best_standardised: Sequence[float], none: float, labels: int | None = None
+    ) -> ScoreScale:
         """Return the scale of a set of labels on one video.
 
         `best_standardised` are the similarities of its labels, best first; those after the first
-        `RIVALS` do not count. `none` is the video's value of `none_weights`.
+        `RIVALS` do not count. `labels` is the size of the set, by default their number. `none` is
+        the video's value of `none_weights`.
         """
+        size = max(1, len(best_standardised) if labels is None else labels)
+        none *= size**self.config.size_exponent
         slope, bias = self.config.score_slope, self.config.score_bias
         weights = [_weight(slope * each + bias) for each in best_standardised[:RIVALS]]
         return ScoreScale(self.config, none, sum(weights))

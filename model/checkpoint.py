@@ -42,7 +42,8 @@ from model.video.sampling import SamplingConfig
 DEFAULT_CHECKPOINT = Path(__file__).parent / "default_checkpoint"
 FORMAT_VERSION = 2
 KNOWLEDGE_FOLDER = "knowledge"
-_CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
+WEIGHTS_FILE = "model.safetensors"
+_CONFIG, _CARD = "config.json", "README.md"
 _NETWORK_PREFIX, _TEXT_MEAN, _BANK = "network.", "text_mean", "background_bank"
 _REFERENCE, _KNOWLEDGE_PREFIX = "reference", "knowledge."
 _KNOWLEDGE_PARTS = ("phrases", "starts", "projection", "typical")
@@ -122,7 +123,7 @@ def save_checkpoint(
     stored = {name: _to_storage(name, value) for name, value in tensors.items()}
     document = {"format_version": FORMAT_VERSION, **asdict(config)}
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / _WEIGHTS, save(stored, metadata={"format": "pt"}))
+    _replace(directory / WEIGHTS_FILE, save(stored, metadata={"format": "pt"}))
     _replace(directory / _CONFIG, json.dumps(document, indent=2).encode() + b"\n")
     _replace(directory / _CARD, card.encode())
     for name, text in (texts or {}).items():
@@ -161,7 +162,7 @@ def load_checkpoint(
     """
     directory = find_checkpoint(name_or_path)
     config = read_config(directory)
-    tensors = _read_tensors(directory / _WEIGHTS)
+    tensors = read_tensors(directory / WEIGHTS_FILE)
     dim, text_dim = config.encoder.dim, config.encoder.text_dim
     network = network_from(config.encoder, tensors)
     text_mean = _array(tensors, _TEXT_MEAN, (text_dim,))
@@ -267,7 +268,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        files = [_CONFIG, _WEIGHTS, _CARD, f"{TEXT_FOLDER}/*", f"{KNOWLEDGE_FOLDER}/*"]
+        files = [_CONFIG, WEIGHTS_FILE, _CARD, f"{TEXT_FOLDER}/*", f"{KNOWLEDGE_FOLDER}/*"]
         return Path(snapshot_download(name_or_path, allow_patterns=files))
     except (OSError, ValueError) as error:
         raise CheckpointError(
@@ -284,7 +285,8 @@ def is_checkpoint(directory: Path) -> bool:
     return isinstance(document, dict) and "format_version" in document
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read all tensors of a checkpoint's model.safetensors. Raises CheckpointError."""
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -302,7 +304,7 @@ def _array(
     found = tuple(tensors[name].shape) if name in tensors else ()
     fits = [want in (None, have) for want, have in zip(shape, found, strict=False)]
     if len(found) != len(shape) or not all(fits):
-        raise CheckpointError(f"{_WEIGHTS}: {name} is {found or 'missing'}, expected {shape}")
+        raise CheckpointError(f"{WEIGHTS_FILE}: {name} is {found or 'missing'}, expected {shape}")
     return tensors[name].to(torch.float32).numpy()
 
 
@@ -327,12 +329,12 @@ def _knowledge(
     try:
         return Knowledge(phrases, starts.astype(np.int64), projection, typical, config.direct_share)
     except ValueError as error:
-        raise CheckpointError(f"{_WEIGHTS}: {error}") from error
+        raise CheckpointError(f"{WEIGHTS_FILE}: {error}") from error
 
 
 def _revision(directory: Path) -> str:
     """Return the first 12 hex digits of a SHA-256 over weights and config."""
     digest = hashlib.sha256()
-    for name in (_WEIGHTS, _CONFIG):
+    for name in (WEIGHTS_FILE, _CONFIG):
         digest.update((directory / name).read_bytes())
     return digest.hexdigest()[:12]

@@ -1,14 +1,15 @@
 """Finds the spans of kept videos that show a text or a clip."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from app.archive.window_index import WindowIndex, read_name
 from app.question import Analysis
 from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
-from model import Hit, LabelIndex, Prototypes, Tagger, Unknown
+from model import LabelIndex, Prototypes, TaggedSegments, Tagger, Unknown
 
 # Windows that the first search returns; each further one returns four times as many.
 _FIRST_DEPTH = 256
@@ -90,10 +91,13 @@ class ArchiveSearch:
         name = query.prototypes.texts[0]
         words = LabelIndex.build([(name, query.prototypes)], self._tagger.encoder.dim)
         spans: list[FoundSpan] = []
+        unknown = Unknown(1.0, True)
         while True:
             ids = ranked.next_videos()
             for kept, analysis in self._read(ids):
-                spans += self._spans(kept, analysis, words, query.min_score)
+                tagged = self._tag(analysis, words, query.min_score)
+                spans += _spans_of(kept, tagged)
+                unknown = min(unknown, tagged.unknown, key=lambda each: each.score)
             bound = self._score(query, ranked.next_similarity)
             # spans of the videos that are left have at most this score
             page = sorted(
@@ -105,7 +109,7 @@ class ArchiveSearch:
         return Found(
             tuple(page[: query.limit]),
             len(page) > query.limit,
-            self._unknown(query, ranked.best_similarity, videos),
+            replace(unknown, duration_ratio=None),
             videos,
         )
 
@@ -114,42 +118,40 @@ class ArchiveSearch:
         # one that is missing was deleted after the index was read
         return (found[each] for each in ids if each in found)
 
-    def _spans(
-        self, kept: KeptVideo, analysis: Analysis, words: LabelIndex, min_score: float
-    ) -> Iterator[FoundSpan]:
+    def _tag(self, analysis: Analysis, words: LabelIndex, min_score: float) -> TaggedSegments:
         tagging = self._tagger.segment_tagging(
-            analysis.video,
-            analysis.windows.plan,
-            words,
-            top_k=1,
-            min_score=min_score,
+            analysis.video, analysis.windows.plan, words, top_k=1, min_score=min_score
         )
         tagging.add(analysis.windows.embeddings)
-        for segment in tagging.finish().segments:
-            [tag] = segment.tags
-            yield FoundSpan(
-                kept, segment.start_seconds, segment.end_seconds, tag.score, tag.similarity
-            )
+        return tagging.finish()
 
     def _score(self, query: SpanQuery, similarity: float | None) -> float:
-        """Return a window's score; -1 for None."""
+        """Return the highest score that a window of this similarity has; -1 for None."""
         if similarity is None:
             return -1.0
-        return self._tagger.calibration.score(_standardised(query.prototypes, similarity))
+        standardised = _standardised(query.prototypes, similarity)
+        scale = self._tagger.calibration.scale([standardised], self._least_none)
+        return scale.score(standardised)
 
-    def _unknown(self, query: SpanQuery, best: float | None, videos: int) -> Unknown:
-        """Estimate whether none of the videos fits the query, as for one video and its labels."""
-        if best is None:
-            return self._tagger.unknown([], 0)
-        hit = Hit("", best, _standardised(query.prototypes, best), "")
-        return self._tagger.unknown([hit], videos)
+    @cached_property
+    def _least_none(self) -> float:
+        """The least weight of "none of the labels" of any video: that of the checkpoint's bank."""
+        return float(
+            min(self._tagger.calibration.none_weights(self._tagger.typical_videos), default=1)
+        )
+
+
+def _spans_of(kept: KeptVideo, tagged: TaggedSegments) -> Iterator[FoundSpan]:
+    for segment in tagged.segments:
+        [tag] = segment.tags
+        yield FoundSpan(kept, segment.start_seconds, segment.end_seconds, tag.score, tag.similarity)
 
 
 class _RankedVideos:
     """The videos of an index by their most similar window, best first, a few at a time.
 
     `next_similarity` bounds that of the windows of videos that were not returned yet; it is None
-    when all were. `best_similarity` is that of the first video.
+    when all were.
     """
 
     def __init__(
@@ -162,7 +164,6 @@ class _RankedVideos:
         self._returned: set[int] = set()
         self._waiting: dict[int, float] = {}
         self._deepest: float | None = None
-        self.best_similarity: float | None = None
         self._search()
 
     @property
@@ -190,8 +191,6 @@ class _RankedVideos:
             is_allowed = self._allowed is None or video in self._allowed
             if is_allowed and video not in self._returned:
                 self._waiting.setdefault(video, hit.similarity)
-        if self.best_similarity is None:
-            self.best_similarity = next(iter(self._waiting.values()), None)
 
 
 def _standardised(prototypes: Prototypes, similarity: float) -> float:

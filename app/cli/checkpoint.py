@@ -96,6 +96,65 @@ def convert(
 
 
 @cli.command()
+def refine(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help="Trained checkpoint: EfficientNet-Lite2 with a word head.",
+            exists=True,
+            file_okay=False,
+        ),
+    ],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="Manifest of samples; may be repeated. Scores are fitted on the labelled videos "
+            "whose split is `validation`.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the features and the new checkpoint.", file_okay=False),
+    ],
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of settings instead of those of the served default.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device to run on, cpu or cuda.")] = "cpu",
+) -> None:
+    """Refine a trained checkpoint for everyday footage, with knowledge and honest scores."""
+    with expected_errors(on_one_line=True):
+        from app.cli.progress import sample_progress
+        from model.training.refine.refine import RefineRequest
+        from model.training.refine.refine import refine as refine_checkpoint
+        from model.training.refine.settings import DEFAULT_SETTINGS, read_settings
+        from model.training.resources import TrainingResources
+
+        manifests = [
+            part for path in data for part in ("--data", f"{path.parent.name}/{path.name}")
+        ]
+        words = ["kinolex", "checkpoint", "refine", checkpoint.name, *manifests, "--out", out.name]
+        request = RefineRequest(
+            checkpoint,
+            tuple(data),
+            out,
+            read_settings(settings or DEFAULT_SETTINGS),
+            shlex.join(words),
+        )
+        with sample_progress() as (log, progress):
+            made = refine_checkpoint(
+                request, TrainingResources(device=device, log=log), progress=progress
+            )
+    _say_how_to_serve(made)
+
+
+@cli.command()
 def show(
     checkpoint: Annotated[str, typer.Argument(help="Checkpoint directory or Hub id.")],
 ) -> None:

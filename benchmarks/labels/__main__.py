@@ -20,10 +20,11 @@ JUDGED = (
     "memory_gb_1m",
     "add_ms_1m",
     "kill_lost",
-    "hmean_raw",
-    "hmean_calibrated",
+    "everyday_top1",
+    "everyday_top5",
     "unknown_auroc",
     "ece",
+    "sure_right",
 )
 PARTS = ("put", "million", "kills", "accuracy")
 

@@ -1,50 +1,37 @@
-"""Accuracy with and without calibration on classes that it was not fitted on."""
+"""Accuracy and honesty of scores on everyday videos, as `benchmarks.everyday` measures them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from benchmarks.checkpoint import FOLDER
+from model import load_checkpoint
 
-_MANIFESTS = ("pictures/manifest.csv", "videos/manifest.csv")
+_NAMES = ("everyday_top1", "everyday_top5", "unknown_auroc", "ece", "sure_right")
 
 
 def measure(data: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Mean over data sets of the harmonic mean, the AUROC of unknown, and the calibration error.
+    """Measure the served checkpoint on the everyday videos of `data`; shares are 0..1.
 
-    Every figure is None, with the reason, if `data` has no manifests.
+    Every figure is None, with the reason, if `data` has no manifest of videos.
     """
-    manifests = [data / name for name in _MANIFESTS if (data / name).is_file()]
-    if not manifests:
+    if not (data / "videos" / "manifest.csv").is_file():
         return _nothing("no ../shared/data beside the checkout")
     try:
-        from model.training.measure.evaluate import EvaluationOptions, evaluate
-        from model.training.measure.figures import RAW, SERVED
+        from benchmarks.everyday import embed, examine, videos_of
     except ModuleNotFoundError as error:
         return _nothing(f"{error}; install the extra `train`")
-    report = evaluate(FOLDER, manifests, EvaluationOptions(log=say))
-    suites = [suite for suite in report.suites if suite.together]
-    return {
-        "hmean_raw": _mean([suite.together[RAW].before[2] for suite in suites]),
-        "hmean_calibrated": _mean([suite.together[SERVED].before[2] for suite in suites]),
-        "unknown_auroc": _mean([mean(suite.figures[SERVED].rejection) for suite in report.suites]),
-        "unknown_auroc_of_most_similar": _mean(
-            [mean(suite.figures[RAW].rejection) for suite in report.suites]
-        ),
-        "ece": _mean([suite.reliability.error for suite in report.suites]),
-        "accuracy_on": [suite.name for suite in report.suites],
-        # where true, the known half of the harmonic mean is of clips that were trained on
-        "known_were_trained": {
-            suite.name: suite.together[SERVED].known_were_trained for suite in suites
-        },
-    }
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return mean(values) if values else None
+    videos = videos_of(data)
+    say(f"tagging {len(videos)} everyday videos")
+    tagger = load_checkpoint(FOLDER)
+    case, _ = embed(tagger, videos)
+    found, _ = examine(tagger, case)
+    figures = (
+        *(found.top1[0], found.top5[0]),
+        *(found.unknown_auroc, found.calibration_error, found.sure_right),
+    )
+    return {**dict(zip(_NAMES, figures, strict=True)), "everyday_videos": found.videos}
 
 
 def _nothing(reason: str) -> dict[str, Any]:
-    names = ("hmean_raw", "hmean_calibrated", "unknown_auroc", "ece")
-    return {**dict.fromkeys(names), "no_accuracy_because": reason}
+    return {**dict.fromkeys(_NAMES), "no_accuracy_because": reason}

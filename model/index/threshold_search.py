@@ -48,7 +48,8 @@ def search_above_thresholds(
     none_weights = calibration.none_weights(embeddings).tolist()
     answer = []
     for row, (hits, none) in enumerate(zip(found, none_weights, strict=True)):
-        scale = calibration.scale([hit.standardised for hit in hits[:RIVALS]], none)
+        best = [hit.standardised for hit in hits[:RIVALS]]
+        scale = calibration.scale(best, none, len(index))
         scored = ScoredHits(hits if index.thresholds else hits[:top_k], scale)
         if index.thresholds:
             embedding = embeddings[row : row + 1]

@@ -23,11 +23,12 @@ BANK_SIZE = 1024
 _RANDOM_SETS = 5_000
 # Weight of the scores after the first in the fit, all together; the first score has 1, as unknown.
 _OTHERS_WEIGHT = 0.5
-# Numbers that are optimised: logarithm of the slope, bias, logit of the rivalry, reference bias.
+# Numbers that are optimised: logarithm of the slope, bias, logit of the rivalry, reference bias,
+# exponent of the set's size.
 # The fit starts at each of these points, because the objective may have several minima.
-_STARTS = ((0.0, -2.0, 0.0, -3.0), (0.7, -4.0, 1.0, -6.0))
+_STARTS = ((0.0, -2.0, 0.0, -3.0, 0.0), (0.7, -4.0, 1.0, -6.0, 0.3))
 # Where similarities separate all samples, the best slope would be infinite.
-_BOUNDS = ((-5.0, 4.0), (-100.0, 100.0), (-15.0, 15.0), (-100.0, 100.0))
+_BOUNDS = ((-5.0, 4.0), (-100.0, 100.0), (-15.0, 15.0), (-100.0, 100.0), (0.0, 2.0))
 # Logarithm that stands for that of 0; its exponential is 0, and it has gradients.
 _LOG_ZERO = -1e9
 
@@ -74,6 +75,7 @@ def fit(
         score_bias=float(best[1]),
         reference_bias=float(best[3]) if objective.has_references else 0.0,
         rivalry=float(numbers[2].sigmoid()),
+        size_exponent=float(best[4]),
         unknown_limit=float(np.quantile(unknown[sets.known], 1.0 - false_positive_rate)),
         unknown_false_positive_rate=false_positive_rate,
         nearest_share=nearest_share,
@@ -83,11 +85,12 @@ def fit(
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Objective:
-    """The mean cross-entropy of the scores over K sets, as a function of four numbers (`_STARTS`).
+    """The mean cross-entropy of the scores over K sets, as a function of five numbers (`_STARTS`).
 
     `best` (K, R) float64 are the similarities of each set's best labels, 0 where `present` is
     false; `correct` (K, R) and `missing` (K,) are 0 or 1, the true values of scores and unknown.
-    `references` (N, A) float64, A may be 0; `rows` (K,) is each set's sample.
+    `references` (N, A) float64, A may be 0; `rows` (K,) is each set's sample,
+    `log_sizes` (K,) float64 the logarithm of its number of labels.
     """
 
     best: Tensor
@@ -96,6 +99,7 @@ class _Objective:
     missing: Tensor
     references: Tensor
     rows: Tensor
+    log_sizes: Tensor
 
     @classmethod
     def of(cls, sets: LabelSets, references: Floats | None) -> "_Objective":
@@ -109,6 +113,7 @@ class _Objective:
             torch.from_numpy((~sets.known).astype(np.float64)),
             torch.from_numpy(references.astype(np.float64)),
             torch.from_numpy(sets.rows),
+            torch.from_numpy(np.log(sets.sizes)),
         )
 
     @property
@@ -121,7 +126,7 @@ class _Objective:
         return found.x, float(found.fun)
 
     def _value(self, numbers: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        """Compute the objective and its gradient (4,)."""
+        """Compute the objective and its gradient (5,)."""
         variables = torch.tensor(numbers, requires_grad=True)
         scores, unknown = self.log_odds(variables)
         entropies = functional.binary_cross_entropy_with_logits(
@@ -146,7 +151,7 @@ class _Objective:
         """
         slope, bias = numbers[0].exp(), numbers[1]
         weights = (slope * self.best + bias).masked_fill(~self.present, _LOG_ZERO)
-        none = self._log_none(slope, numbers[3])[self.rows]
+        none = self._log_none(slope, numbers[3])[self.rows] + numbers[4] * self.log_sizes
         largest = weights.amax(dim=1, keepdim=True).detach()
         shares = (weights - largest).exp()
         others = (shares.sum(dim=1, keepdim=True) - shares).clamp(min=1e-300).log() + largest

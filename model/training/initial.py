@@ -183,9 +183,9 @@ def _from_checkpoint(network: Network, config: TrainConfig, directory: Path) -> 
         raise CheckpointError(
             f"{directory} holds {start.network}, this run trains {config.network}"
         )
-    if start.dim != config.dim:
+    if start.text_dim != config.dim:
         raise CheckpointError(
-            f"{directory} embeds into {start.dim} numbers, this run's text model into "
+            f"{directory} compares {start.text_dim} numbers with words, this run's text model into "
             f"{config.dim}: choose the text model that it was trained with"
         )
     try:

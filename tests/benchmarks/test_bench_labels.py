@@ -11,7 +11,7 @@ from benchmarks.labels.__main__ import main
 FIGURES = [
     *("put_over_encode", "latency_growth_during_put", "search_p50_ms_1m", "recall_at_10_1m"),
     *("start_seconds_1m", "memory_gb_1m", "add_ms_1m", "kill_lost"),
-    *("hmean_raw", "hmean_calibrated", "unknown_auroc", "ece"),
+    *("everyday_top1", "everyday_top5", "unknown_auroc", "ece", "sure_right"),
 ]
 
 

@@ -38,7 +38,7 @@ CONFIG = CheckpointConfig(
     sampling=SamplingConfig(2, 4, "consecutive"),
     preprocess=PreprocessConfig(40, 32, 1.5, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
     text=TextConfig("somewhere/words", f"words-{DIM}-", ("{}", "a video of {}")),
-    calibration=CalibrationConfig(2.0, -1.0, -4.5, 0.25, 0.75, 0.1, 0.5, "nine clips"),
+    calibration=CalibrationConfig(2.0, -1.0, -4.5, 0.25, 0.5, 0.75, 0.1, 0.5, "nine clips"),
     provenance={"command": "kinolex train", "figures": {"top1": [0.5, 0.4, 0.6]}},
 )
 TEXT_MEAN = torch.linspace(-0.5, 0.5, DIM)

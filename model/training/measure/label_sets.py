@@ -13,8 +13,11 @@ from model.calibration import RIVALS
 from model.training.measure.metrics import Bools, Floats, Ints
 
 SIZES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
-# Share of sets that contain the sample's own label.
-_KNOWN_SHARE = 0.6
+# A set of n labels contains the sample's own with a chance of n / (n + 8), at least a half: two
+# labels ask whether one of them applies, and a list of hundreds mostly has one that does. What a
+# score means, and the limit of `unknown`, depend on this.
+_MISSING_LABELS = 8
+_MIN_KNOWN_SHARE = 0.5
 # Sets at a time: with a thousand labels, half a million numbers.
 _BATCH = 500
 
@@ -47,8 +50,9 @@ def draw_label_sets(
     if classes < 2:
         raise ValueError(f"sets without the right label need at least 2 labels, not {classes}")
     rows = np.resize(rng.permutation(len(targets)), count)
-    known = rng.random(count) < _KNOWN_SHARE
     sizes = rng.choice([*(size for size in SIZES if size < classes), classes], count)
+    known_share = np.maximum(sizes / (sizes + _MISSING_LABELS), _MIN_KNOWN_SHARE)
+    known = rng.random(count) < known_share
     sizes = np.where(known, sizes, np.minimum(sizes, classes - 1))
     parts = [
         _best_of_sets(standardised[rows[part]], targets[rows[part]], sizes[part], known[part], rng)

@@ -5,6 +5,7 @@ from typing import Any
 
 from model.tagger import Tagger
 from model.training.data.manifest import Sample
+from model.training.features import Vectors
 from model.training.measure.figures import RAW, SERVED, words_of
 from model.training.measure.intervals import accuracy_interval
 from model.training.measure.metrics import hits_at
@@ -19,13 +20,20 @@ def figures_of_classes(tagger: Tagger, samples: SplitSamples) -> Mapping[str, An
 
 
 def measure(tagger: Tagger, samples: Sequence[Sample]) -> Mapping[str, Any]:
+    """Embed the samples, and measure as `figures_of_embeddings`."""
+    return figures_of_embeddings(tagger, samples, embed_samples(tagger, samples))
+
+
+def figures_of_embeddings(
+    tagger: Tagger, samples: Sequence[Sample], embeddings: Vectors
+) -> Mapping[str, Any]:
     """Measure accuracy among the samples' own classes, raw and calibrated.
 
-    Accuracies are lists [value, low, high] of shares 0..1 with a 95 % interval by bootstrap over
-    classes.
+    `embeddings` (N, dim) are those of the samples. Accuracies are lists [value, low, high] of
+    shares 0..1 with a 95 % interval by bootstrap over classes.
     """
     words = words_of(tagger, sorted({sample.label for sample in samples}))
-    by_kind = words.similarities(embed_samples(tagger, samples))
+    by_kind = words.similarities(embeddings)
     targets = words.targets(samples)
     figures: dict[str, Any] = {"classes": len(words.labels), "samples": len(targets)}
     for name, kind in (("raw", RAW), ("calibrated", SERVED)):

@@ -41,8 +41,7 @@ each video asked for all of them; 95 % intervals by bootstrap over classes.
 $rows
 
 Everything else (seen and unseen labels together, none of these, calibration, classes, mistakes)
-comes with `kinolex evaluate CHECKPOINT --data MANIFEST --out FOLDER`; that report of the checkpoint
-in the repository is `docs/reports/default.html`.
+comes with `kinolex evaluate CHECKPOINT --data MANIFEST --out FOLDER`.
 
 Test classes: $test. Validation classes, which chose and calibrated: $validation.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.labels.advice import NEAR_DUPLICATE
+from app.labels.advice import near_duplicate_similarity
 from app.store import everyday_actions
 from model import KnowsWords, Label, Tagger, load_checkpoint
 
@@ -65,4 +65,4 @@ def test_the_default_labels_are_known_and_no_two_are_near_duplicates(
     assert 380 <= len(names) <= 420
     assert isinstance(tagger.text, KnowsWords)
     assert all(len(tagger.text.unknown_words(name)) < len(name.split()) for name in names)
-    assert similarities.max() < NEAR_DUPLICATE
+    assert similarities.max() < near_duplicate_similarity(tagger.encoder.dim, tagger.text.dim)

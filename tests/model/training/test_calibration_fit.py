@@ -63,8 +63,8 @@ class Served:
         sets = draw_label_sets(world.labels, world.own, 6_000, np.random.default_rng(seed))
         calibration = Calibration(config)
         score, unknown = [], []
-        for row, best in zip(sets.rows.tolist(), sets.best, strict=True):
-            scale = calibration.scale(best[np.isfinite(best)].tolist(), float(none[row]))
+        for row, size, best in zip(sets.rows.tolist(), sets.sizes.tolist(), sets.best, strict=True):
+            scale = calibration.scale(best[np.isfinite(best)].tolist(), float(none[row]), size)
             score.append(scale.score(float(best[0])))
             unknown.append(scale.unknown)
         return cls(np.array(score), sets.correct[:, 0], np.array(unknown), ~sets.known, sets.sizes)
