@@ -15,11 +15,11 @@ from model.video.cost import count_decoded
 from model.video.packets import (
     PacketReader,
     UnreliableStreamError,
-    VideoPacket,
     max_gap,
     ticks_per_frame,
     time_base_of,
 )
+from model.video.timing.display_times import VideoPacket
 from model.video.values import VideoLimits
 
 # With the packets ahead of the decoder, these show a frame's neighbours on either side.
@@ -82,7 +82,7 @@ class FrameReader:
         self._second = round(1 / time_base_of(stream))
         self._step = ticks_per_frame(stream)
         self._counted_from = counted_from
-        self._max_gap = max_gap(container, stream)
+        self._max_gap = max_gap(stream)
 
     @property
     def bad_packets(self) -> int:

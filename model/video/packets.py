@@ -158,12 +158,13 @@ def time_base_of(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, 1000)
 
 
-def max_gap(container: InputContainer, stream: VideoStream) -> float:
+def max_gap(stream: VideoStream) -> float:
     """Return the longest time between two frames, in ticks, after which the clock has jumped.
 
     It is that of FFmpeg's player: 10 s in program streams, where the clock may restart anywhere.
     """
-    return 10 / time_base_of(stream) if container.format.name == "mpeg" else math.inf
+    is_program_stream = stream.container.format.name == "mpeg"
+    return float(10 / time_base_of(stream)) if is_program_stream else math.inf
 
 
 def ticks_per_frame(stream: VideoStream) -> int:

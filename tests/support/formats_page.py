@@ -123,7 +123,9 @@ _RAW = {"H.264": "h264", "H.265 (HEVC)": "hevc"}
 @cache
 def _encoded(codec: str, container: str) -> bytes:
     name, other = CODECS[codec]
-    width, height = other.get("size", (176, 144))  # type: ignore[misc]
+    size = other.get("size", (176, 144))
+    assert isinstance(size, tuple)
+    width, height = map(int, size)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
         stream = output.add_stream(name, rate=25, options=other.get("options", {}))  # type: ignore[call-overload]
@@ -143,7 +145,10 @@ def _copied(data: bytes, container: str) -> bytes | None:
     """Copy the packets into another container; None where it does not hold the codec."""
     buffer = io.BytesIO()
     try:
-        with av.open(io.BytesIO(data)) as source, av.open(buffer, "w", format=container) as output:
+        with (
+            av.open(io.BytesIO(data), "r") as source,
+            av.open(buffer, "w", format=container) as output,
+        ):
             stream = source.streams.video[0]
             copy = output.add_stream_from_template(stream)
             copy.time_base = stream.time_base

@@ -7,7 +7,6 @@ import av
 import numpy as np
 from av.codec import CodecContext
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from numpy.typing import ArrayLike, NDArray
 
 from model.errors import CorruptVideo, VideoTooLong
@@ -126,7 +125,7 @@ def _info(picture: WebpFrames, limits: VideoLimits, warnings: tuple[str, ...]) -
 
 def _decode(data: bytes, frame: WebpFrame) -> NDArray[np.uint8] | None:
     """Decode one frame to RGBA, (H, W, 4); None for a damaged one or one of another size."""
-    context = cast("VideoCodecContext", CodecContext.create("webp", "r"))
+    context = CodecContext.create("webp", "r")
     context.thread_count = 1
     # the decoder works on whole blocks of pixels
     pixels = (frame.width + _BLOCK) * (frame.height + _BLOCK)

@@ -77,7 +77,7 @@ def count_frames(start: int, count: int, step: int) -> Timeline:
 
 
 def _read(packets: PacketReader, stream: VideoStream, start: int, step: int) -> _Listing:
-    second, longest = round(1 / time_base_of(stream)), max_gap(stream.container, stream)
+    second, longest = round(1 / time_base_of(stream)), max_gap(stream)
     has_lengths = stream.container.format.name in _HAS_LENGTHS
     found = _Listing()
     offset, latest = 0, start

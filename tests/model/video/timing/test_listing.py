@@ -19,7 +19,10 @@ def info_of(data: bytes) -> VideoInfo:
 def with_times_of_zero(data: bytes) -> bytes:
     """Copy a video into Matroska with all times 0."""
     buffer = io.BytesIO()
-    with av.open(io.BytesIO(data)) as source, av.open(buffer, "w", format="matroska") as target:
+    with (
+        av.open(io.BytesIO(data), "r") as source,
+        av.open(buffer, "w", format="matroska") as target,
+    ):
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):

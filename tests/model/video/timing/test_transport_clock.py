@@ -1,7 +1,7 @@
 """Transport streams whose clock jumps, wraps or stops, and those that lost packets."""
 
 import io
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +94,9 @@ def test_frames_before_the_first_keyframe_are_not_counted() -> None:
 
 @pytest.mark.parametrize("size", [188, 192])
 def test_missing_data_gives_a_warning_and_leaves_the_rate_alone(size: int) -> None:
-    options = {"container_options": {"mpegts_m2ts_mode": "1"}} if size == 192 else {}
+    options: dict[str, Any] = {}
+    if size == 192:
+        options["container_options"] = {"mpegts_m2ts_mode": "1"}
     data = bytearray(stream(**options))
     start, end = len(data) * 45 // 100, len(data) * 55 // 100
     data[start:end] = bytes(end - start)
@@ -164,4 +166,4 @@ def test_fields_are_replaced_wherever_a_read_begins_and_ends(
         assert file.seek(position) == position
         assert file.read(count) == bytes(expected[position : position + count])
     assert file.seek(0, 2) == size
-    assert cast("bytes", file.read(1)) == b""
+    assert file.read(1) == b""
