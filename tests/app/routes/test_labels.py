@@ -200,7 +200,9 @@ def test_a_byte_order_mark_is_ignored(client: TestClient, content_type: str, bod
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson", "text/csv"])
 @pytest.mark.parametrize(
-    ("body", "name"), [(gzip.compress(b"[]"), "gzip"), (b"PK\x03\x04\x14\x00", "Excel")]
+    ("body", "name"),
+    [(gzip.compress(b"[]"), "gzip"), (b"PK\x03\x04\x14\x00", "Excel")],
+    ids=["gzip", "excel"],
 )
 def test_a_compressed_body_that_does_not_say_so_is_named(
     client: TestClient, content_type: str, body: bytes, name: str

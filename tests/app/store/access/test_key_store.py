@@ -55,7 +55,11 @@ def test_a_key_is_read_as_it_was_created(stores: tuple[KeyStore, KeyStore]) -> N
     assert reader.find("b") is None
 
 
-@pytest.mark.parametrize("label_sets", [None, frozenset[str](), frozenset(["a", "b"])], ids=str)
+@pytest.mark.parametrize(
+    "label_sets",
+    [None, frozenset[str](), frozenset(["a", "b"])],
+    ids=["every set", "no set", "two sets"],
+)
 def test_no_label_set_is_not_every_label_set(
     label_sets: frozenset[str] | None, store: KeyStore
 ) -> None:
