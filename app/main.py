@@ -22,9 +22,10 @@ from app.observe.metrics import Metrics
 from app.observe.request_log import RequestLog
 from app.observe.tracing import Tracing
 from app.problems import PROBLEM_RESPONSE, install_problems
-from app.routes import alerts, classify, embed, jobs, keys, labels, search, system, videos
+from app.routes import alerts, classify, embed, jobs, keys, search, system, videos
 from app.routes.access_rules import RULES
 from app.routes.dependencies import State
+from app.routes.labels import labels
 from app.settings import Settings, metrics_folder, unknown_variables
 from app.startup import keep_warm, open_service
 from model import KinolexError, Tagger

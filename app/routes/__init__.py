@@ -1,4 +1,5 @@
 """HTTP routes, one file for each subject: parse, call the service or the store, return.
 
-`schemas` has their JSON. `app.main` mounts the routers; the command line uses the schemas.
+`labels` has the routes for labels, `schemas` the JSON of all. `app.main` mounts the routers; the
+command line uses the schemas.
 """

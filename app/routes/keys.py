@@ -18,6 +18,7 @@ from app.routes.addressing import (
     write_token,
 )
 from app.routes.dependencies import AccessDep, GrantDep
+from app.routes.labels.writing import json_body
 from app.routes.schemas.keys import (
     CreateKey,
     IssuedKeyAnswer,
@@ -25,7 +26,6 @@ from app.routes.schemas.keys import (
     KeysAnswer,
     RotateKey,
 )
-from app.routes.writing import json_body
 
 router = APIRouter(tags=["keys"], dependencies=[Depends(known_parameters)])
 

@@ -15,12 +15,12 @@ from app.routes.addressing import (
     write_token,
 )
 from app.routes.dependencies import StateDep
+from app.routes.labels.writing import json_body
 from app.routes.permissions import check_question
 from app.routes.schemas.archive import KeptVideoAnswer, KeptVideosAnswer, RemovedVideoAnswer
 from app.routes.schemas.options import QuestionOptions, kept_request
 from app.routes.schemas.video_filter import FilterDep
 from app.routes.schemas.videos import ClassifyAnswer
-from app.routes.writing import json_body
 
 router = APIRouter(tags=["archive"], dependencies=[Depends(known_parameters)])
 

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from app.access.grants import KEYLESS
 from app.problems import install_problems
-from app.routes import labels
+from app.routes.labels import labels
 from app.settings import Settings
 from app.store import LabelStore
 from tests.support.word_vectors import WordVectors

@@ -15,7 +15,6 @@ from app.labels.fields import MAX_LABELS_PER_REQUEST, PutLabels, body_schema, ne
 from app.labels.files import read_labels
 from app.labels.formats import MEDIA_TYPES, FileFormat
 from app.requests import JSON_TYPE, media_type
-from app.routes import examples, label_sets
 from app.routes.addressing import (
     AddressedSet,
     LabelName,
@@ -28,10 +27,11 @@ from app.routes.addressing import (
     write_token,
 )
 from app.routes.dependencies import SettingsDep, StoreDep, TaggerDep
-from app.routes.exports import export_set
+from app.routes.labels import examples, label_sets
+from app.routes.labels.exports import export_set
+from app.routes.labels.writing import WRITE_RESPONSES, answer_long_write, answer_write, write_answer
 from app.routes.schemas.labels import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, WriteAnswer
 from app.routes.schemas.system import ModelAnswer
-from app.routes.writing import WRITE_RESPONSES, answer_long_write, answer_write, write_answer
 from app.settings import Settings
 from app.store import NewLabel, Report, Stop
 from app.upload.buffer import SealedFile

@@ -11,15 +11,15 @@ from app.labels.advice import Warned, advise, advise_on_size, put_or_point
 from app.labels.fields import PutSet, body_schema, new_labels, read_body
 from app.routes.addressing import PageSize, PageToken, SetName, read_token, write_token
 from app.routes.dependencies import GrantDep, SettingsDep, StoreDep, TaggerDep
-from app.routes.schemas.labels import OneSetAnswer, SetAnswer, SetsAnswer, WriteAnswer
-from app.routes.schemas.system import ModelAnswer
-from app.routes.writing import (
+from app.routes.labels.writing import (
     WRITE_RESPONSES,
     answer_long_write,
     answer_write,
     json_body,
     write_answer,
 )
+from app.routes.schemas.labels import OneSetAnswer, SetAnswer, SetsAnswer, WriteAnswer
+from app.routes.schemas.system import ModelAnswer
 from app.store import NewLabel, Report, Stop
 
 router = APIRouter(tags=["label sets"])
