@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeAlias, cast
 
 # PyAV and NumPy import these at their first use, when no file can be opened any more.
 import av.subtitles.codeccontext
-import av.subtitles.stream  # noqa: F401
+import av.subtitles.stream  # noqa: F401  # imported for PyAV, see above
 import numpy as np
 import numpy.ma
 

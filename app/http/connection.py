@@ -61,7 +61,9 @@ class BoundedConnection(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(  # type: ignore[override]  # uvicorn narrows the type as well
+        self, transport: asyncio.Transport
+    ) -> None:
         """Start the time for the first request's head."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()

@@ -128,7 +128,8 @@ def _encoded(codec: str, container: str) -> bytes:
     width, height = map(int, size)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
-        stream = output.add_stream(name, rate=25, options=other.get("options", {}))  # type: ignore[call-overload]
+        options = other.get("options", {})
+        stream = output.add_stream(name, rate=25, options=options)  # type: ignore[call-overload]  # options are objects
         assert isinstance(stream, VideoStream)
         stream.width, stream.height = width, height
         stream.pix_fmt = str(other.get("format", "yuv420p"))
