@@ -1,7 +1,8 @@
 """An app with only the label routes, over a store with word vectors."""
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +14,21 @@ from app.problems import install_problems
 from app.routes.labels import labels
 from app.settings import Settings
 from app.store import LabelStore
-from tests.support.word_vectors import WordVectors
+from tests.support.word_vectors import WordSource, WordVectors
 
 # what the routes read from the checkpoint
 _TAGGER = SimpleNamespace(
     model_id="words", revision="0", text=WordVectors(), video_space="videos-16"
 )
+
+
+@contextmanager
+def two_labels(folder: Path) -> Iterator[LabelStore]:
+    """A store in this folder whose default set has the labels juggling and riding a horse."""
+    first = ["juggling", "riding a horse"]
+    url = f"sqlite:///{folder / 'labels.sqlite'}"
+    with closing(LabelStore.open(url, WordSource(), first_labels=first)) as store:
+        yield store
 
 
 @contextmanager

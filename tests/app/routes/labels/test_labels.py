@@ -7,22 +7,16 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from app.routes.addressing import read_token, write_token
-from app.store import DEFAULT_SET, LabelStore
-from tests.support.label_service import label_client
-from tests.support.word_vectors import WordSource
+from app.store import LabelStore
+from tests.support.label_service import label_client, two_labels
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[LabelStore]:
-    url = f"sqlite:///{tmp_path / 'labels.sqlite'}"
-    store = LabelStore.open(url, WordSource(), first_labels=["juggling", "riding a horse"])
-    yield store
-    store.close()
+    with two_labels(tmp_path) as store:
+        yield store
 
 
 @pytest.fixture
@@ -236,116 +230,11 @@ def test_labels_that_look_the_same_are_one(client: TestClient) -> None:
     assert pointers(together) == ["#/labels/1/name"]
 
 
-def test_pages_follow_their_tokens_to_the_end(client: TestClient) -> None:
-    client.put("/labels", json={"labels": [f"label {number:03}" for number in range(23)]})
-
-    seen: list[str] = []
-    token = ""
-    while True:
-        page = client.get("/labels", params={"page_size": 10, "page_token": token}).json()
-        seen += [item["name"] for item in page["items"]]
-        token = page["next_page_token"]
-        if not token:
-            break
-
-    assert seen == ["juggling", *(f"label {number:03}" for number in range(23)), "riding a horse"]
-
-
-@pytest.mark.parametrize(
-    "token", ["nonsense", "bnVsbA", "WyJhIl0", "W10", "ü", "WyJhXHUwMDAwIiwiIl0"]
-)
-def test_a_token_that_is_not_ours_is_refused(client: TestClient, token: str) -> None:
-    answer = client.get("/labels", params={"page_token": token})
-
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
-
-
-# what labels are written with: joiners, directions, quotes, rare planes, and what JSON escapes
-ODD_NAMES = ["aaa", "می\u200cدود", "क्\u200dष", "a\u202eb", 'say "a\\b"', "𓀀" * 200, "ΐ" * 200]
-
-
-def test_every_label_can_end_a_page(client: TestClient) -> None:
-    put = client.put("/label-sets/odd/labels", json={"labels": ODD_NAMES})
-    whole = names(client, "/label-sets/odd/labels")
-
-    pages: list[str] = []
-    token = ""
-    for _ in whole:
-        page = client.get(
-            "/label-sets/odd/labels", params={"page_size": 1, "page_token": token}
-        ).json()
-        pages += [item["name"] for item in page["items"]]
-        token = page["next_page_token"]
-
-    assert put.json()["created"] == len(ODD_NAMES)
-    assert (pages, token) == (whole, "")
-
-
-@given(
-    key=st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200),
-    query=st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=200),
-)
-def test_a_token_of_any_key_is_read_back_and_is_no_longer_than_allowed(
-    key: str, query: str
-) -> None:
-    token = write_token(key, query)
-
-    assert read_token(token, query) == key
-    assert len(token) <= 8_000
-
-
-@pytest.mark.parametrize("path", ["/labels", "/labels/juggling", "/label-sets"])
-@pytest.mark.parametrize("query", ["limit=5", "page_size=1&page_size=2&x=", "=1"])
-def test_a_parameter_that_is_not_known_is_refused(
-    client: TestClient, path: str, query: str
-) -> None:
-    answer = client.get(f"{path}?{query}")
-
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
-
-
-def test_an_unknown_parameter_is_answered_with_the_known_ones(client: TestClient) -> None:
-    [fault] = client.get("/labels?limit=5").json()["errors"]
-
-    assert (fault["pointer"], fault["in"]) == ("#/limit", "query")
-    assert "page_size" in fault["detail"]
-
-
 def test_a_write_refuses_unknown_parameters_too(client: TestClient) -> None:
     put = client.put("/labels?dry_run=true", json={"labels": ["swimming"]})
 
     assert put.status_code == 422
     assert names(client) == ["juggling", "riding a horse"]
-
-
-def test_a_token_belongs_to_its_query(client: TestClient) -> None:
-    token = client.get("/labels", params={"page_size": 1}).json()["next_page_token"]
-
-    assert client.get("/labels", params={"page_token": token, "q": "horse"}).status_code == 422
-
-
-def test_labels_are_found_by_their_text(client: TestClient) -> None:
-    client.put("/labels", json={"labels": [{"name": "juggling", "aliases": ["Keeping Balls up"]}]})
-
-    found = client.get("/labels", params={"q": "balls UP"}).json()
-
-    assert [item["name"] for item in found["items"]] == ["juggling"]
-
-
-@pytest.mark.parametrize(
-    "params", [{"page_size": 0}, {"page_size": "x"}, {"q": "x" * 201}, {"q": "\0"}]
-)
-def test_wrong_parameters_are_refused(client: TestClient, params: dict[str, Any]) -> None:
-    assert client.get("/labels", params=params).json()["code"] == "invalid_parameter"
-
-
-def test_a_page_has_at_most_a_thousand_labels(client: TestClient, store: LabelStore) -> None:
-    client.put("/labels", json={"labels": [f"label {number}" for number in range(1_001)]})
-
-    page = client.get("/labels", params={"page_size": 1_000_000}).json()
-
-    assert len(page["items"]) == 1_000
-    assert store.state(DEFAULT_SET).size == 1_003
 
 
 def test_a_write_with_a_condition_needs_the_revision(client: TestClient) -> None:
@@ -425,99 +314,3 @@ def test_a_set_that_is_not_there_is_not_exported(client: TestClient) -> None:
     answer = client.get("/label-sets/nowhere/labels", params={"format": "csv"})
 
     assert answer.json()["code"] == "label_set_not_found"
-
-
-def warnings(answer: Any) -> list[tuple[str, str]]:
-    return [(warned["pointer"], warned["code"]) for warned in answer.json()["warnings"]]
-
-
-def test_a_label_with_the_meaning_of_another_is_stored_with_a_warning(
-    client: TestClient,
-) -> None:
-    answer = client.put(
-        "/labels", json={"labels": ["swimming", "horse riding a", "a ball", "ball a", "xqzv xqw"]}
-    )
-
-    assert answer.json()["created"] == 5
-    assert warnings(answer) == [
-        ("#/labels/1", "near_duplicate"),
-        ("#/labels/3", "near_duplicate"),
-        ("#/labels/4", "not_understood"),
-    ]
-    assert "'riding a horse'" in answer.json()["warnings"][0]["detail"]
-
-
-def test_a_warning_names_the_alias_that_matched(client: TestClient) -> None:
-    equestrian = {"name": "equestrian", "aliases": ["a pony", "horse riding a"]}
-    jogging = {"name": "jogging", "aliases": ["out for a run"]}
-    running = {"name": "running", "aliases": ["a dash", "out for a run"]}
-    client.put("/labels", json={"labels": [jogging]})
-
-    answer = client.put("/labels", json={"labels": [equestrian, running, "pony a"]})
-
-    assert warnings(answer) == [
-        ("#/labels/0/aliases/1", "near_duplicate"),
-        ("#/labels/1/aliases/1", "near_duplicate"),
-        ("#/labels/2", "near_duplicate"),
-    ]
-    details = [warned["detail"] for warned in answer.json()["warnings"]]
-    assert "'horse riding a' means much the same as 'riding a horse'" in details[0]
-    assert "'out for a run', an alias of 'jogging'" in details[1]
-    assert "'a pony', an alias of 'equestrian'" in details[2]
-
-
-def test_a_label_that_says_what_is_not_shown_gets_a_warning(client: TestClient) -> None:
-    fine = ["knotting a rope", "no-look pass", "notes", "another"]
-    answer = client.put(
-        "/labels",
-        json={
-            "labels": [
-                *fine,
-                "not running",
-                {"name": "an empty street", "aliases": ["Nobody walks"], "prompts": ["no people"]},
-                "a door that isn't open",
-            ]
-        },
-    )
-
-    assert [warned for warned in warnings(answer) if warned[1] == "negation"] == [
-        ("#/labels/4", "negation"),
-        ("#/labels/5/aliases/0", "negation"),
-        ("#/labels/5/prompts/0", "negation"),
-        ("#/labels/6", "negation"),
-    ]
-
-
-def test_an_alias_that_is_not_understood_is_pointed_at(client: TestClient) -> None:
-    answer = client.put("/labels", json={"labels": [{"name": "rowing", "aliases": ["xqz"]}]})
-
-    assert warnings(answer) == [("#/labels/0/aliases/0", "not_understood")]
-
-
-def test_a_replaced_set_gets_warnings_too(client: TestClient) -> None:
-    answer = client.put(
-        "/label-sets/default", json={"labels": ["a ball", "ball a"]}, headers={"If-Match": "*"}
-    )
-
-    assert warnings(answer) == [("#/labels/1", "near_duplicate")]
-
-
-def test_a_warning_about_a_label_comes_once(client: TestClient) -> None:
-    client.put("/labels", json={"labels": ["horse riding a"]})
-
-    again = client.put("/labels", json={"labels": ["horse riding a", "riding a horse"]})
-
-    assert warnings(again) == []
-
-
-def test_a_set_that_grows_large_is_stored_with_a_warning(store: LabelStore) -> None:
-    with label_client(store, many_labels=3) as client:
-        fine = client.put("/labels", json={"labels": ["swimming"]})
-        large = client.put("/labels", json={"labels": ["rowing"]})
-        whole = client.put(
-            "/label-sets/default", json={"labels": list("abcd")}, headers={"If-Match": "*"}
-        )
-
-    assert warnings(fine) == []
-    assert warnings(large) == warnings(whole) == [("#", "many_labels")]
-    assert store.state(DEFAULT_SET).size == 4

@@ -1,0 +1,119 @@
+"""Warnings about labels that are stored: near duplicates, negations, words not understood, size."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.store import DEFAULT_SET, LabelStore
+from tests.support.label_service import label_client, two_labels
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LabelStore]:
+    with two_labels(tmp_path) as store:
+        yield store
+
+
+@pytest.fixture
+def client(store: LabelStore) -> Iterator[TestClient]:
+    with label_client(store) as client:
+        yield client
+
+
+def warnings(answer: Any) -> list[tuple[str, str]]:
+    return [(warned["pointer"], warned["code"]) for warned in answer.json()["warnings"]]
+
+
+def test_a_label_with_the_meaning_of_another_is_stored_with_a_warning(
+    client: TestClient,
+) -> None:
+    answer = client.put(
+        "/labels", json={"labels": ["swimming", "horse riding a", "a ball", "ball a", "xqzv xqw"]}
+    )
+
+    assert answer.json()["created"] == 5
+    assert warnings(answer) == [
+        ("#/labels/1", "near_duplicate"),
+        ("#/labels/3", "near_duplicate"),
+        ("#/labels/4", "not_understood"),
+    ]
+    assert "'riding a horse'" in answer.json()["warnings"][0]["detail"]
+
+
+def test_a_warning_names_the_alias_that_matched(client: TestClient) -> None:
+    equestrian = {"name": "equestrian", "aliases": ["a pony", "horse riding a"]}
+    jogging = {"name": "jogging", "aliases": ["out for a run"]}
+    running = {"name": "running", "aliases": ["a dash", "out for a run"]}
+    client.put("/labels", json={"labels": [jogging]})
+
+    answer = client.put("/labels", json={"labels": [equestrian, running, "pony a"]})
+
+    assert warnings(answer) == [
+        ("#/labels/0/aliases/1", "near_duplicate"),
+        ("#/labels/1/aliases/1", "near_duplicate"),
+        ("#/labels/2", "near_duplicate"),
+    ]
+    details = [warned["detail"] for warned in answer.json()["warnings"]]
+    assert "'horse riding a' means much the same as 'riding a horse'" in details[0]
+    assert "'out for a run', an alias of 'jogging'" in details[1]
+    assert "'a pony', an alias of 'equestrian'" in details[2]
+
+
+def test_a_label_that_says_what_is_not_shown_gets_a_warning(client: TestClient) -> None:
+    fine = ["knotting a rope", "no-look pass", "notes", "another"]
+    answer = client.put(
+        "/labels",
+        json={
+            "labels": [
+                *fine,
+                "not running",
+                {"name": "an empty street", "aliases": ["Nobody walks"], "prompts": ["no people"]},
+                "a door that isn't open",
+            ]
+        },
+    )
+
+    assert [warned for warned in warnings(answer) if warned[1] == "negation"] == [
+        ("#/labels/4", "negation"),
+        ("#/labels/5/aliases/0", "negation"),
+        ("#/labels/5/prompts/0", "negation"),
+        ("#/labels/6", "negation"),
+    ]
+
+
+def test_an_alias_that_is_not_understood_is_pointed_at(client: TestClient) -> None:
+    answer = client.put("/labels", json={"labels": [{"name": "rowing", "aliases": ["xqz"]}]})
+
+    assert warnings(answer) == [("#/labels/0/aliases/0", "not_understood")]
+
+
+def test_a_replaced_set_gets_warnings_too(client: TestClient) -> None:
+    answer = client.put(
+        "/label-sets/default", json={"labels": ["a ball", "ball a"]}, headers={"If-Match": "*"}
+    )
+
+    assert warnings(answer) == [("#/labels/1", "near_duplicate")]
+
+
+def test_a_warning_about_a_label_comes_once(client: TestClient) -> None:
+    client.put("/labels", json={"labels": ["horse riding a"]})
+
+    again = client.put("/labels", json={"labels": ["horse riding a", "riding a horse"]})
+
+    assert warnings(again) == []
+
+
+def test_a_set_that_grows_large_is_stored_with_a_warning(store: LabelStore) -> None:
+    with label_client(store, many_labels=3) as client:
+        fine = client.put("/labels", json={"labels": ["swimming"]})
+        large = client.put("/labels", json={"labels": ["rowing"]})
+        whole = client.put(
+            "/label-sets/default", json={"labels": list("abcd")}, headers={"If-Match": "*"}
+        )
+
+    assert warnings(fine) == []
+    assert warnings(large) == warnings(whole) == [("#", "many_labels")]
+    assert store.state(DEFAULT_SET).size == 4
