@@ -22,7 +22,7 @@ cli = typer.Typer(
 IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Id of the key, as `list` prints it.")
 ]
-LimitOption = Annotated[int | None, typer.Option(min=1)]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Limit of the key. Default: none.")]
 
 
 @cli.command()

@@ -38,7 +38,8 @@ class IndexCache:
         revision, thresholds = stamp.pop("revision"), stamp.pop("thresholds")
         written = stamp.pop("written")
         can_update = row.complete_since <= revision <= row.revision
-        if stamp != self._stamp(row) or not can_update or index.dim != self._source.text.dim:
+        dim = self._source.typical_videos.shape[1]
+        if stamp != self._stamp(row) or not can_update or index.dim != dim:
             return None
         if _has_later_writes(connection, row.id, revision, written):
             self._log.warning("index_file_of_other_database", label_set=row.name)

@@ -27,7 +27,7 @@ class PrototypeSource(Protocol):
 
     @property
     def text(self) -> TextEncoder:
-        """The text model; its `dim` is the length of the vectors."""
+        """The text model, whose vectors may be shorter than labels' vectors."""
         ...
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
@@ -36,7 +36,7 @@ class PrototypeSource(Protocol):
 
     @property
     def typical_videos(self) -> npt.NDArray[np.float32]:
-        """(N, dim) float32 typical video embeddings; N may be 0."""
+        """(N, dim) float32 typical video embeddings; N may be 0. Labels' vectors have length dim."""
         ...
 
     @property

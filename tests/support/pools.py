@@ -32,9 +32,16 @@ def pool_of(
     cpu_seconds: int = 60,
     jobs_per_worker: int = 1000,
     gpu: GpuDecodePool | None = None,
+    cost_factor: float = 1.0,
 ) -> DecodePool:
     return DecodePool(
-        workers, limits or VideoLimits(), max_memory_bytes, cpu_seconds, jobs_per_worker, gpu
+        workers,
+        limits or VideoLimits(),
+        max_memory_bytes,
+        cpu_seconds,
+        jobs_per_worker,
+        gpu,
+        cost_factor=cost_factor,
     )
 
 

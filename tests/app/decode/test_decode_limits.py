@@ -35,21 +35,20 @@ async def test_limits_reach_the_worker(clip: bytes) -> None:
 
 
 async def test_processor_time_is_limited() -> None:
-    # Recordings joined end to end cannot be seeked: all of it must be decoded.
-    piece = clip_bytes(
-        seconds_colours=["red"] * 8,
+    # With one keyframe, all frames before the last one must be decoded.
+    long = clip_bytes(
+        seconds_colours=["red"] * 40,
         fps=25,
-        container="mpegts",
-        width=640,
-        height=480,
+        width=1280,
+        height=720,
+        codec_options={"preset": "ultrafast", "g": "1000000"},
         numbered=True,
     )
-    with descriptor(piece * 150) as fd:
-        async with pool_of(1, cpu_seconds=1) as pool:
+    with descriptor(long) as fd, descriptor(clip_bytes(seconds_colours=["red"])) as small:
+        async with pool_of(1, cost_factor=0.15) as pool:
             with pytest.raises(ExpensiveVideo, match="processor time"):
-                await pool.decode(fd, [1190.0], 32)
-            with descriptor(piece) as small:
-                assert (await pool.probe(small)).codec == "h264"
+                await pool.decode(fd, [39.9], 32)
+            assert (await pool.probe(small)).codec == "h264"
 
 
 async def test_memory_is_limited(clip: bytes) -> None:

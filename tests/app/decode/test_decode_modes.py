@@ -160,9 +160,10 @@ async def test_threads_help_a_large_video_and_leave_a_small_one_alone() -> None:
         seconds_colours=["red"] * 2, width=1280, height=720, codec_options={"preset": "ultrafast"}
     )
     small = clip_bytes(seconds_colours=["red"] * 2)
-    async with pool_of(1) as pool:
+    # the memory that a small file may cost is enough for one thread
+    async with pool_of(1, cost_factor=4) as pool:
         assert await _threads_seen(pool, large) > 1
-    async with pool_of(1) as pool:
+    async with pool_of(1, cost_factor=4) as pool:
         assert await _threads_seen(pool, small) == 1
 
 
