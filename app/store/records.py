@@ -36,7 +36,7 @@ class PrototypeSource(Protocol):
 
     @property
     def typical_videos(self) -> npt.NDArray[np.float32]:
-        """(N, dim) float32 typical video embeddings; N may be 0. Labels' vectors have length dim."""
+        """(N, dim) float32 typical video embeddings, as long as labels' vectors; N may be 0."""
         ...
 
     @property

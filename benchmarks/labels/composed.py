@@ -71,7 +71,7 @@ class ComposedSource:
         first = [self._row_of[part[0]] for part in parts]
         last = [self._row_of[part[-1]] for part in parts]
         means = normalise(self._texts[first] + self._texts[last])
-        vectors = normalise(means - self._tagger.text_mean)
+        vectors = self._tagger.in_video_space(normalise(means - self._tagger.text_mean))
         background = self._tagger.calibration.background_of(vectors)
         return [
             Prototypes((label.name,), vectors[row : row + 1], background[row : row + 1])
