@@ -161,8 +161,9 @@ class Calibration:
         similarities = (embeddings @ self.reference.T - level) / spread
         exponents = self.config.score_slope * similarities.astype(np.float64)
         exponents += self.config.reference_bias
-        weights: npt.NDArray[np.float64] = np.exp(np.minimum(exponents, _MAX_EXPONENT))
-        return 1.0 + weights.sum(axis=1)
+        weights = np.exp(np.minimum(exponents, _MAX_EXPONENT))
+        total: npt.NDArray[np.float64] = weights.sum(axis=1)
+        return 1.0 + total
 
     def scale(
         self, best_standardised: Sequence[float], none: float, labels: int | None = None
