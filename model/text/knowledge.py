@@ -81,7 +81,7 @@ class Knowledge:
         typical embeddings, M > 0, so that both count for as much as `direct_share` says.
         """
         text_dim, evidence_dim = self.phrases.shape[1], self.projection.shape[1]
-        evidence = (self.weights(texts) - self.typical) @ self.projection
+        evidence: Vectors = np.matmul(self.weights(texts) - self.typical, self.projection)
         direct_spread = _spread(texts, bank[:, :text_dim])
         evidence_spread = _spread(evidence, bank[:, text_dim : text_dim + evidence_dim])
         nothing = np.zeros((len(texts), 1), np.float32)  # the last number says nothing about labels
@@ -100,4 +100,5 @@ class Knowledge:
 def _spread(vectors: Vectors, bank: Vectors) -> Vectors:
     """Return the spread of each vector's similarity to the bank: (R, 1) float32."""
     spread = (vectors @ bank.T).std(axis=1, keepdims=True)
-    return np.maximum(spread, np.float32(_MIN_SPREAD))
+    bounded: Vectors = np.maximum(spread, np.float32(_MIN_SPREAD))
+    return bounded
