@@ -1,6 +1,7 @@
 """Scores mean the same for every label, and are coherent with `unknown`."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_no_vectors_have_no_background() -> None:
     assert Calibration(CalibrationConfig(), BANK).background_of(empty).shape == (0, 2)
 
 
-def scale_of(similarities: list[float], none: float = 1.0, **parameters: float) -> ScoreScale:
+def scale_of(similarities: list[float], none: float = 1.0, **parameters: Any) -> ScoreScale:
     calibration = Calibration(CalibrationConfig(**parameters))
     return calibration.scale(sorted(similarities, reverse=True), none)
 
@@ -198,8 +199,9 @@ def test_parameters_must_be_finite(wrong: float) -> None:
 @pytest.mark.parametrize("wrong", [-0.1, 1.5])
 @pytest.mark.parametrize("name", ["nearest_share", "rivalry"])
 def test_shares_must_be_in_0_to_1(name: str, wrong: float) -> None:
+    share: dict[str, Any] = {name: wrong}
     with pytest.raises(ValueError, match=name):
-        CalibrationConfig(**{name: wrong})
+        CalibrationConfig(**share)
 
 
 def test_a_higher_similarity_must_not_give_a_lower_score() -> None:

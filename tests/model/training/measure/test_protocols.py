@@ -49,7 +49,8 @@ def test_rejection_is_sure_when_unknown_samples_resemble_nothing() -> None:
 
 def test_rejection_may_be_measured_by_another_value_than_the_best_similarity() -> None:
     def least_known(similarities: Floats) -> Floats:
-        return -similarities.max(axis=1)
+        most: Floats = similarities.max(axis=1)
+        return -most
 
     assert rejection(np.eye(6), np.arange(6), knownness=least_known) == (0.0,) * 10
 
