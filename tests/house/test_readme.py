@@ -97,7 +97,7 @@ def test_the_first_screen_has_picture_result_and_accuracy() -> None:
 def test_every_curl_line_asks_this_computer_for_a_path_that_exists() -> None:
     curls = [line for text in blocks("sh") for line in text.splitlines() if line.startswith("curl")]
     routes = "\n".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "app" / "routes").glob("*.py")
+        path.read_text(encoding="utf-8") for path in (ROOT / "app" / "routes").rglob("*.py")
     )
 
     assert curls
