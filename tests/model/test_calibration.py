@@ -30,7 +30,7 @@ def test_a_label_equally_similar_to_everything_gets_the_minimum_spread() -> None
     background = Calibration(CalibrationConfig(), bank).background_of(
         np.array([[1.0, 0.0]], np.float32)
     )
-    np.testing.assert_allclose(background, [[0.6, 0.02]], atol=1e-6)
+    np.testing.assert_allclose(background, [[0.6, 0.001]], atol=1e-6)
 
 
 def test_without_a_bank_similarities_do_not_change() -> None:

@@ -141,7 +141,7 @@ def test_a_run_from_a_checkpoint_keeps_its_network_normalisation_and_words(
     ("changes", "message"),
     [
         ({"network": "r2plus1d_18"}, "holds efficientnet_lite0, this run trains r2plus1d_18"),
-        ({"dim": 5}, "embeds into 16 numbers, this run's text model into 5"),
+        ({"dim": 5}, "compares 16 numbers with words, this run's text model into 5"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused(
