@@ -127,11 +127,12 @@ def test_a_clip_is_made_once(tiny: Path) -> None:
 
 def test_the_bound_decodes_the_wanted_frames_and_no_more_than_kinolex(tiny: Path) -> None:
     found = decoders.libavcodec(str(tiny))()
+    wanted = decoders.times_of(str(tiny))
     with tiny.open("rb") as file, open_video(file) as video:
-        video.decode(decoders.times_of(str(tiny)), short_side=32)
+        video.decode(wanted, short_side=32)
         ours = video.decoded_packets
 
-    assert found == 8
+    assert found == len(wanted) > 1
     needed = sum(group.packets for group in decoders._must_decode(str(tiny)))
     # to show the first frame a decoder takes a few more, where none of them is wanted
     assert needed <= ours <= needed + 3
