@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import psutil
 import uvicorn
@@ -88,7 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve:
         name, port = options.serve
-        http = _PROTOCOLS[name]
+        http: Any = _PROTOCOLS[name]
         uvicorn.run(
             answer, port=int(port), http=http, access_log=False, log_level="critical", ws="none"
         )

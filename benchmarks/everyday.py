@@ -101,10 +101,12 @@ def examine(tagger: Tagger, case: Case) -> tuple[Everyday, Firsts]:
     firsts = _firsts(tagger, case, prototypes)
     sure = firsts.scores >= _SURE
     intervals = {k: accuracy_interval(hits_at(ranked, own, k), own) for k in (1, 5)}
+    top1, top5 = ((i.value, i.low, i.high) for i in intervals.values())
     return Everyday(
         len(own),
         len(names),
-        *((i.value, i.low, i.high) for i in intervals.values()),
+        top1,
+        top5,
         int(sure.sum()),
         float(firsts.right[sure].mean()) if sure.any() else float("nan"),
         reliability(firsts.scores, firsts.right).error,
@@ -121,7 +123,11 @@ def _firsts(tagger: Tagger, case: Case, prototypes: Mapping[str, Prototypes]) ->
         return LabelIndex.build([(name, prototypes[name]) for name in some], dim)
 
     every = index_of(names)
-    scores, predicted, known, missing, over = [], [], [], [], 0
+    scores: list[float] = []
+    predicted: list[str] = []
+    known: list[float] = []
+    missing: list[float] = []
+    over = 0
     for embedding, own in zip(case.embeddings, case.labels, strict=True):
         [first], unknown = tagger.tag_embedding(embedding, every, top_k=1)
         scores.append(first.score)

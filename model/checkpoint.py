@@ -222,7 +222,7 @@ def read_config(directory: Path) -> CheckpointConfig:
 
 def _convert_from_version_1(calibration: dict[str, Any]) -> None:
     """Remove what version 2 does not have or what means another thing there."""
-    replaced = _OLD_UNKNOWN
+    replaced: tuple[str, ...] = _OLD_UNKNOWN
     if calibration.get("unknown_limit") != _NO_LIMIT:
         replaced += _OLD_LIMIT
     for name in replaced:

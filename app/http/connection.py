@@ -74,8 +74,9 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers."""
         super().connection_lost(exc)
-        self._head_timer = _cancelled(self._head_timer)
-        self._write_timer = _cancelled(self._write_timer)
+        _cancel(self._head_timer)
+        _cancel(self._write_timer)
+        self._head_timer = self._write_timer = None
 
     def data_received(self, data: bytes) -> None:
         """Parse the bytes; refuse a head or a framing over the limits."""
@@ -116,7 +117,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request."""
-        self._head_timer = _cancelled(self._head_timer)
+        _cancel(self._head_timer)
+        self._head_timer = None
         self._reads_head = False
         # what came with the head, but for the few bytes between headers
         self._framed_bytes = self._head_bytes - self._parsed_bytes
@@ -149,7 +151,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close the connection after the request in progress, or after one that is on its way."""
-        if self.cycle is not None and not self._head_bytes:
+        if self.cycle is not None and not self._head_bytes:  # type: ignore[redundant-expr]  # uvicorn's type lacks None
             super().shutdown()
             return
         self._is_last = True
@@ -164,11 +166,12 @@ class BoundedConnection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Stop the time in which the client must read."""
         super().resume_writing()
-        self._write_timer = _cancelled(self._write_timer)
+        _cancel(self._write_timer)
+        self._write_timer = None
 
     @property
     def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # as above
 
     def _await_head(self) -> None:
         if self._head_timer is None:
@@ -221,7 +224,7 @@ class BoundedConnection(HttpToolsProtocol):
         raise refusal
 
     def _refuse(self, refusal: _Refused) -> None:
-        is_answering = self.cycle is not None and not self.cycle.response_complete
+        is_answering = not self._is_idle
         # bytes in the middle of another answer would be taken for a part of it
         if not (is_answering and self.cycle.response_started):
             self.transport.write(_response(refusal))
@@ -241,7 +244,7 @@ def _response(refusal: _Refused) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
-def _cancelled(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
 

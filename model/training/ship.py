@@ -1,6 +1,7 @@
 """Write a trained network as a checkpoint that can be served."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -67,18 +68,19 @@ def ship(shipment: Shipment, out: Path, resources: TrainingResources) -> Path:
         calibration = fit_calibration(embedder, bank, samples, seed=config.seed, log=log)
 
     document = _document(shipment, calibration, directory)
-    tensors = {
-        "text_mean": torch.from_numpy(shipment.trained.bank.mean),
-        "bank": torch.from_numpy(bank),
-    }
-    save_checkpoint(directory, document, embedder.network, **tensors, card="")
+    save = partial(
+        save_checkpoint,
+        text_mean=torch.from_numpy(shipment.trained.bank.mean),
+        bank=torch.from_numpy(bank),
+    )
+    save(directory, document, embedder.network, card="")
     log("measuring the test classes")
     served = load_checkpoint(directory, device=resources.device, text=shipment.text)
     figures = figures_of_classes(served, samples)
     document = replace(document, provenance={**document.provenance, "figures": figures})
     sources = sorted({sample.source for sample in samples.training})
     card = model_card(document, samples.held_out, sources, len(samples.training))
-    save_checkpoint(directory, document, embedder.network, **tensors, card=card)
+    save(directory, document, embedder.network, card=card)
     return directory
 
 

@@ -66,7 +66,7 @@ def _write(
             return first.state, None
         new = (stored.new for page in _until(stop, chain([first], pages)) for stored in page.labels)
         file = tempfile.SpooledTemporaryFile(  # noqa: SIM115  # closed after the answer, or with its last reference
-            max_size=settings.upload_memory_bytes, dir=settings.upload_dir
+            max_size=settings.upload_memory_bytes, dir=str(settings.upload_dir)
         )
         for piece in write_labels(new, file_format):
             file.write(piece.encode())

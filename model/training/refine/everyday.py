@@ -68,7 +68,8 @@ def everyday_similarities(
 
 def _standardised(embeddings: Vectors, vectors: Vectors, calibration: Calibration) -> Floats:
     level, spread = calibration.background_of(vectors).T
-    return (embeddings @ vectors.T - level) / spread
+    standardised: Floats = (embeddings @ vectors.T - level) / spread
+    return standardised
 
 
 def fit_everyday_scores(found: EverydaySimilarities, settings: RefineSettings) -> CalibrationConfig:

@@ -47,7 +47,7 @@ def fit_linear(
     inputs = torch.from_numpy(features)
     for step in range(steps):
         rows = rng.choice(len(features), settings.batch, p=weights)
-        own = np.array([texts[row][rng.integers(len(texts[row]))] for row in rows])
+        own = np.array([texts[row][int(rng.integers(len(texts[row])))] for row in rows.tolist()])
         others = rng.choice(len(vectors), settings.batch)
         loss = _loss(linear, inputs[rows], own, others, vectors, settings)
         optimiser.zero_grad()
@@ -85,5 +85,6 @@ def _loss(
 
 def _weights(sources: Sequence[str], temper: float) -> npt.NDArray[np.float64]:
     _, inverse, counts = np.unique(np.array(sources), return_inverse=True, return_counts=True)
-    weights: npt.NDArray[np.float64] = counts[inverse] ** (temper - 1.0)
-    return weights / weights.sum()
+    weights = counts[inverse].astype(np.float64) ** (temper - 1.0)
+    shares: npt.NDArray[np.float64] = weights / weights.sum()
+    return shares

@@ -110,8 +110,14 @@ def start(tmp_path: Path) -> Path:
         preprocess=plain.preprocess,
         text=TextConfig("colours"),
     )
-    parts = {"text_mean": torch.zeros(plain.dim), "bank": torch.empty(0, plain.dim)}
-    save_checkpoint(tmp_path / "start", config, calibrated_network(), **parts, card="")
+    save_checkpoint(
+        tmp_path / "start",
+        config,
+        calibrated_network(),
+        text_mean=torch.zeros(plain.dim),
+        bank=torch.empty(0, plain.dim),
+        card="",
+    )
     return tmp_path / "start"
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -15,8 +16,9 @@ from model.training.refine.settings import LinearSettings, read_settings
 from tests.support.colour_world import NAMES, ColourNames
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+def unit(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    units: npt.NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return units.astype(np.float32)
 
 
 def sample(name: str, source: str, split: str = "train", label: str = "walking") -> Sample:
