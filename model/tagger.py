@@ -259,6 +259,11 @@ class Tagger:
         return (self.sampling.clips, self.sampling.frames_per_clip, 3, height, width)
 
     @property
+    def dim(self) -> int:
+        """Length of an embedding, and of a label's vectors."""
+        return self.encoder.dim
+
+    @property
     def typical_videos(self) -> npt.NDArray[np.float32]:
         """Embeddings of videos for `LabelIndex.merged`: (M, dim) float32 unit; M may be 0."""
         bank = self.calibration.bank

@@ -38,7 +38,7 @@ class IndexCache:
         revision, thresholds = stamp.pop("revision"), stamp.pop("thresholds")
         written = stamp.pop("written")
         can_update = row.complete_since <= revision <= row.revision
-        dim = self._source.typical_videos.shape[1]
+        dim = self._source.dim
         if stamp != self._stamp(row) or not can_update or index.dim != dim:
             return None
         if _has_later_writes(connection, row.id, revision, written):

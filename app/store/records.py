@@ -30,6 +30,11 @@ class PrototypeSource(Protocol):
         """The text model, whose vectors may be shorter than labels' vectors."""
         ...
 
+    @property
+    def dim(self) -> int:
+        """Length of labels' vectors."""
+        ...
+
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
         """Return each label's vectors. Raises LabelError."""
         ...

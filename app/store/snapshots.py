@@ -128,7 +128,7 @@ class Snapshots:
         changes = Changes(self._source, row.id, -1 if base is None else base.revision)
         searchable = changes.searchable(connection)
         if base is None:
-            index = LabelIndex.build(searchable, self._source.typical_videos.shape[1])
+            index = LabelIndex.build(searchable, self._source.dim)
             index = index.with_thresholds(changes.thresholds)
             return LabelSnapshot(row.name, row.revision, index), changes
         index = base.index.upsert(searchable).remove(changes.hidden.values())

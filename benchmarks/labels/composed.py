@@ -48,6 +48,10 @@ class ComposedSource:
         self._row_of = {phrase: row for row, phrase in enumerate(phrases())}
 
     @property
+    def dim(self) -> int:
+        return self._tagger.encoder.dim
+
+    @property
     def text_space(self) -> str:
         return self._tagger.text_space
 

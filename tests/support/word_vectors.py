@@ -52,6 +52,10 @@ class WordSource:
         self._lock = threading.Lock()
 
     @property
+    def dim(self) -> int:
+        return self.text.dim
+
+    @property
     def text_space(self) -> str:
         return self.text.model_hash
 
