@@ -49,7 +49,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a server holds: open files of all its processes, processes, files it has made."""
+    """What a server holds: open files of all its processes, processes, files it has made.
+
+    Files of the database are not counted: its pool opens connections under load and keeps them.
+    """
 
     open_files: int
     processes: int
@@ -61,11 +64,26 @@ class Footprint:
         """Footprint of a process and its descendants; `folder` is where uploads go."""
         processes = processes_of(psutil.Process(pid))
         return cls(
-            open_files=sum(_count(Path(f"/proc/{one.pid}/fd")) for one in processes),
+            open_files=sum(_open_files(one.pid) for one in processes),
             processes=len(processes),
             shared_memory=_count(Path("/dev/shm")),
             temporary_files=_count(folder),
         )
+
+
+def _open_files(pid: int) -> int:
+    try:
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return 0
+    return sum(not _is_of_database(descriptor) for descriptor in descriptors)
+
+
+def _is_of_database(descriptor: Path) -> bool:
+    try:
+        return ".sqlite" in descriptor.readlink().name
+    except OSError:
+        return False
 
 
 def _count(folder: Path) -> int:

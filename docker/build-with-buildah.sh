@@ -29,11 +29,15 @@ done
 build_args=()
 for word in ${BUILD_ARGS:-}; do build_args+=(--build-arg "$word"); done
 
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/context"
+docker/copy-context.sh "$scratch/context"
+
 if $debootstrap; then
     base=localhost/kinolex-base:bookworm
     if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
-        rootfs=$(mktemp -d)
-        trap 'rm -rf "$rootfs"' EXIT
+        rootfs=$scratch/rootfs
         debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
             bookworm "$rootfs"
         rm -rf "$rootfs"/var/cache/apt "$rootfs"/var/lib/apt/lists/*
@@ -47,7 +51,8 @@ fi
 # chroot isolation and the host's network also work inside another container or a small VM.
 # Docker's format, because the OCI format has no HEALTHCHECK.
 buildah bud --format docker --isolation chroot --network host --layers \
-    "${mounts[@]}" "${build_args[@]}" --target "$target" --tag "kinolex:$target" .
+    "${mounts[@]}" "${build_args[@]}" --target "$target" --tag "kinolex:$target" \
+    "$scratch/context"
 echo "built kinolex:$target"
 buildah images --format '{{.Name}}:{{.Tag}}  {{.Size}}' "kinolex:$target"
 
@@ -56,8 +61,9 @@ $check || exit 0
 # As compose runs it: an unprivileged user, the entrypoint, a new and empty data volume.
 port=${KINOLEX_PORT:-8000}
 container=$(buildah from "kinolex:$target")
-data=$(mktemp -d)
-chown 10001:10001 "$data"
+data=$scratch/data
+install --directory --owner 10001 --group 10001 "$data"
+chmod 711 "$scratch"
 inside() {
     buildah run --isolation chroot --network host --volume "$data:/data" \
         --env "KINOLEX_PORT=$port" "$container" -- "$@"
@@ -68,7 +74,7 @@ stop() {
     kill "$service" 2>/dev/null || true
     wait "$service" 2>/dev/null || true
     buildah rm "$container" >/dev/null
-    rm -rf "$data"
+    rm -rf "$scratch"
 }
 trap stop EXIT
 

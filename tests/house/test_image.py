@@ -235,9 +235,12 @@ def test_buildah_makes_the_runtime_stage(tmp_path: Path) -> None:
     buildah("add", empty, str(tiny_base(tmp_path / "base")), "/")
     buildah("commit", empty, "localhost/tiny-base")
 
+    context = tmp_path / "context"
+    context.mkdir()
+    subprocess.run(["docker/copy-context.sh", context], cwd=ROOT, check=True)
     isolated = ["--isolation", "chroot", "--format", "docker"]
-    argument = ["--build-arg", "BASE_IMAGE=localhost/tiny-base"]
-    buildah("bud", *isolated, *argument, "--target", "runtime", "--tag", "localhost/runtime", ".")
+    named = ["--build-arg", "BASE_IMAGE=localhost/tiny-base", "--target", "runtime"]
+    buildah("bud", *isolated, *named, "--tag", "localhost/runtime", str(context))
     image = json.loads(buildah("inspect", "--type", "image", "localhost/runtime"))["Docker"]
 
     config = image["config"]

@@ -45,7 +45,7 @@ async def test_processor_time_is_limited() -> None:
         numbered=True,
     )
     with descriptor(long) as fd, descriptor(clip_bytes(seconds_colours=["red"])) as small:
-        async with pool_of(1, cost_factor=0.15) as pool:
+        async with pool_of(1, cost_factor=0.05) as pool:
             with pytest.raises(ExpensiveVideo, match="processor time"):
                 await pool.decode(fd, [39.9], 32)
             assert (await pool.probe(small)).codec == "h264"
