@@ -1,6 +1,7 @@
-"""The program `kinolex`: one file per command, and the modules that commands share.
+"""The program `kinolex`: one file per command, or a room where a command has several files.
 
-`program` is the entry point. Only `app.__main__` imports this room. Only `tag_files`,
-`stored_labels` and `label_output` import heavy modules at the top: commands import them when they
-run.
+`program` is the entry point; `exits` and `progress` are shared by commands. Rooms: `videos` tags
+files, `labels` edits the label database, `training` trains and
+measures. Only `app.__main__` imports this room. Files of commands import typer and the standard
+library at the top, and the rest when the command runs.
 """

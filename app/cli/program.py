@@ -9,7 +9,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli import checkpoint, classify, data, evaluate, keys, labels, serve, train
+from app.cli import keys, serve
+from app.cli.labels import commands as labels
+from app.cli.training import checkpoint, data, evaluate, train
+from app.cli.videos import classify
 
 cli = typer.Typer(
     name="kinolex",

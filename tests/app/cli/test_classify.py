@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.tag_files import tag_files
+from app.cli.videos.tag_files import tag_files
 from app.routes.schemas.videos import ClassifyAnswer
 from app.settings import Settings
 from tests.app.cli.command_line import kinolex, plain

@@ -40,8 +40,8 @@ def list_labels(
     search: Annotated[str, typer.Option(help="Only list labels that contain this text.")] = "",
 ) -> None:
     """List labels by name."""
-    from app.cli.label_output import print_labels
-    from app.cli.stored_labels import label_store, matching_labels
+    from app.cli.labels.output import print_labels
+    from app.cli.labels.stored import label_store, matching_labels
 
     with label_store(read_settings()) as store:
         labels = list(matching_labels(store, label_set, search))
@@ -52,8 +52,8 @@ def list_labels(
 @cli.command()
 def show(name: NameArgument, label_set: SetOption) -> None:
     """Print a label and its examples as JSON."""
-    from app.cli.label_output import print_label
-    from app.cli.stored_labels import label_store
+    from app.cli.labels.output import print_label
+    from app.cli.labels.stored import label_store
 
     with label_store(read_settings()) as store:
         _, stored = store.get(label_set, name)
@@ -81,8 +81,8 @@ def put(
     ] = None,
 ) -> None:
     """Add or replace labels. The options apply to each of them."""
-    from app.cli.label_output import print_written, warnings_about
-    from app.cli.stored_labels import LazyTagger, label_store
+    from app.cli.labels.output import print_written, warnings_about
+    from app.cli.labels.stored import LazyTagger, label_store
     from app.labels.fields import LabelFields, new_labels
 
     settings = read_settings()
@@ -111,8 +111,8 @@ def remove(
     label_set: SetOption,
 ) -> None:
     """Remove labels one after the other, up to the first that does not exist."""
-    from app.cli.label_output import print_written
-    from app.cli.stored_labels import label_store
+    from app.cli.labels.output import print_written
+    from app.cli.labels.stored import label_store
 
     with label_store(read_settings()) as store:
         for name in names:
@@ -132,8 +132,8 @@ def teach(
 
     Only the embeddings of the videos are stored. `show` lists them, `forget` removes them.
     """
-    from app.cli.label_output import print_taught
-    from app.cli.stored_labels import LazyTagger, embed_example, label_store
+    from app.cli.labels.output import print_taught
+    from app.cli.labels.stored import LazyTagger, embed_example, label_store
 
     settings = read_settings()
     tagger = LazyTagger(settings)
@@ -159,8 +159,8 @@ def forget(
     ] = None,
 ) -> None:
     """Remove examples of a label."""
-    from app.cli.label_output import print_forgotten
-    from app.cli.stored_labels import label_store
+    from app.cli.labels.output import print_forgotten
+    from app.cli.labels.stored import label_store
 
     with label_store(read_settings()) as store:
         taught = store.forget(label_set, name, sha256)
@@ -179,8 +179,8 @@ def import_labels(
     ] = False,
 ) -> None:
     """Add or replace the labels of a file: all of them, or none."""
-    from app.cli.label_output import print_written, warnings_about
-    from app.cli.stored_labels import LazyTagger, label_store
+    from app.cli.labels.output import print_written, warnings_about
+    from app.cli.labels.stored import LazyTagger, label_store
     from app.labels.fields import new_labels
     from app.labels.files import read_labels
 
@@ -202,7 +202,7 @@ def export_labels(
     file_format: FormatOption = None,
 ) -> None:
     """Write all labels of a set to a file that `import` can read."""
-    from app.cli.stored_labels import label_store
+    from app.cli.labels.stored import label_store
     from app.labels.files import write_labels
 
     with label_store(read_settings()) as store:
@@ -214,8 +214,8 @@ def export_labels(
 @cli.command()
 def sets() -> None:
     """List the label sets."""
-    from app.cli.label_output import print_sets
-    from app.cli.stored_labels import all_sets, label_store
+    from app.cli.labels.output import print_sets
+    from app.cli.labels.stored import all_sets, label_store
 
     with label_store(read_settings()) as store:
         states = list(all_sets(store))
@@ -231,8 +231,8 @@ def copy(
     ] = False,
 ) -> None:
     """Copy a label set."""
-    from app.cli.label_output import print_written
-    from app.cli.stored_labels import label_store
+    from app.cli.labels.output import print_written
+    from app.cli.labels.stored import label_store
     from app.store import Condition
 
     with label_store(read_settings()) as store:

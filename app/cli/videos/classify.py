@@ -50,7 +50,7 @@ def classify(
 ) -> None:
     """Tag videos without a server."""
     from app.cli.exits import read_settings
-    from app.cli.tag_files import tag_files
+    from app.cli.videos.tag_files import tag_files
 
     options = {
         "label_set": label_set,

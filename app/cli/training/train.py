@@ -7,7 +7,7 @@ import typer
 
 from app.cli.exits import expected_errors
 from app.cli.progress import sample_progress
-from app.cli.training_options import (
+from app.cli.training.options import (
     Device,
     Init,
     Manifests,

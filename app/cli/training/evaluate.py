@@ -7,7 +7,7 @@ import typer
 
 from app.cli.exits import expected_errors
 from app.cli.progress import sample_progress
-from app.cli.training_options import Device, Manifests, Threads, use_threads
+from app.cli.training.options import Device, Manifests, Threads, use_threads
 
 
 def evaluate(

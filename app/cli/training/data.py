@@ -7,7 +7,7 @@ import typer
 
 from app.cli.exits import expected_errors
 from app.cli.progress import sample_progress
-from app.cli.training_options import Manifests, TextModel
+from app.cli.training.options import Manifests, TextModel
 
 cli = typer.Typer(help="Write, check and pack training data.", no_args_is_help=True)
 
