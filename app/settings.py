@@ -72,6 +72,12 @@ class Settings(BaseSettings):
         description="Folder for uploads that do not fit in memory. The files have no name. "
         "Default: the system's folder for temporary files.",
     )
+    api_key: str = Field(
+        default="",
+        repr=False,
+        description="API key that `kinolex search` and `kinolex jobs` send to a running service. "
+        "The service does not read it.",
+    )
     checkpoint: str = Field(
         default="",
         description="Folder or Hub id of the checkpoint. Default: the one that ships with Kinolex.",

@@ -11,6 +11,7 @@ import typer
 
 from app.cli import keys, serve
 from app.cli.labels import commands as labels
+from app.cli.remote import jobs, search
 from app.cli.training import checkpoint, data, evaluate, train
 from app.cli.videos import classify
 
@@ -28,6 +29,8 @@ cli.command()(classify.classify)
 cli.command()(serve.serve)
 cli.add_typer(labels.cli, name="labels")
 cli.add_typer(keys.cli, name="keys")
+cli.command()(search.search)
+cli.add_typer(jobs.cli, name="jobs")
 cli.add_typer(train.cli, name="train")
 cli.command()(evaluate.evaluate)
 cli.add_typer(data.cli, name="data")
