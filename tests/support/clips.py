@@ -19,6 +19,8 @@ from av.container import OutputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from tests.support.scheduling import kept_scheduling
+
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (220, 30, 30),
     "green": (30, 180, 30),
@@ -96,7 +98,8 @@ def write_clip(
         ending = Path(target).suffix if isinstance(target, str | Path) else ""
         container = endings.get(ending, "mp4")
     file = str(target) if isinstance(target, Path) else target
-    with av.open(file, "w", format=container, options=dict(container_options or {})) as output:
+    options = dict(container_options or {})
+    with kept_scheduling(), av.open(file, "w", format=container, options=options) as output:
         rate = Fraction(fps).limit_denominator(1001)
         stream = output.add_stream(codec, rate=rate)
         assert isinstance(stream, VideoStream)

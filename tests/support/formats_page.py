@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from model.errors import VideoError
 from model.video.reader import open_video
 from tests.support.clips import picture
+from tests.support.scheduling import kept_scheduling
 
 HEAD = """# Formats
 
@@ -127,7 +128,7 @@ def _encoded(codec: str, container: str) -> bytes:
     assert isinstance(size, tuple)
     width, height = map(int, size)
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as output:
+    with kept_scheduling(), av.open(buffer, "w", format=container) as output:
         options = other.get("options", {})
         stream = output.add_stream(name, rate=25, options=options)  # type: ignore[call-overload]  # options are objects
         assert isinstance(stream, VideoStream)
