@@ -90,6 +90,10 @@ bench-archive: $(VENV)/.tests $(VENV)/.benches ## measure kept videos, their sea
 chaos: $(VENV)/.tests $(VENV)/.benches ## kill the server 100 times while labels are written, check that none is lost
 	$(BIN)/python -m benchmarks.labels --only kills --kills 100
 
+.PHONY: stops
+stops: $(VENV)/.tests $(VENV)/.benches ## stop the service 50 times with SIGTERM under load, check that no request is lost
+	$(BIN)/python -m benchmarks.stops $(BENCH)
+
 .PHONY: constraints
 constraints: ## rewrite constraints.txt with the newest versions
 	.ci/constraints $(PYTHON)

@@ -72,6 +72,7 @@ KINDS: Mapping[str, Kind] = {
     "head_too_large": Kind(431, "The request's address and headers are too large"),
     "internal_error": Kind(500, "The service failed"),
     "not_ready": Kind(503, "The service is starting"),
+    "shutting_down": Kind(503, "The service is shutting down"),
     "overloaded": Kind(503, "The service is busy"),
     "deadline_exceeded": Kind(503, "The request timed out"),
     "labels_not_ready": Kind(503, "The labels are being embedded"),

@@ -17,6 +17,8 @@ from app.http.content_encoding import PlainBodies
 from app.http.origin_guard import OriginGuard
 from app.http.requester import AsRequester
 from app.http.security_headers import SecurityHeaders
+from app.http.stopping import Stopping
+from app.lifecycle.drain import Drain
 from app.observe.logger import make_logger
 from app.observe.metrics import Metrics
 from app.observe.request_log import RequestLog
@@ -56,13 +58,14 @@ def create_app(
     settings = settings or Settings()
     log = make_logger(settings.log_level, settings.log_format)
     metrics = Metrics(metrics_folder())
+    drain = Drain()
     if tracing is None and settings.otlp_endpoint:
         tracing = Tracing.to_endpoint(settings.otlp_endpoint)
     app = Service(
         title="Kinolex",
         description="Names what happens in a video, in words you choose, without retraining.",
         version=version("kinolex"),
-        lifespan=_lifespan(settings, tagger, log, metrics, tracing),
+        lifespan=_lifespan(settings, tagger, log, metrics, tracing, drain),
         responses={"default": PROBLEM_RESPONSE},
         telemetry=tracing.fastapi_settings if tracing else None,
         # `system` serves its own page of the API
@@ -80,7 +83,7 @@ def create_app(
     app.include_router(keys.router)
     app.include_router(system.router)
     system.mount_page_files(app)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, drain)
     # added last, so that it sees every request first
     app.add_middleware(
         RequestLog, log=log, metrics=metrics, tracing=tracing, quiet_paths=system.PROBE_PATHS
@@ -88,7 +91,7 @@ def create_app(
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, drain: Drain) -> None:
     """Add the middleware; each one wraps those added before it."""
     app.add_middleware(AsRequester)
     app.add_middleware(
@@ -128,6 +131,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         allowed_origins=settings.allowed_origins,
         open_paths=system.OPEN_PATHS,
     )
+    app.add_middleware(Stopping, drain=drain, open_paths=system.PROBE_PATHS)
     app.add_middleware(EarlyAnswer)
     app.add_middleware(SecurityHeaders)
 
@@ -138,6 +142,7 @@ def _lifespan(
     log: FilteringBoundLogger,
     metrics: Metrics,
     tracing: Tracing | None,
+    drain: Drain,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Any]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
@@ -145,7 +150,7 @@ def _lifespan(
             log.warning("unknown_variable", detail=sentence)
         try:
             async with (
-                open_service(settings, log, tagger, metrics) as state,
+                open_service(settings, log, tagger, metrics, drain) as state,
                 keep_warm(state, log),
             ):
                 yield state

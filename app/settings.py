@@ -40,6 +40,20 @@ class Settings(BaseSettings):
         le=64,
         description="Number of server processes. Each loads the model; all share the labels.",
     )
+    stop_grace_seconds: float = Field(
+        default=30.0,
+        ge=4,
+        description="Time after SIGTERM within which the service has ended, with exit code 0. "
+        "Requests that are not done after three quarters of it get 503 `shutting_down`. Give "
+        "Docker (`stop_grace_period`) or Kubernetes (`terminationGracePeriodSeconds`) at least the "
+        "same.",
+    )
+    stop_delay_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        description="Time after SIGTERM in which the service still takes new requests, but "
+        "`/readyz` answers 503, so that load balancers notice. At most half of the grace time.",
+    )
     allowed_hosts: Names = Field(
         default=(),
         description="Host names that requests may use, separated by commas. `*.example.org` allows "
@@ -303,6 +317,12 @@ class Settings(BaseSettings):
     def _stride_fits_window(self) -> Self:
         if self.stride_seconds > self.window_seconds:
             raise ValueError("stride_seconds must not be over window_seconds")
+        return self
+
+    @model_validator(mode="after")
+    def _delay_fits_grace(self) -> Self:
+        if self.stop_delay_seconds > self.stop_grace_seconds / 2:
+            raise ValueError("stop_delay_seconds must not be over half of stop_grace_seconds")
         return self
 
     @property

@@ -31,6 +31,7 @@ from app.encode.batcher import Batcher
 from app.encode.runtime_switch import switch_runtime
 from app.jobs.runner import JobRunner, ToJson
 from app.jobs.webhooks import WebhookSender
+from app.lifecycle.drain import Drain
 from app.observe.metrics import Metrics
 from app.question import Classified
 from app.routes.dependencies import State
@@ -64,6 +65,7 @@ async def open_service(
     log: FilteringBoundLogger,
     tagger: Tagger | None = None,
     metrics: Metrics | None = None,
+    drain: Drain | None = None,
 ) -> AsyncGenerator[State]:
     """Open everything that a request needs, and close it in reverse order.
 
@@ -143,6 +145,7 @@ async def open_service(
             metrics=metrics,
             sandbox=pool.sandbox,
             warm=anyio.Event(),
+            drain=drain or Drain(),
             access=access,
         )
 

@@ -21,10 +21,9 @@ def serve(
     """Start the HTTP service. KINOLEX_ environment variables configure everything else."""
     import shutil
 
-    import uvicorn
-
     from app.cli.exits import read_settings
-    from app.http.connection import BoundedConnection
+    from app.http.server.process import Stop
+    from app.http.server.serve import serve_app
     from app.settings import share_metrics
 
     settings = read_settings()
@@ -38,19 +37,15 @@ def serve(
     address = _address(host, port)
     typer.echo(f"Kinolex is starting. The page: {address}/", err=True)
     typer.echo(f"Try: curl -F file=@video.mp4 {address}/classify", err=True)
-    uvicorn.run(
+    exit_code = serve_app(
         "app.main:create_app",
-        factory=True,
         host=host,
         port=port,
         workers=workers,
         log_level=settings.log_level,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        http=BoundedConnection,
-        timeout_graceful_shutdown=30,
+        stop=Stop(settings.stop_grace_seconds, settings.stop_delay_seconds),
     )
+    raise typer.Exit(exit_code)
 
 
 def _address(host: str, port: int) -> str:

@@ -1,6 +1,7 @@
 """Shared by both worker programs: start arguments, the loop over requests, the video as a file."""
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,8 @@ def read_arguments(kind: type[_Start]) -> tuple[_Start, list[int]]:
 
     Exits with EX_PROTOCOL and a sentence on stderr if the message is invalid or of another version.
     """
+    # Some managers of services send it to all processes, but jobs in progress must be finished.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         return parse_start(sys.argv[1].encode(), kind), list(map(int, sys.argv[2:]))
     except ProtocolError as error:

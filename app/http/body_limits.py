@@ -11,6 +11,7 @@ from app.errors import UploadTooLarge
 from app.requests import announced_bytes, is_body_limit_lifted, media_type
 
 _DRAIN_SECONDS = 0.5
+_CLOSE = (b"connection", b"close")
 
 
 class BodyLimit:
@@ -84,8 +85,10 @@ class EarlyAnswer:
             if not is_incomplete:
                 await send(message)
             elif message["type"] == "http.response.start":
-                close = (b"connection", b"close")
-                await send({**message, "headers": [*message.get("headers", ()), close]})
+                headers = list(message.get("headers", ()))
+                if _CLOSE not in headers:
+                    headers.append(_CLOSE)
+                await send({**message, "headers": headers})
             elif message.get("more_body", False) or not is_sending:
                 await send(message)
             else:

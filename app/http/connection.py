@@ -46,7 +46,7 @@ class BoundedConnection(HttpToolsProtocol):
     head_seconds: ClassVar[float] = 10.0
     write_seconds: ClassVar[float] = 60.0
     # How long a connection without a request stays open when the server stops.
-    farewell_seconds: ClassVar[float] = 5.0
+    farewell_seconds: ClassVar[float] = 2.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.lifecycle.drain import until_stopped
 from app.problems import problem_of
 from app.requests import cancel_on_disconnect
 from model import KinolexError
@@ -69,7 +70,10 @@ class EventStream(Response):
         async def work() -> None:
             async with writing:
                 try:
-                    result = await self._work(lambda data: writing.send(_event("progress", data)))
+                    with until_stopped():
+                        result = await self._work(
+                            lambda data: writing.send(_event("progress", data))
+                        )
                 except KinolexError as error:
                     problem = bytes(problem_of(self._request, error).body).decode()
                     await writing.send(format_sse_event(event="problem", data_str=problem))

@@ -16,6 +16,7 @@ from app.archive.search import ArchiveSearch
 from app.decode.sandbox.report import Sandbox
 from app.jobs.runner import JobRunner
 from app.jobs.webhooks import WebhookSender
+from app.lifecycle.drain import Drain
 from app.observe.metrics import Metrics
 from app.service import TaggingService
 from app.settings import Settings
@@ -43,6 +44,7 @@ class State(TypedDict):
     metrics: Metrics
     sandbox: Sandbox
     warm: anyio.Event
+    drain: Drain
     access: Access
 
 
@@ -81,10 +83,6 @@ async def _access(state: "StateDep") -> Access:
     return state["access"]
 
 
-async def _is_warm(state: "StateDep") -> bool:
-    return state["warm"].is_set()
-
-
 # Routes for videos use the whole state: FastAPI needs more time to resolve seven dependencies than
 # the store needs to read a label.
 StateDep = Annotated[RequestState, Depends(_state)]
@@ -94,4 +92,3 @@ StoreDep = Annotated[LabelStore, Depends(_store)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 GrantDep = Annotated[Grant, Depends(_grant)]
 AccessDep = Annotated[Access, Depends(_access)]
-IsWarmDep = Annotated[bool, Depends(_is_warm)]

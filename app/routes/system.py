@@ -11,8 +11,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
 from app.errors import NotReady
+from app.lifecycle.drain import ShuttingDown
 from app.routes.addressing import known_parameters
-from app.routes.dependencies import AccessDep, IsWarmDep, MetricsDep, StateDep, StoreDep
+from app.routes.dependencies import AccessDep, MetricsDep, StateDep, StoreDep
 from app.routes.schemas.system import RunningModel, Status
 from app.store import DEFAULT_SET, StoreUnavailable
 
@@ -71,9 +72,11 @@ async def healthz() -> Status:
 
 
 @router.get("/readyz", summary="Check that videos can be tagged")
-async def readyz(is_warm: IsWarmDep) -> Status:
-    """Answers 503 until the first inference is done, then 200."""
-    if not is_warm:
+async def readyz(state: StateDep) -> Status:
+    """Answers 503 until the first inference is done, then 200 until the service stops."""
+    if state["drain"].is_stopping:
+        raise ShuttingDown("the service is shutting down")
+    if not state["warm"].is_set():
         raise NotReady("the first inference is not done yet")
     return Status()
 

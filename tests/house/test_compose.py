@@ -10,6 +10,7 @@ import yaml
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
+from app.settings import Settings
 from tests.support.paths import ROOT
 
 COMPOSE = ROOT / "docker-compose.yml"
@@ -71,6 +72,12 @@ def test_compose_answers_without_keys_only_at_a_port_of_this_computer() -> None:
     assert service["environment"] == {"KINOLEX_OPEN_WITHOUT_KEYS": "true"}
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     assert "network_mode" not in service
+
+
+def test_compose_waits_as_long_as_a_stop_may_take() -> None:
+    (service,) = load(COMPOSE)["services"].values()
+
+    assert service["stop_grace_period"] == f"{Settings().stop_grace_seconds:g}s"
 
 
 def test_compose_needs_no_configuration() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -87,6 +88,16 @@ class PatientEncoder(ColourEncoder):
         if self._seen > self.stop_after:
             self.more.wait()
         return super().encode(pixels)
+
+
+class SlowBlueEncoder(ColourEncoder):
+    """Knows colours; needs ten minutes for a blue video."""
+
+    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        embeddings = super().encode(pixels)
+        if (embeddings[:, AXES["blue"]] > 0.9).any():
+            time.sleep(600)
+        return embeddings
 
 
 def doubtful_tagger() -> Tagger:
