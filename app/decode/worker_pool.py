@@ -21,17 +21,28 @@ from app.decode.wire import ProtocolError
 from app.decode.worker_process import Job, WorkerExited, WorkerMemory, WorkerProcess
 from app.fairness.fair_queue import FairQueue
 from app.fairness.requesters import current_requester
+from model import KinolexError
 
 _Memory = TypeVar("_Memory", bound=WorkerMemory)
 # How often jobs that wait look for a place that a long job has given back.
 _POLL_SECONDS = 0.1
-_START_TIMEOUT_SECONDS = 30.0
+# A worker that is not ready by then hangs, or the computer is busy: the next one gets more time.
+_START_SECONDS = 30.0
+_MAX_START_SECONDS = 600.0
+# Time for all workers at the start of the service.
+_FIRST_START_SECONDS = 120.0
 # Pauses between two attempts to start a worker when memory or processes have run out.
 _FIRST_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 5.0
 # Exit codes of a worker that would end in the same way again.
 _OUT_OF_CPU_TIME = {-signal.SIGPROF, -signal.SIGXCPU}
 _USELESS_TO_RESTART = {os.EX_UNAVAILABLE, os.EX_PROTOCOL}
+
+
+class WorkersNotStarted(KinolexError):
+    """No worker could be started when the service started."""
+
+    code = "workers_not_started"
 
 
 class WorkerDied(Exception):
@@ -57,8 +68,9 @@ class WorkerPool(Generic[_Memory]):
     inherits no environment variables; `environment` holds the ones that it receives. It is replaced
     after `jobs_per_worker` jobs. `make_memory` makes the memory that each worker keeps. A worker
     that ends with EX_UNAVAILABLE before it is ready, or has another protocol version, is not
-    started again. Entering the pool waits until all workers are ready, and raises RuntimeError if
-    none can start, or TimeoutError after 30 seconds; with `in_background` it does not wait.
+    started again. One that is not ready after `start_seconds` is killed, and another is started.
+    Entering the pool waits until all workers are ready, and raises WorkersNotStarted if none can
+    start, or not all in two minutes; with `in_background` it does not wait.
     `sandbox` is what the worker that became ready last reported.
 
     A long job gives its place back: while jobs wait, up to `max_spares` further workers are started
@@ -76,6 +88,7 @@ class WorkerPool(Generic[_Memory]):
         make_memory: Callable[[], _Memory | None] = lambda: None,
         in_background: bool = False,
         max_spares: int = 0,
+        start_seconds: float = _START_SECONDS,
     ) -> None:
         self._module = module
         self._start = start
@@ -90,6 +103,7 @@ class WorkerPool(Generic[_Memory]):
         self._waiting: FairQueue[asyncio.Future[WorkerProcess[_Memory]]] = FairQueue()
         self._poll: asyncio.TimerHandle | None = None
         self._spares_left = max_spares
+        self._start_seconds = start_seconds
         self._workers: set[WorkerProcess[_Memory]] = set()
         self._starting: set[asyncio.Task[None]] = set()
         self.sandbox: Sandbox | None = None
@@ -100,11 +114,18 @@ class WorkerPool(Generic[_Memory]):
                 self._start_in_background()
             return self
         try:
-            async with asyncio.timeout(_START_TIMEOUT_SECONDS), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(_FIRST_START_SECONDS), asyncio.TaskGroup() as group:
                 for _ in range(self._size):
                     group.create_task(self._start_worker())
             if not self._workers:
-                raise RuntimeError(f"no worker of {self._module} can be started; see its output")
+                raise WorkersNotStarted(
+                    f"no worker of {self._module} can be started; see its output"
+                )
+        except TimeoutError as error:
+            await self._close()
+            raise WorkersNotStarted(
+                f"workers of {self._module} are not ready after {_FIRST_START_SECONDS:g} s"
+            ) from error
         except BaseException:  # cancelled too: the processes must end
             await self._close()
             raise
@@ -234,21 +255,26 @@ class WorkerPool(Generic[_Memory]):
         if after is not None:
             await after.wait()
             self._workers.discard(after)
-        pause = _FIRST_PAUSE_SECONDS
-        while not await self._try_to_start():
+        pause, patience = _FIRST_PAUSE_SECONDS, self._start_seconds
+        while not await self._try_to_start(patience):
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+            patience = min(2 * patience, _MAX_START_SECONDS)
 
-    async def _try_to_start(self) -> bool:
-        """Start a worker; return False if another attempt is useful."""
+    async def _try_to_start(self, patience: float) -> bool:
+        """Start a worker; return False if another attempt is useful.
+
+        The worker is killed if it is not ready after `patience` seconds.
+        """
         try:
             worker = self._make_worker()
         except OSError:
             return False
         self._workers.add(worker)
         try:
-            self.sandbox = parse_ready(await worker.receive()).sandbox
-        except (WorkerExited, ProtocolError) as error:
+            async with asyncio.timeout(patience):
+                self.sandbox = parse_ready(await worker.receive()).sandbox
+        except (WorkerExited, ProtocolError, TimeoutError) as error:
             worker.kill()
             exit_code = await worker.wait()
             self._workers.discard(worker)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -22,7 +23,7 @@ from app.decode.protocol import (
     VideoFacts,
     encode,
 )
-from app.decode.worker_pool import NoIdleWorker, WorkerDied, WorkerPool
+from app.decode.worker_pool import NoIdleWorker, WorkerDied, WorkerPool, WorkersNotStarted
 from app.decode.worker_process import Job
 from model.video.reader import VideoInfo, VideoLimits
 from tests.support.leaking_worker import LEAKED_BYTES
@@ -79,7 +80,7 @@ async def test_a_worker_that_breaks_the_protocol_is_killed(answer: bytes) -> Non
 
 async def test_a_worker_of_another_version_is_not_used() -> None:
     other = encode(Ready(version=PROTOCOL_VERSION + 1))
-    with pytest.raises(RuntimeError, match="lying_worker"):
+    with pytest.raises(WorkersNotStarted, match="lying_worker"):
         async with liars(encode(FACTS), ready=other) as pool:
             await pool.do(lambda _: PROBE)
 
@@ -89,7 +90,7 @@ async def test_a_worker_refuses_a_service_of_another_version(
 ) -> None:
     start = StartDecoding(VideoLimits(), 1 << 30, 60, version=PROTOCOL_VERSION + 1)
     pool = WorkerPool[FrameSlot]("app.decode.worker", start, workers=1, jobs_per_worker=1)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(WorkersNotStarted):
         async with pool:
             pass
     assert "restart the service" in capfd.readouterr().err
@@ -108,6 +109,26 @@ async def test_a_worker_that_has_grown_to_a_quarter_of_its_memory_is_replaced() 
         assert 128 < at_end + 8 < 128 + 3 * 8
         await until(lambda: pool.has_idle)
         assert first not in pool.pids
+
+
+async def test_a_worker_that_hangs_while_it_starts_is_replaced(tmp_path: Path) -> None:
+    hang = tmp_path / "hang"
+    start = StartRendering(str(hang), 60)
+    pool = WorkerPool[FrameSlot](
+        "tests.support.hanging_worker", start, workers=1, jobs_per_worker=1, start_seconds=1.0
+    )
+    async with pool:
+        (first,) = pool.pids
+        hang.touch()
+        # after its only job, the worker is replaced by one that hangs
+        assert await pool.do(lambda _: PROBE) == FACTS
+        await until(lambda: pool.pids and first not in pool.pids)
+        (hanging,) = pool.pids
+        assert not pool.has_idle
+        await until(lambda: hanging not in pool.pids)
+        hang.unlink()
+        assert await pool.do(lambda _: PROBE) == FACTS
+        assert not is_alive(hanging)
 
 
 async def test_a_job_that_does_not_wait_fails_at_once_while_no_worker_is_idle() -> None:
