@@ -54,6 +54,11 @@ format: $(VENV)/.tests ## format the code and apply the automatic fixes of ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: docs
+docs: $(VENV)/.tests ## build the documentation into site/, with every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "The documentation is in site/. Read it with: $(PYTHON) -m http.server --directory site"
+
 .PHONY: bench
 bench: $(VENV)/.benches ## compare the service with a bound and with other services; 20 minutes
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -108,7 +113,7 @@ image: ## build and start the cpu image with buildah (as root, without Docker)
 
 .PHONY: clean
 clean: ## remove the environment and the caches, but no data
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info site
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -122,7 +127,7 @@ $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.serves
-	$(INSTALL) --editable '.[dev,otel,train,postgres,tensorboard]'
+	$(INSTALL) --editable '.[dev,docs,otel,train,postgres,tensorboard]'
 	@touch $@
 
 $(VENV)/.benches: $(VENV)/.serves
