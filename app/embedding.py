@@ -1,4 +1,4 @@
-"""Decodes and encodes sealed files: facts, the embedding of a whole video, those of its windows."""
+"""Decodes and encodes sealed files: facts, the embedding of a whole video, features of chunks."""
 
 import asyncio
 from collections.abc import Generator, Sequence
@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import anyio
 import numpy as np
 import numpy.typing as npt
+from anyio import to_thread
 
 from app.access.meter import charge_video
 from app.decode.budget import VideoBudget
@@ -20,34 +21,35 @@ from app.question import DecodeMode, EmbeddedVideo, Timestamps, distinct
 from app.settings import Settings
 from app.upload.admission import Admission
 from app.upload.buffer import SealedFile
-from model import FrameBatch, Tagger, VideoInfo, WindowBatch
+from model import ChunkBatch, FrameBatch, Tagger, VideoInfo, group_chunks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EmbeddedBatch:
-    """Some windows of a video: (W, dim) float32 unit embeddings, and what their frames were.
+class EncodedChunks:
+    """Some chunks of a video: (K, F) float32 features, and what their frames were.
 
     `timestamps_seconds` (F,) float64 are the times of the decoded frames.
     """
 
-    embeddings: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
     timestamps_seconds: npt.NDArray[np.float64]
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _EmbeddedWindow:
-    """The frames of a window, uint8 (T, H, W, 3), and its (dim,) float32 unit embedding."""
+class _EncodedChunk:
+    """The frames of a chunk, uint8 (T, H, W, 3), and its (F,) float32 features."""
 
     frames: npt.NDArray[np.uint8]
-    embedding: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
 
 
 class VideoEmbedder:
     """Turns videos into embeddings: waits for a permit, decodes in a worker, encodes in batches.
 
-    Every embedding has values of float16 (in a float32 array): what a kept analysis stores, so that
-    an answer from the analysis has the digits of the answer to an upload. Deadlines are ambient.
+    Embeddings and features of chunks have values of float16 (in float32 arrays): what a kept
+    analysis stores, so that an answer from the analysis has the digits of the answer to an upload.
+    Deadlines are ambient.
     Methods raise a VideoError, Overloaded, QuotaExceeded or DeadlineExceeded.
     """
 
@@ -65,7 +67,7 @@ class VideoEmbedder:
         self._pool = pool
         self._admission = admission
         self._batcher = batcher
-        self._last_windows: WeakKeyDictionary[SealedFile, _EmbeddedWindow] = WeakKeyDictionary()
+        self._last_chunks: WeakKeyDictionary[SealedFile, _EncodedChunk] = WeakKeyDictionary()
         self._budgets: WeakKeyDictionary[SealedFile, VideoBudget] = WeakKeyDictionary()
 
     async def probe(self, file: SealedFile) -> VideoInfo:
@@ -92,17 +94,20 @@ class VideoEmbedder:
                     budget=self._budget(file),
                 )
             await charge_video(file.sha256, info.duration_seconds)
-            [embedding] = await self.embed_frames([frames])
+            embedding = await self.embed_frames(frames)
         warnings = [*info.warnings, *mode_warnings(decode), *frames.warnings]
         times = Timestamps.of(frames.timestamps_seconds)
         return EmbeddedVideo(info, distinct(warnings), embedding, times)
 
-    async def embed_batch(
-        self, file: SealedFile, batch: WindowBatch, decode: DecodeMode
-    ) -> EmbeddedBatch:
-        """Decode and encode one batch of windows within `progress_timeout_seconds`."""
+    async def encode_chunks(
+        self, file: SealedFile, batch: ChunkBatch, group: int, decode: DecodeMode
+    ) -> EncodedChunks:
+        """Decode and encode a batch of chunks within the progress timeout.
+
+        `group` is the plan's number of chunks to encode as one video.
+        """
         with deadline(self._settings.progress_timeout_seconds):
-            async with self._admission.permit(is_started=True):
+            async with self._admission.permit():
                 with stage("decode"):
                     frames = await self._pool.decode(
                         file.fd,
@@ -112,37 +117,44 @@ class VideoEmbedder:
                         threads=self._decode_threads(),
                         budget=self._budget(file),
                     )
-                embeddings = await self._embed_windows(file, batch.split(frames))
-        return EmbeddedBatch(embeddings, frames.timestamps_seconds, frames.warnings)
+                with stage("encode"):
+                    features = await self._encode_distinct(file, batch.split(frames), group)
+        return EncodedChunks(features, frames.timestamps_seconds, frames.warnings)
 
-    async def embed_frames(self, windows: Sequence[FrameBatch]) -> npt.NDArray[np.float32]:
-        """Encode the frames of W windows: (W, dim) float32 unit."""
+    async def embed_frames(self, frames: FrameBatch) -> npt.NDArray[np.float32]:
+        """Encode the frames of a whole video: (dim,) float32 unit."""
         with stage("encode"):
-            rows = np.stack(await asyncio.gather(*map(self._batcher.embed, windows)))
-        return rows.astype(np.float16).astype(np.float32)
+            features = await self._batcher.encode(frames.frames)
+            rows = await self.embed_features(features.mean(axis=0, keepdims=True))
+        embedding: npt.NDArray[np.float32] = rows[0]
+        return embedding
 
-    async def _embed_windows(
-        self, file: SealedFile, windows: Sequence[FrameBatch]
+    async def embed_features(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Embed W spans from their (W, F) float32 mean features: (W, dim) float32 unit."""
+        return _as_stored(await to_thread.run_sync(self._tagger.embed_features, features))
+
+    async def _encode_distinct(
+        self, file: SealedFile, chunks: Sequence[npt.NDArray[np.uint8]], group: int
     ) -> npt.NDArray[np.float32]:
-        """Encode windows of one video; a window with the frames of the one before is not encoded.
+        """Encode chunks of one video; a chunk with the frames of the one before is not encoded.
 
         A file of few frames can claim hours of windows.
         """
-        last = self._last_windows.get(file)
+        last = self._last_chunks.get(file)
         known = [] if last is None else [last]
-        distinct = [window.frames for window in known]
+        distinct = [chunk.frames for chunk in known]
         rows: list[int] = []
-        new: list[FrameBatch] = []
-        for window in windows:
-            if not distinct or not _are_equal(distinct[-1], window.frames):
-                distinct.append(window.frames)
-                new.append(window)
+        for chunk in chunks:
+            if not distinct or not _are_equal(distinct[-1], chunk):
+                distinct.append(chunk)
             rows.append(len(distinct) - 1)
-        encoded = await self.embed_frames(new) if new else ()
-        embeddings = np.stack([*(window.embedding for window in known), *encoded])[rows]
+        groups = group_chunks(distinct[len(known) :], group)
+        encoded = await asyncio.gather(*map(self._batcher.encode, groups))
+        new = [_as_stored(features) for features in encoded]
+        features = np.concatenate([*(chunk.features[np.newaxis] for chunk in known), *new])[rows]
         # A copy, because the worker's memory is for its next videos.
-        self._last_windows[file] = _EmbeddedWindow(distinct[-1].copy(), embeddings[-1])
-        return embeddings
+        self._last_chunks[file] = _EncodedChunk(distinct[-1].copy(), features[-1])
+        return features
 
     def _budget(self, file: SealedFile) -> VideoBudget:
         """Return the budget that all decode jobs on this file share."""
@@ -155,8 +167,12 @@ class VideoEmbedder:
         return self._settings.decode_threads if self._admission.is_alone else 1
 
 
+def _as_stored(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return vectors.astype(np.float16).astype(np.float32)
+
+
 def _are_equal(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> bool:
-    # Some rows first: most windows differ in them.
+    # Some rows first: most chunks differ in them.
     return np.array_equal(one[:, ::16], other[:, ::16]) and np.array_equal(one, other)
 
 

@@ -48,9 +48,8 @@ from model import (
     Tagger,
     Unknown,
     VideoInfo,
-    WindowBatch,
+    WindowMeans,
     WindowPlan,
-    window_batches,
 )
 
 # Each attempt reads the database: a revision that it lacks for seconds was never written to it.
@@ -155,7 +154,7 @@ class TaggingService:
         sampling, side = self._tagger.sampling, self._tagger.preprocess.short_side
         count = sampling.clips * sampling.frames_per_clip
         black = FrameBatch(np.zeros((count, side, side, 3), np.uint8), np.zeros(count))
-        await self._embedder.embed_frames([black])
+        await self._embedder.embed_frames(black)
         # requests with their own labels work while stored labels are embedded for a new checkpoint
         with suppress(LabelsNotReady):
             await to_thread.run_sync(self._store.snapshot, DEFAULT_SET)
@@ -246,13 +245,11 @@ class TaggingService:
         info, plan = await self._plan(file, request)
         tagging = self._segment_tagging(info, plan, request, searched)
 
-        async def tag(batch: WindowBatch, embeddings: npt.NDArray[np.float32]) -> None:
+        async def tag(done: int, embeddings: npt.NDArray[np.float32]) -> None:
             with stage("search"):
                 latest = await _in_thread(tagging.add, embeddings)
             if on_progress is not None:
-                await on_progress(
-                    Progress(batch.rows.stop, plan.count, info.duration_seconds, latest)
-                )
+                await on_progress(Progress(done, plan.count, info.duration_seconds, latest))
 
         windows = await self._embed_plan(file, info, plan, request.decode, tag)
         with stage("search"):
@@ -260,7 +257,7 @@ class TaggingService:
         return _segmented(found, windows, searched), windows
 
     async def _embed_windows(self, file: SealedFile, request: ClassifyRequest) -> EmbeddedWindows:
-        async def ignore(_: WindowBatch, __: npt.NDArray[np.float32]) -> None: ...
+        async def ignore(_: int, __: npt.NDArray[np.float32]) -> None: ...
 
         info, plan = await self._plan(file, request)
         return await self._embed_plan(file, info, plan, request.decode, ignore)
@@ -286,17 +283,27 @@ class TaggingService:
         info: VideoInfo,
         plan: WindowPlan,
         decode: DecodeMode,
-        each: Callable[[WindowBatch, npt.NDArray[np.float32]], Awaitable[None]],
+        each: Callable[[int, npt.NDArray[np.float32]], Awaitable[None]],
     ) -> EmbeddedWindows:
-        """Embed all windows of the plan, and call `each` after each batch."""
+        """Embed all windows of the plan.
+
+        After each batch of chunks, calls `each` with the number of windows embedded so far and the
+        (W, dim) embeddings of those that are new.
+        """
         warnings = [*info.warnings, *plan.warnings, *mode_warnings(decode)]
-        embeddings, times = [], []
-        for batch in window_batches(plan, info, self._tagger.sampling):
-            embedded = await self._embedder.embed_batch(file, batch, decode)
-            warnings += embedded.warnings
-            embeddings.append(embedded.embeddings)
-            times.append(embedded.timestamps_seconds)
-            await each(batch, embedded.embeddings)
+        embeddings, times, done = [], [], 0
+        chunks = await _in_thread(self._tagger.chunks, plan, info)
+        means = WindowMeans(chunks.rows)
+        for batch in chunks.batches():
+            encoded = await self._embedder.encode_chunks(file, batch, chunks.group, decode)
+            warnings += encoded.warnings
+            times.append(encoded.timestamps_seconds)
+            whole = means.add(encoded.features)
+            if len(whole):
+                with stage("encode"):
+                    embeddings.append(await self._embedder.embed_features(whole))
+                done += len(whole)
+                await each(done, embeddings[-1])
         return EmbeddedWindows(
             plan,
             distinct(warnings),
@@ -308,8 +315,8 @@ class TaggingService:
         self, tagging: SegmentTagging, video: VideoInfo, windows: EmbeddedWindows
     ) -> TaggedSegments:
         # in the batches of an upload: the last digit of a product depends on the number of rows
-        for batch in window_batches(windows.plan, video, self._tagger.sampling):
-            tagging.add(windows.embeddings[batch.rows])
+        for rows in self._tagger.chunks(windows.plan, video).window_batches():
+            tagging.add(windows.embeddings[rows])
         return tagging.finish()
 
     def _segment_tagging(

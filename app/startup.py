@@ -225,13 +225,13 @@ def _decode_pool(settings: Settings, tagger: Tagger, gpu: GpuDecodePool | None) 
 def _batcher(tagger: Tagger) -> Batcher:
     if tagger.device == "cuda":
         return Batcher(
-            tagger.embed_frames,
+            tagger.features,
             threads=1,
             max_batch_size=_MAX_BATCH_ON_GPU,
             linger_seconds=_LINGER_ON_GPU_SECONDS,
         )
     return Batcher(
-        tagger.embed_frames, threads=len(os.sched_getaffinity(0)), prepare=partial(use_cores, 1)
+        tagger.features, threads=len(os.sched_getaffinity(0)), prepare=partial(use_cores, 1)
     )
 
 

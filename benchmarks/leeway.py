@@ -16,7 +16,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.segments import clips_by_label
+from benchmarks.segments.films import clips_by_label
 from model import Label, LabelIndex, Tagger, load_checkpoint
 
 _LEEWAYS = (0.0, 0.125, 0.25, 0.4)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from app.main import create_app
 from app.settings import Settings
 from benchmarks.paths import ROOT
-from benchmarks.segments import join
+from benchmarks.segments.films import join
 from tests.support.servers import running_server
 
 _SHOWN = ("playing the violin", "bowling", "riding a bicycle", "hammering")

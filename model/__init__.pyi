@@ -35,9 +35,10 @@ from .tags import LIKELY_SCORE, POSSIBLE_SCORE, Likelihood, Tag, Unknown, likeli
 from .text.labels import MAX_NAME_CHARACTERS, Label, clean_name, clean_text, label_key
 from .text.sentence_encoder import SentenceTextEncoder
 from .text.text_encoder import KnowsWords, TextEncoder
+from .video.films.chunks import ChunkBatch, ChunkPlan, WindowMeans, group_chunks
+from .video.films.windows import WindowPlan
 from .video.reader import FrameBatch, VideoInfo, VideoLimits, decode, probe
 from .video.sampling import SamplingConfig, Window
-from .video.windows import WindowBatch, WindowPlan, window_batches
 
 __all__ = [
     "LIKELY_SCORE",
@@ -46,6 +47,8 @@ __all__ = [
     "Calibration",
     "CalibrationConfig",
     "CheckpointError",
+    "ChunkBatch",
+    "ChunkPlan",
     "CorruptVideo",
     "Encoder",
     "EncoderConfig",
@@ -90,7 +93,7 @@ __all__ = [
     "VideoLimits",
     "VideoTooLong",
     "Window",
-    "WindowBatch",
+    "WindowMeans",
     "WindowPlan",
     "WindowTags",
     "build_network",
@@ -99,6 +102,7 @@ __all__ = [
     "decode",
     "example_weight",
     "fastest_on_gpu",
+    "group_chunks",
     "installed_runtimes",
     "label_key",
     "likelihood",
@@ -111,5 +115,4 @@ __all__ = [
     "save_index",
     "start_runtime_trial",
     "use_cores",
-    "window_batches",
 ]

@@ -19,8 +19,8 @@ from model.index.threshold_search import (
 )
 from model.segments import DEFAULT_HYSTERESIS, Hysteresis, Segment, Timeline, merge_tags
 from model.tags import Tag, Unknown, select_tags, tags_of, unknown_of
+from model.video.films.windows import WindowPlan
 from model.video.reader import VideoInfo
-from model.video.windows import WindowPlan
 
 # Ranks kept of each window beyond `top_k`: a span continues through a window in which its label has
 # a lower rank.

@@ -23,7 +23,7 @@ class Hysteresis:
     if that is higher. A span continues while its score is at least `keep_share` of the opening
     score, but never below the minimum score or the label's own threshold. `keep_share=1` turns
     hysteresis off: a span is a run of windows that all reach the opening score. The defaults were
-    chosen by `benchmarks/segments.py`.
+    chosen by `benchmarks/segments`.
     """
 
     open_share: float = 0.3

@@ -31,9 +31,10 @@ from model.text.knowledge import Knowledge
 from model.text.labels import Label, label_key
 from model.text.prompts import prompts_of, prototype_vectors, unknown_words
 from model.text.text_encoder import TextEncoder
+from model.video.films.chunks import ChunkPlan, WindowMeans, group_chunks
+from model.video.films.windows import WindowPlan
 from model.video.reader import FrameBatch, VideoInfo, VideoLimits, open_video
 from model.video.sampling import SamplingConfig
-from model.video.windows import WindowPlan, window_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,10 @@ class Tagger:
         """Find the spans of time in which labels of `index` apply.
 
         The video is divided into windows, which are tagged one by one and merged with hysteresis.
-        The stride is increased where there would be more than `max_windows` windows. Frames are
-        held for a few windows at a time; embeddings and tags are held for all. Raises a VideoError
-        when the file cannot be tagged, and ValueError for a window or stride that is not positive.
+        Each frame is encoded once, however many windows show it (`ChunkPlan`). The stride is
+        increased where there would be more than `max_windows` windows. Frames are held for a few
+        windows at a time; embeddings and tags are held for all. Raises a VideoError when the file
+        cannot be tagged, and ValueError for a window or stride that is not positive.
         """
         with open_video(file, limits) as video:
             plan = WindowPlan.over(
@@ -139,10 +141,27 @@ class Tagger:
                 min_score=min_score,
                 hysteresis=hysteresis,
             )
-            for batch in window_batches(plan, video.info, self.sampling):
+            chunks = self.chunks(plan, video.info)
+            means = WindowMeans(chunks.rows)
+            for batch in chunks.batches():
                 frames = video.decode(batch.distinct_seconds, short_side=self.preprocess.short_side)
-                tagging.add(self.embed_frames(batch.split(frames)))
+                features = self.chunk_features(batch.split(frames), chunks.group)
+                tagging.add(self.embed_features(means.add(features)))
         return tagging.finish()
+
+    def chunks(self, plan: WindowPlan, video: VideoInfo) -> ChunkPlan:
+        """Choose the chunks of a video to encode for the windows of a plan."""
+        return ChunkPlan.over(plan, video, self.sampling, mixes_frames=self.encoder.mixes_frames)
+
+    def chunk_features(
+        self, chunks: Sequence[npt.NDArray[np.uint8]], group: int
+    ) -> npt.NDArray[np.float32]:
+        """Compute the (K, F) float32 features of K chunks of (T, H, W, 3) frames of one size.
+
+        `group` is the plan's number of chunks to encode as one video.
+        """
+        features = self.features(list(group_chunks(chunks, group)))
+        return features.reshape(-1, features.shape[-1])[: len(chunks)]
 
     def segment_tagging(
         self,
@@ -181,26 +200,57 @@ class Tagger:
         float32 unit. Windows with the same size of pixels are encoded together. Raises ValueError
         for another number of frames.
         """
+        clips, frames = self.sampling.clips, self.sampling.frames_per_clip
+        for batch in batches:
+            if len(batch.frames) != clips * frames:
+                raise ValueError(f"{len(batch.frames)} frames, expected {clips} x {frames}")
+        if not batches:
+            return np.empty((0, self.dim), np.float32)
+        features = self.features([batch.frames for batch in batches])
+        return self.embed_features(features.mean(axis=1))
+
+    def features(self, videos: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+        """Compute the features of the clips of B > 0 videos of equally many frames.
+
+        Each video is (T, H, W, 3), its `sampling.clips` clips one after the other. Returns
+        (B, N, F) float32: features of the clips, or of every frame if the encoder does not mix
+        them. Videos with the same size of pixels are encoded together.
+        """
         rows_of_frames: dict[tuple[int, ...], list[int]] = {}
-        for row, batch in enumerate(batches):
-            rows_of_frames.setdefault(batch.frames.shape, []).append(row)
+        for row, frames in enumerate(videos):
+            rows_of_frames.setdefault(frames.shape, []).append(row)
         # Frames of different sizes may be cropped to the same size.
         parts_of_size: dict[torch.Size, list[tuple[list[int], torch.Tensor]]] = {}
         for rows in rows_of_frames.values():
-            pixels = self._pixels([batches[row].frames for row in rows])
+            pixels = self._pixels([videos[row] for row in rows])
             parts_of_size.setdefault(pixels.shape[1:], []).append((rows, pixels))
-        embeddings = np.empty((len(batches), self.encoder.dim), np.float32)
+        order: list[int] = []
+        features: list[npt.NDArray[np.float32]] = []
         for parts in parts_of_size.values():
-            together = [row for rows, _ in parts for row in rows]
-            embeddings[together] = self.encoder.encode(_joined([pixels for _, pixels in parts]))
-        return embeddings
+            order += [row for rows, _ in parts for row in rows]
+            features.append(self.encoder.features(_joined([pixels for _, pixels in parts])))
+        return np.concatenate(features)[np.argsort(order)]
 
-    def _pixels(self, windows: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
-        clips, frames = self.sampling.clips, self.sampling.frames_per_clip
-        if len(windows[0]) != clips * frames:
-            raise ValueError(f"{len(windows[0])} frames, expected {clips} x {frames}")
-        pixels = preprocess(windows, self.preprocess, device=self.device)
-        return pixels.reshape(len(windows), clips, frames, *pixels.shape[1:])
+    def embed_features(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Embed B spans from their (B, F) float32 mean features; returns (B, dim) float32 unit."""
+        if not len(features):
+            return np.empty((0, self.dim), np.float32)
+        return self.encoder.embed(features)
+
+    def _pixels(self, videos: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
+        pixels = preprocess(videos, self.preprocess, device=self.device)
+        clips, frames = self._clips(len(videos[0]))
+        return pixels.reshape(len(videos), clips, frames, *pixels.shape[1:])
+
+    def _clips(self, frames: int) -> tuple[int, int]:
+        """The clips, and the frames of each, as which the encoder gets a video of many frames.
+
+        An encoder that does not mix frames gets each as a clip, so that whole videos and films are
+        encoded in the same shape, for which a runtime is prepared once.
+        """
+        if not self.encoder.mixes_frames:
+            return frames, 1
+        return self.sampling.clips, frames // self.sampling.clips
 
     def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
         """Compute each label's vectors. This runs the text model: keep the result.
@@ -256,7 +306,8 @@ class Tagger:
         """Shape (N, T, 3, H, W) of a 16:9 video's pixels, which runtimes are prepared for."""
         short_side = self.preprocess.short_side
         height, width = crop_size(short_side, round(short_side * 16 / 9), self.preprocess)
-        return (self.sampling.clips, self.sampling.frames_per_clip, 3, height, width)
+        clips, frames = self._clips(self.sampling.clips * self.sampling.frames_per_clip)
+        return (clips, frames, 3, height, width)
 
     @property
     def dim(self) -> int:

@@ -1,4 +1,4 @@
-"""Queues windows of video for the encoder and encodes them in batches, in threads."""
+"""Queues videos for the encoder and encodes them in batches, in threads."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,34 +12,34 @@ import numpy as np
 import numpy.typing as npt
 
 from app.fairness.fair_queue import FairAsyncQueue
-from model import FrameBatch
 
-Embedding = npt.NDArray[np.float32]
+Frames = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
 # Weight of the newest batch in the moving average of the seconds per batch.
 _NEWEST_WEIGHT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    frames: FrameBatch
+    frames: Frames
     deadline: float
-    answer: "asyncio.Future[Embedding]"
+    answer: "asyncio.Future[Features]"
 
 
 class Batcher:
-    """Collects calls of `embed` into batches and runs them in threads; an async context manager.
+    """Collects calls of `encode` into batches and runs them in threads; an async context manager.
 
-    The argument `embed` returns (N, dim) float32 unit embeddings of N windows. Up to `threads`
-    batches run at once, each of at most `max_batch_size` windows. An incomplete batch waits for
-    more windows, at most `linger_seconds` and not beyond what its deadlines allow. A CPU is fastest
-    with one window at a time on each core, a GPU with large batches. At most `queue_size` windows
+    The argument `encode` maps the frames of B videos to (B, N, F) float32 features. Up to `threads`
+    batches run at once, each of at most `max_batch_size` videos. An incomplete batch waits for
+    more videos, at most `linger_seconds` and not beyond what its deadlines allow. A CPU is fastest
+    with one video at a time on each core, a GPU with large batches. At most `queue_size` videos
     wait; clients are served in rotation, and so are the requests of a client. `prepare` is called
     once in each thread before its first batch.
     """
 
     def __init__(
         self,
-        embed: Callable[[Sequence[FrameBatch]], Embedding],
+        encode: Callable[[Sequence[Frames]], Features],
         *,
         threads: int,
         max_batch_size: int = 1,
@@ -47,7 +47,7 @@ class Batcher:
         queue_size: int = 256,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        self._embed = embed
+        self._encode = encode
         self._threads = threads
         self._max_batch_size = max_batch_size
         self._linger_seconds = linger_seconds
@@ -72,14 +72,15 @@ class Batcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._executor.shutdown(cancel_futures=True)
 
-    async def embed(self, frames: FrameBatch) -> Embedding:
-        """Return one window's (dim,) float32 unit embedding; waits while the queue is full.
+    async def encode(self, frames: Frames) -> Features:
+        """Return the (N, F) float32 features of the (T, H, W, 3) frames of one video.
 
-        The deadline is that of the surrounding anyio scope. A window whose call is cancelled, or
-        whose deadline passes, before its batch starts is not encoded. Raises TimeoutError when the
-        deadline passes in the queue, and every error that the batch's `embed` raises.
+        Waits while the queue is full. The deadline is that of the surrounding anyio scope. A video
+        whose call is cancelled, or whose deadline passes, before its batch starts is not encoded.
+        Raises TimeoutError when the deadline passes in the queue, and every error that the batch's
+        `encode` raises.
         """
-        answer: asyncio.Future[Embedding] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Features] = asyncio.get_running_loop().create_future()
         await self._waiting.put(_Item(frames, anyio.current_effective_deadline(), answer))
         return await answer
 
@@ -92,7 +93,7 @@ class Batcher:
         started = loop.time()
         frames = [item.frames for item in items]
         try:
-            rows = await loop.run_in_executor(self._executor, self._embed, frames)
+            rows = await loop.run_in_executor(self._executor, self._encode, frames)
         except Exception as error:  # noqa: BLE001  # the callers of this batch get it
             for item in items:
                 if not item.answer.done():
@@ -104,7 +105,7 @@ class Batcher:
                 item.answer.set_result(row)
 
     async def _next_batch(self) -> list[_Item]:
-        """Wait for the next batch: one or more windows whose callers still wait."""
+        """Wait for the next batch: one or more videos whose callers still wait."""
         while not self._is_awaited(first := await self._waiting.get()):
             pass
         items = [first]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.encoder.encoder import ClipShape, Runtime
-from model.encoder.networks import Network, served_embeddings
+from model.encoder.encoder import ClipShape, Encoder, Runtime
+from model.encoder.networks import Network, served_embeddings, served_features
 from model.encoder.rounding import lower_precision
 
 # "freezing" lets Inductor convert the weights to its memory layout once. One thread per call,
@@ -28,7 +28,7 @@ def can_compile() -> bool:
     return shutil.which("g++") is not None
 
 
-class CompiledEncoder:
+class CompiledEncoder(Encoder):
     """Runs a network whose batch norms are folded; implements `ShapedEncoder`."""
 
     def __init__(
@@ -38,6 +38,7 @@ class CompiledEncoder:
         *,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        self._network = network
         self._dim = dim
         self._dtype = dtype
         served = copy.deepcopy(network)
@@ -57,6 +58,11 @@ class CompiledEncoder:
         """torch.compile, in this encoder's dtype."""
         return Runtime("compile", str(self._dtype).removeprefix("torch."))
 
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether the network mixes the frames of a clip."""
+        return self._network.mixes_frames
+
     def is_prepared(self, clips: ClipShape) -> bool:
         """Whether videos of this shape can be encoded without compiling first."""
         return clips in self._prepared
@@ -64,15 +70,20 @@ class CompiledEncoder:
     def prepare(self, clips: ClipShape) -> None:
         """Compile for one video of this shape; takes one to two minutes."""
         n, t, c, h, w = clips
-        self.encode(torch.zeros(1, n, t, h, w, c).permute(0, 1, 2, 5, 3, 4))
+        self.features(torch.zeros(1, n, t, h, w, c).permute(0, 1, 2, 5, 3, 4))
         self._prepared.add(clips)
 
-    def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
-        """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32, one video at a time."""
+    def features(self, pixels: Tensor) -> npt.NDArray[np.float32]:
+        """Map (B, N, T, 3, H, W) float32 pixels to (B, N, F) float32, one video at a time."""
         # Inductor freezes weights under no_grad only, not under inference_mode.
         with torch.no_grad():
             rows = [cast(Tensor, self._compiled(video)).numpy() for video in torch.split(pixels, 1)]
         return np.concatenate(rows)
+
+    def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Map (B, F) float32 mean features to (B, dim) unit float32, in plain torch."""
+        with torch.inference_mode():
+            return served_embeddings(self._network, torch.from_numpy(features)).numpy()
 
 
 class _Served(nn.Module):
@@ -82,5 +93,5 @@ class _Served(nn.Module):
         self.dtype = dtype
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Embed (1, N, T, 3, H, W) pixels as a (1, dim) unit vector."""
-        return served_embeddings(self.network, pixels, self.dtype)
+        """Map (1, N, T, 3, H, W) pixels to (1, N, F) features."""
+        return served_features(self.network, pixels, self.dtype)

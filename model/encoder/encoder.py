@@ -27,7 +27,11 @@ class Runtime:
 
 
 class Encoder(Protocol):
-    """Maps the clips of videos to unit vectors."""
+    """Maps the clips of videos to features, and the mean of a video's features to a unit vector.
+
+    The mean must be taken before `embed`, whose head is not linear: features of clips that were
+    encoded at different times can be averaged to the embedding of any span.
+    """
 
     @property
     def dim(self) -> int:
@@ -39,13 +43,29 @@ class Encoder(Protocol):
         """The runtime that computes the embeddings."""
         ...
 
-    def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
-        """Embed B videos of N clips of T frames.
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether a frame's features depend on the other frames of its clip.
 
-        `pixels` is (B, N, T, 3, H, W) float32 as `preprocess` returns them; the result is (B, dim)
-        float32, each row of unit length.
+        If not, the features of a clip are the mean of those of its frames.
         """
         ...
+
+    def features(self, pixels: Tensor) -> npt.NDArray[np.float32]:
+        """Compute the features of the clips of B videos of N clips of T frames.
+
+        `pixels` is (B, N, T, 3, H, W) float32 as `preprocess` returns them; the result is (B, N, F)
+        float32.
+        """
+        ...
+
+    def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Map (B, F) float32 mean features of B spans to (B, dim) float32 of unit length."""
+        ...
+
+    def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
+        """Embed B videos from their (B, N, T, 3, H, W) pixels: (B, dim) float32 of unit length."""
+        return self.embed(self.features(pixels).mean(axis=1))
 
 
 class ShapedEncoder(Encoder, Protocol):

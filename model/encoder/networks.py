@@ -142,6 +142,11 @@ class FrameNetwork(nn.Module):
             self.backbone = EfficientNetLite(variant, shift_fraction=config.shift_fraction)
         self.head = SemanticHead(self.backbone.features, config)
 
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether temporal shift makes a frame's features depend on its neighbours."""
+        return isinstance(self.backbone, EfficientNetLite) and self.backbone.shift_fraction > 0
+
     def features(self, clips: Tensor) -> Tensor:
         """Map (M, T, 3, H, W) clips to (M, F) features."""
         pixels = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
@@ -168,6 +173,11 @@ class ClipNetwork(nn.Module):
         self.backbone.fc = nn.Identity()
         self.head = SemanticHead(features, config)
 
+    @property
+    def mixes_frames(self) -> bool:
+        """True: convolutions in time see several frames."""
+        return True
+
     def features(self, clips: Tensor) -> Tensor:
         """Map (M, T, 3, H, W) clips to (M, 512) features."""
         volumes = clips.transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)
@@ -182,10 +192,14 @@ class ClipNetwork(nn.Module):
 Network = FrameNetwork | ClipNetwork
 
 
+def clip_features(network: Network, pixels: Tensor) -> Tensor:
+    """Map (B, N, T, 3, H, W) pixels to (B, N, F) features of the clips."""
+    return network.features(pixels.flatten(0, 1)).reshape(*pixels.shape[:2], -1)
+
+
 def video_features(network: Network, pixels: Tensor) -> Tensor:
     """Map (B, N, T, 3, H, W) pixels to (B, F) features, the mean over each video's N clips."""
-    features = network.features(pixels.flatten(0, 1))
-    return features.reshape(*pixels.shape[:2], -1).mean(dim=1)
+    return clip_features(network, pixels).mean(dim=1)
 
 
 def build_network(config: EncoderConfig) -> Network:
@@ -193,11 +207,18 @@ def build_network(config: EncoderConfig) -> Network:
     return ClipNetwork(config) if config.network == "r2plus1d_18" else FrameNetwork(config)
 
 
-def served_embeddings(network: Network, pixels: Tensor, dtype: torch.dtype) -> Tensor:
-    """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32; every runtime runs this.
+def served_features(network: Network, pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Map (B, N, T, 3, H, W) float32 pixels to (B, N, F) float32; every runtime runs this.
 
-    The features are computed in `dtype`, the head in float32: it is small, and a norm computed in
+    The features are computed in `dtype`.
+    """
+    return clip_features(network, pixels.to(dtype)).float()
+
+
+def served_embeddings(network: Network, features: Tensor) -> Tensor:
+    """Map (B, F) float32 mean features to (B, dim) unit float32.
+
+    Torch computes this for every runtime, in float32: the head is small, and a norm computed in
     bfloat16 would be off by up to 1 %.
     """
-    features = video_features(network, pixels.to(dtype)).float()
     return functional.normalize(network.head(features), dim=-1)

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from model.cpu.time_slices import long_time_slices
-from model.encoder.encoder import ClipShape, Runtime
-from model.encoder.networks import Network, served_embeddings
+from model.encoder.encoder import ClipShape, Encoder, Runtime
+from model.encoder.networks import Network, served_embeddings, served_features
 from model.encoder.rounding import round_filters
 
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
-class OpenVinoEncoder:
+class OpenVinoEncoder(Encoder):
     """Runs a network whose batch norms are folded; implements `ShapedEncoder`.
 
     Each video is encoded on one core; `threads` videos are encoded at once, further calls wait.
@@ -57,6 +57,11 @@ class OpenVinoEncoder:
         """OpenVINO, in this encoder's dtype."""
         return Runtime("openvino", str(self._dtype).removeprefix("torch."))
 
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether the network mixes the frames of a clip."""
+        return self._network.mixes_frames
+
     def is_prepared(self, clips: ClipShape) -> bool:
         """Whether videos of this shape can be encoded without preparation."""
         return clips in self._idle
@@ -85,28 +90,29 @@ class OpenVinoEncoder:
             idle.put(request)
         return idle
 
-    def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
-        """Embed (B, N, T, 3, H, W) float32 pixels of a prepared shape as (B, dim) unit float32."""
+    def features(self, pixels: Tensor) -> npt.NDArray[np.float32]:
+        """Map (B, N, T, 3, H, W) float32 pixels of a prepared shape to (B, N, F) float32."""
         n, t, c, h, w = pixels.shape[1:]
         idle = self._idle[n, t, c, h, w]
         # No copy for pixels from `preprocess`, which are channels last.
         frames = pixels.permute(0, 1, 2, 4, 5, 3).contiguous().numpy()
-        embeddings = np.empty((len(frames), self._dim), np.float32)
         request = idle.get()
         try:
-            for row, video in enumerate(frames):
-                answer = request.infer([video[np.newaxis]], share_inputs=True, share_outputs=True)
-                embeddings[row] = answer[0][0]
+            return np.concatenate([_inferred(request, video) for video in frames])
         finally:
             idle.put(request)
-        return embeddings
+
+    def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Map (B, F) float32 mean features to (B, dim) unit float32, in plain torch."""
+        with torch.inference_mode():
+            return served_embeddings(self._network, torch.from_numpy(features)).numpy()
 
     def _graph(self, clips: ClipShape) -> openvino.Model:
         if self._cache is None:
             return self._convert(clips)
         size = "x".join(map(str, clips))
         maker = f"openvino{version('openvino')}-torch{version('torch')}"
-        stored = self._cache / f"{self._revision}-{size}-{_HINTS[self._dtype]}-{maker}.xml"
+        stored = self._cache / f"{self._revision}-features-{size}-{_HINTS[self._dtype]}-{maker}.xml"
         if not stored.exists():
             self._cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cache) as partial:
@@ -130,6 +136,14 @@ class OpenVinoEncoder:
         return graph
 
 
+def _inferred(
+    request: openvino.InferRequest, video: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    answer = request.infer([video[np.newaxis]], share_inputs=True, share_outputs=True)
+    # a copy, because the request's next answer uses the same memory
+    return np.array(answer[0], np.float32)
+
+
 class _FromFrames(nn.Module):
     """A network whose input is channels last, which is the order of pixels in memory."""
 
@@ -138,8 +152,8 @@ class _FromFrames(nn.Module):
         self.network = network
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Embed (1, N, T, H, W, 3) frames as a (1, dim) unit vector."""
-        return served_embeddings(self.network, frames.permute(0, 1, 2, 5, 3, 4), torch.float32)
+        """Map (1, N, T, H, W, 3) frames to (1, N, F) features."""
+        return served_features(self.network, frames.permute(0, 1, 2, 5, 3, 4), torch.float32)
 
 
 def _channels_last(clips: ClipShape) -> tuple[int, ...]:

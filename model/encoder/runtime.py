@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from model.encoder.compiled_encoder import CompiledEncoder, can_compile
-from model.encoder.encoder import ClipShape, Runtime, RuntimeName, ShapedEncoder
+from model.encoder.encoder import ClipShape, Encoder, Runtime, RuntimeName, ShapedEncoder
 from model.encoder.torch_encoder import TorchEncoder
 
 # Shapes that are prepared after a switch, at most: each costs minutes and memory.
 _MAX_SHAPES = 16
 
 
-class RuntimeEncoder:
+class RuntimeEncoder(Encoder):
     """Encodes with plain torch until `switch_to` replaces it by a faster runtime.
 
     The switch may be made while other threads encode. Shapes that the faster runtime has not
@@ -41,19 +41,28 @@ class RuntimeEncoder:
         return self._fast.runtime
 
     def switch_to(self, fast: ShapedEncoder) -> None:
-        """Use this encoder from the next call of `encode` on."""
+        """Use this encoder from the next call of `features` on."""
         with self._lock:
             self._fast = fast
             self._preparing.clear()
 
-    def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
-        """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32."""
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether the network mixes the frames of a clip."""
+        return self.reference.mixes_frames
+
+    def features(self, pixels: Tensor) -> npt.NDArray[np.float32]:
+        """Map (B, N, T, 3, H, W) float32 pixels to (B, N, F) float32 features."""
         n, t, c, h, w = pixels.shape[1:]
         fast = self._fast  # once: another thread may switch
         if fast.is_prepared((n, t, c, h, w)):
-            return fast.encode(pixels)
+            return fast.features(pixels)
         self._prepare_in_background(fast, (n, t, c, h, w))
-        return self.reference.encode(pixels)
+        return self.reference.features(pixels)
+
+    def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Map (B, F) float32 mean features to (B, dim) unit float32."""
+        return self.reference.embed(features)
 
     def _prepare_in_background(self, fast: ShapedEncoder, clips: ClipShape) -> None:
         with self._lock:

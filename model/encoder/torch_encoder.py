@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model.encoder.encoder import ClipShape, Runtime
-from model.encoder.networks import Network, served_embeddings
+from model.encoder.encoder import ClipShape, Encoder, Runtime
+from model.encoder.networks import Network, served_embeddings, served_features
 from model.encoder.rounding import lower_precision
 
 
-class TorchEncoder:
+class TorchEncoder(Encoder):
     """Runs a copy of a network in plain torch on one device; implements `ShapedEncoder`."""
 
     def __init__(
@@ -38,6 +38,11 @@ class TorchEncoder:
         return Runtime("eager", str(self._dtype).removeprefix("torch."))
 
     @property
+    def mixes_frames(self) -> bool:
+        """Whether the network mixes the frames of a clip."""
+        return self._network.mixes_frames
+
+    @property
     def network(self) -> Network:
         """The copy with folded batch norms, for export to other runtimes; not for training."""
         return self._network
@@ -49,11 +54,17 @@ class TorchEncoder:
     def prepare(self, clips: ClipShape) -> None:
         """Do nothing: no shape needs preparation."""
 
-    def encode(self, pixels: Tensor) -> npt.NDArray[np.float32]:
-        """Embed (B, N, T, 3, H, W) float32 pixels as (B, dim) unit float32."""
+    def features(self, pixels: Tensor) -> npt.NDArray[np.float32]:
+        """Map (B, N, T, 3, H, W) float32 pixels to (B, N, F) float32 features."""
         with torch.inference_mode():
             on_device = pixels.to(self._device, non_blocking=True)
-            return served_embeddings(self._network, on_device, self._dtype).cpu().numpy()
+            return served_features(self._network, on_device, self._dtype).cpu().numpy()
+
+    def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Map (B, F) float32 mean features to (B, dim) unit float32."""
+        with torch.inference_mode():
+            on_device = torch.from_numpy(features).to(self._device)
+            return served_embeddings(self._network, on_device).cpu().numpy()
 
 
 def fold_batch_norm(network: Network) -> Network:

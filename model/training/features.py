@@ -8,28 +8,32 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.encoder.networks import Network, video_features
+from model.encoder.networks import Network, clip_features
 from model.encoder.torch_encoder import TorchEncoder
 
 Vectors = npt.NDArray[np.float32]
 
 
 class FeatureEncoder(TorchEncoder):
-    """A network without its head: `encode` returns features, which are not unit vectors."""
+    """A network without its head: `encode` returns mean features, which are not unit vectors."""
 
     def __init__(
         self, network: Network, *, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__(network, network.head.linear.in_features, device=device, dtype=dtype)
 
-    def encode(self, pixels: Tensor) -> Vectors:
-        """Map (B, N, T, 3, H, W) float32 pixels to (B, F) float32 features."""
+    def features(self, pixels: Tensor) -> Vectors:
+        """Map (B, N, T, 3, H, W) float32 pixels to (B, N, F) float32 features."""
         autocast = torch.autocast(
             self._device.type, dtype=self._dtype, enabled=self._dtype != torch.float32
         )
         with torch.inference_mode(), autocast:
-            features = video_features(self.network, pixels.to(self._device))
+            features = clip_features(self.network, pixels.to(self._device))
             return features.float().cpu().numpy()
+
+    def embed(self, features: Vectors) -> Vectors:
+        """Return the (B, F) mean features as they are."""
+        return features
 
 
 def apply_head(head: nn.Module, features: Vectors) -> Vectors:

@@ -4,7 +4,9 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import torch
 
 from model import (
     Hysteresis,
@@ -20,7 +22,7 @@ from model import (
 )
 from model.video.reader import probe
 from tests.support.clips import COLOURS, clip_bytes
-from tests.support.fakes import colour_tagger
+from tests.support.fakes import ColourEncoder, colour_tagger
 
 # H.264 keeps colours to within a few steps of 255.
 CLOSE = 0.02
@@ -174,6 +176,32 @@ def test_windows_may_be_added_in_any_number_of_batches() -> None:
         return tagging.finish()
 
     assert in_batches_of(1) == in_batches_of(3) == in_batches_of(plan.count)
+
+
+class CountingEncoder(ColourEncoder):
+    """Knows colours, and counts the frames that it encodes."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        self.frames += pixels.shape[0] * pixels.shape[1] * pixels.shape[2]
+        return super().features(pixels)
+
+
+def test_a_frame_that_windows_share_is_encoded_once() -> None:
+    encoder = CountingEncoder()
+    tagger = colour_tagger(encoder=encoder)
+    shown = ["red", "green", "blue", "red", "yellow", "blue", "green", "red"]
+
+    found = tagger.segments(film(*shown), index_of(tagger, "red"), min_score=0.1)
+
+    assert (found.plan.count, encoder.frames) == (3, 8)
+    # the mean of colours, before it is scaled to unit length
+    for window, first in zip(found.windows, (0, 2, 4), strict=True):
+        mean = np.mean([COLOURS[name] for name in shown[first : first + 4]], axis=0)
+        [tag] = window.tags
+        assert tag.similarity == pytest.approx(mean[0] / np.linalg.norm(mean), abs=CLOSE)
 
 
 def test_segments_are_not_merged_before_every_window_was_added() -> None:

@@ -7,37 +7,43 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from model import FrameBatch, PreprocessConfig, Runtime, SamplingConfig, Tagger, TorchEncoder
+from model import (
+    Encoder,
+    FrameBatch,
+    PreprocessConfig,
+    Runtime,
+    SamplingConfig,
+    Tagger,
+    TorchEncoder,
+)
 from tests.support.fakes import colour_tagger
 from tests.support.networks import LITE, lively_network
 
 
-class Recorder:
+class Recorder(Encoder):
     """Remembers the red value of every frame and how windows came."""
 
     dim = 1
     runtime = Runtime("eager", "float32")
+    mixes_frames = True
 
     def __init__(self) -> None:
         self.seen: list[npt.NDArray[np.float32]] = []
 
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         self.seen.append(pixels[:, :, :, 0, 0, 0].numpy())
-        return np.ones((len(pixels), 1), np.float32)
+        return np.ones((*pixels.shape[:2], 1), np.float32)
+
+    def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return features
 
 
-class FirstRed:
-    """Embeds a window as the red value of its first frame."""
+class FirstRed(Recorder):
+    """Embeds a window as the red value of the first frame of its clips."""
 
-    dim = 1
-    runtime = Runtime("eager", "float32")
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
-        self.recorder.encode(pixels)
-        return self.recorder.seen[-1][:, 0, :1]
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        super().features(pixels)
+        return self.seen[-1][:, :, :1]
 
 
 def recording(sampling: SamplingConfig) -> tuple[Tagger, Recorder]:
@@ -73,8 +79,9 @@ def test_windows_of_one_size_are_encoded_together() -> None:
 
 
 def test_sizes_that_are_cut_to_one_are_encoded_together_and_answered_in_order() -> None:
-    tagger, encoder = recording(SamplingConfig(clips=1, frames_per_clip=2))
-    tagger = replace(tagger, encoder=FirstRed(encoder))
+    tagger, _ = recording(SamplingConfig(clips=1, frames_per_clip=2))
+    encoder = FirstRed()
+    tagger = replace(tagger, encoder=encoder)
     widths = [64, 70, 64, 70]
 
     found = tagger.embed_frames(

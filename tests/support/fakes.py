@@ -13,6 +13,7 @@ import torch
 from model import (
     Calibration,
     CalibrationConfig,
+    Encoder,
     PreprocessConfig,
     Runtime,
     SamplingConfig,
@@ -22,15 +23,18 @@ from model import (
 AXES = {"red": 0, "green": 1, "blue": 2}
 
 
-class ColourEncoder:
+class ColourEncoder(Encoder):
     """Embeds a video as its mean red, green and blue, scaled to unit length."""
 
     dim = 3
     runtime = Runtime("eager", "float32")
+    mixes_frames = False
 
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
-        means = pixels.mean(dim=(1, 2, 4, 5))
-        return torch.nn.functional.normalize(means, dim=-1).numpy()
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        return pixels.mean(dim=(2, 4, 5)).numpy()
+
+    def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return torch.nn.functional.normalize(torch.from_numpy(features), dim=-1).numpy()
 
 
 class ColourText:
@@ -82,12 +86,12 @@ class PatientEncoder(ColourEncoder):
         self.stop_after: float = math.inf
         self._seen = 0
 
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         self.sign.wait()
         self._seen += len(pixels)
         if self._seen > self.stop_after:
             self.more.wait()
-        return super().encode(pixels)
+        return super().features(pixels)
 
 
 class SlowBlueEncoder(ColourEncoder):

@@ -21,9 +21,9 @@ class CountingEncoder(ColourEncoder):
     def __init__(self) -> None:
         self.windows = 0
 
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         self.windows += len(pixels)
-        return super().encode(pixels)
+        return super().features(pixels)
 
 
 def test_a_film_of_two_frames_is_not_encoded_a_hundred_times(

@@ -54,7 +54,7 @@ def test_progress_has_every_window_once_and_the_result_is_the_plain_answer(
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.headers["cache-control"] == "no-store"
     assert [(name, data["done"], data["total"]) for name, data in progress] == [
-        ("progress", 8, 12),
+        ("progress", 1, 12),
         ("progress", 12, 12),
     ]
     windows = [window for _, data in progress for window in data["windows"]]
@@ -170,10 +170,10 @@ class CountingEncoder(ColourEncoder):
         self.windows = 0
         self.allowed = threading.Semaphore(1)
 
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         assert self.allowed.acquire(timeout=30)
         self.windows += len(pixels)
-        return super().encode(pixels)
+        return super().features(pixels)
 
 
 @pytest.fixture
@@ -200,12 +200,12 @@ def test_progress_is_sent_when_it_is_made(
     answer = connection.getresponse()
     assert answer.readline() == b": still at work\n"
 
-    # eight calls of a window each: the first batch of windows, and no more
-    encoder.allowed.release(8)
+    # one call: the first batch has the first window, and no more
+    encoder.allowed.release(1)
     lines = iter(answer.readline, b"")
     data = next(line for line in lines if line.startswith(b"data"))
 
-    assert json.loads(data.removeprefix(b"data: "))["done"] == 8
+    assert json.loads(data.removeprefix(b"data: "))["done"] == 1
 
 
 def test_no_work_is_done_for_a_client_that_disconnected(

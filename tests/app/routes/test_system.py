@@ -30,15 +30,15 @@ class GatedEncoder(ColourEncoder):
     def __init__(self) -> None:
         self.gate = threading.Event()
 
-    def encode(self, pixels: torch.Tensor) -> Any:
+    def features(self, pixels: torch.Tensor) -> Any:
         assert self.gate.wait(30)
-        return super().encode(pixels)
+        return super().features(pixels)
 
 
 class BrokenEncoder(ColourEncoder):
     """A network that does not run on this machine."""
 
-    def encode(self, pixels: torch.Tensor) -> Any:
+    def features(self, pixels: torch.Tensor) -> Any:
         raise RuntimeError("no such instruction")
 
 

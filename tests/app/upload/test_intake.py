@@ -30,11 +30,11 @@ class GatedEncoder(ColourEncoder):
         self.entered = threading.Semaphore(0)
         self.videos = 0
 
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         self.videos += 1
         self.entered.release()
         assert self.gate.wait(30)
-        return super().encode(pixels)
+        return super().features(pixels)
 
 
 @contextmanager

@@ -29,9 +29,9 @@ TIMEOUT_SECONDS = 20.0
 class SlowEncoder(ColourEncoder):
     """Takes a tenth of a second for each video, without any work."""
 
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         time.sleep(0.1 * len(pixels))
-        return super().encode(pixels)
+        return super().features(pixels)
 
 
 def footprint(uploads: Path) -> Footprint:

@@ -92,6 +92,16 @@ def test_the_order_of_frames_counts_and_that_of_clips_does_not(lite: TorchEncode
     assert np.abs(lite.encode(pixels.flip(2)) - embedding).max() > 1e-3
 
 
+def test_frames_are_clips_of_a_network_that_does_not_mix_them(lite: TorchEncoder) -> None:
+    alone = TorchEncoder(lively_network(replace(LITE, shift_fraction=0.0)), LITE.dim)
+    pixels = clips()
+    each = pixels.flatten(1, 2).unsqueeze(2)
+
+    assert (alone.mixes_frames, lite.mixes_frames) == (False, True)
+    np.testing.assert_allclose(alone.encode(each), alone.encode(pixels), atol=1e-5)
+    assert np.abs(lite.encode(each) - lite.encode(pixels)).max() > 1e-3
+
+
 def test_every_convolution_sees_its_pixels_channels_last() -> None:
     """Other layouts are converted before and after each convolution: a fifth of the CPU time."""
     network = lively_network(LITE)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from model.encoder.compiled_encoder import CompiledEncoder, can_compile
-from model.encoder.encoder import ClipShape, Runtime, ShapedEncoder
+from model.encoder.encoder import ClipShape, Encoder, Runtime, ShapedEncoder
 from model.encoder.networks import EncoderConfig, Network
 from model.encoder.rounding import round_filters
 from model.encoder.runtime import RuntimeEncoder, installed_runtimes, make_encoder
@@ -54,6 +54,7 @@ class SmallNetwork(torch.nn.Module):
         super().__init__()
         self.backbone = torch.nn.Conv2d(3, 8, 3)
         self.head = torch.nn.Linear(8, 8)
+        self.mixes_frames = False
 
     def features(self, clips: torch.Tensor) -> torch.Tensor:
         """(M, T, 3, H, W) to (M, 8)."""
@@ -66,11 +67,12 @@ def small_reference() -> TorchEncoder:
     return TorchEncoder(cast(Network, SmallNetwork()), 8)
 
 
-class WaitingEncoder:
-    """A runtime whose preparation waits for `may_prepare`; each embedding is the first axis."""
+class WaitingEncoder(Encoder):
+    """A runtime whose preparation waits for `may_prepare`; all features are 1."""
 
     runtime = Runtime("openvino", "float32")
     dim = 8
+    mixes_frames = True
 
     def __init__(self) -> None:
         self.may_prepare = threading.Event()
@@ -85,8 +87,11 @@ class WaitingEncoder:
         self.prepared.append(clips)
         self.has_prepared.set()
 
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
-        return np.eye(1, 8, dtype=np.float32).repeat(len(pixels), axis=0)
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        return np.ones((*pixels.shape[:2], 8), np.float32)
+
+    def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        raise NotImplementedError
 
 
 def in_own_process(check: str, folder: Path) -> None:
@@ -126,7 +131,7 @@ def compare_openvino(tmp_path: Path) -> None:
     assert (encoder.is_prepared(CLIPS), encoder.dim, encoder.runtime) == (True, 8, runtime)
     assert cosines(encoder.encode(pixels), reference.encode(pixels)).min() > 0.99999
     # The converted graph is kept for the next process.
-    (kept,) = tmp_path.glob("r-1x4x3x32x32-*.xml")
+    (kept,) = tmp_path.glob("r-features-1x4x3x32x32-*.xml")
     changed = kept.stat().st_mtime_ns
     again = make_encoder(runtime, reference, cache=tmp_path, revision="r")
     again.prepare(CLIPS)
@@ -242,20 +247,20 @@ def test_the_fastest_of_the_right_ones_is_chosen() -> None:
 def test_torch_answers_until_the_faster_runtime_is_ready(reference: TorchEncoder) -> None:
     encoder = RuntimeEncoder(reference)
     pixels = probe_pixels(CLIPS)
-    expected = reference.encode(pixels)
+    expected = reference.features(pixels)
     fast = WaitingEncoder()
     encoder.switch_to(fast)
 
-    np.testing.assert_array_equal(encoder.encode(pixels), expected)
+    np.testing.assert_array_equal(encoder.features(pixels), expected)
     fast.may_prepare.set()
     assert fast.has_prepared.wait(60)
     assert fast.prepared == [CLIPS]
-    np.testing.assert_array_equal(encoder.encode(pixels), fast.encode(pixels))
+    np.testing.assert_array_equal(encoder.features(pixels), fast.features(pixels))
     assert encoder.runtime == fast.runtime
 
 
 def test_runtimes_prepare_for_a_widescreen_clip() -> None:
-    assert colour_tagger().widescreen_shape == (1, 4, 3, 32, 32)
+    assert colour_tagger().widescreen_shape == (4, 1, 3, 32, 32)
 
 
 def test_eager_is_always_installed() -> None:

@@ -13,7 +13,6 @@ from PIL import Image
 from model import (
     EncoderConfig,
     PreprocessConfig,
-    Runtime,
     SamplingConfig,
     TorchEncoder,
     VideoError,
@@ -65,12 +64,12 @@ def test_more_clips_encode_more_frames(tmp_path: Path) -> None:
     shapes: list[tuple[int, ...]] = []
 
     class ShapeRecorder(ColourEncoder):
-        def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
             shapes.append(tuple(pixels.shape[1:3]))
-            return super().encode(pixels)
+            return super().features(pixels)
 
     embed_samples(colour_tagger(encoder=ShapeRecorder()), [video_sample(tmp_path, "red")], clips=25)
-    assert shapes == [(25, 4)]
+    assert shapes == [(100, 1)]
 
 
 def test_a_still_clip_embeds_as_its_picture(tmp_path: Path) -> None:
@@ -78,15 +77,17 @@ def test_a_still_clip_embeds_as_its_picture(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build_network(EncoderConfig("efficientnet_lite0", dim=3)).eval()
 
-    class Wrapped:
+    class Wrapped(ColourEncoder):
         """The same network as an encoder for which there is no shortcut."""
 
-        dim = 3
-        runtime = Runtime("eager", "float32")
+        mixes_frames = True
 
-        def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
             assert pixels.shape[2] == 4
-            return TorchEncoder(network, 3).encode(pixels)
+            return TorchEncoder(network, 3).features(pixels)
+
+        def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            return TorchEncoder(network, 3).embed(features)
 
     tagger = replace(
         colour_tagger(),
