@@ -62,7 +62,11 @@ class Footprint:
     @classmethod
     def of(cls, pid: int, folder: Path) -> "Footprint":
         """Footprint of a process and its descendants; `folder` is where uploads go."""
-        processes = processes_of(psutil.Process(pid))
+        return cls.of_processes(processes_of(psutil.Process(pid)), folder)
+
+    @classmethod
+    def of_processes(cls, processes: Sequence[psutil.Process], folder: Path) -> "Footprint":
+        """Footprint of these processes; `folder` is where uploads go."""
         return cls(
             open_files=sum(_open_files(one.pid) for one in processes),
             processes=len(processes),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import torch
 
 from app.main import create_app
@@ -35,8 +36,21 @@ class SlowEncoder(ColourEncoder):
 
 
 def footprint(uploads: Path) -> Footprint:
-    """What this process and its children hold; others may use shared memory at the same time."""
-    return replace(Footprint.of(os.getpid(), uploads), shared_memory=0)
+    """What this process and its decode workers hold.
+
+    Other tests may use shared memory at the same time, and the database server that this process
+    has started for others starts and ends processes by itself.
+    """
+    this = psutil.Process()
+    workers = [one for one in this.children() if "app.decode.worker" in command_of(one)]
+    return replace(Footprint.of_processes([this, *workers], uploads), shared_memory=0)
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_overload_is_refused_quickly_and_leaves_nothing_behind(
