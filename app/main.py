@@ -26,6 +26,7 @@ from app.observe.tracing import Tracing
 from app.problems import PROBLEM_RESPONSE, install_problems
 from app.routes import alerts, classify, embed, jobs, keys, search, system, videos
 from app.routes.access_rules import RULES
+from app.routes.addressing import operation_id
 from app.routes.dependencies import State
 from app.routes.labels import labels
 from app.settings import Settings, metrics_folder, unknown_variables
@@ -68,7 +69,9 @@ def create_app(
         lifespan=_lifespan(settings, tagger, log, metrics, tracing, drain),
         responses={"default": PROBLEM_RESPONSE},
         telemetry=tracing.fastapi_settings if tracing else None,
-        # `system` serves its own page of the API
+        generate_unique_id_function=operation_id,
+        # `system` serves the description of the API and a page of it
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )

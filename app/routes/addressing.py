@@ -1,6 +1,6 @@
 """Parameters that label routes share: names in the path, page sizes and page tokens.
 
-Also refuses parameters that a route does not have.
+Also refuses parameters that a route does not have, and names the routes in OpenAPI.
 """
 
 import base64
@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from pydantic import AfterValidator
 
 from app.errors import InvalidParameter
@@ -44,6 +45,12 @@ PageSize = Annotated[
 PageToken = Annotated[
     str, Query(max_length=8_000, description="`next_page_token` of the previous page.")
 ]
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the name of a route in OpenAPI, from which generators name their functions."""
+    in_a_set = route.path_format.startswith("/label-sets/{label_set}/")
+    return f"{route.name}_in_set" if in_a_set else route.name
 
 
 async def known_parameters(request: Request) -> None:

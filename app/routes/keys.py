@@ -37,7 +37,11 @@ def _keep_secret(response: Response) -> None:
 
 
 @router.post(
-    "/keys", status_code=201, summary="Create an API key", openapi_extra=body_schema(CreateKey)
+    "/keys",
+    name="create_key",
+    status_code=201,
+    summary="Create an API key",
+    openapi_extra=body_schema(CreateKey),
 )
 async def post_key(
     request: Request, response: Response, access: AccessDep, grant: GrantDep
@@ -55,7 +59,7 @@ async def post_key(
     return IssuedKeyAnswer.issued(issued)
 
 
-@router.get("/keys", summary="List API keys")
+@router.get("/keys", name="list_keys", summary="List API keys")
 async def get_keys(
     access: AccessDep, grant: GrantDep, page_size: PageSize = 100, page_token: PageToken = ""
 ) -> KeysAnswer:
@@ -77,7 +81,10 @@ async def get_key(access: AccessDep, grant: GrantDep, key_id: KeyId) -> KeyAnswe
 
 
 @router.post(
-    "/keys/{key_id}/rotate", summary="Rotate an API key", openapi_extra=body_schema(RotateKey)
+    "/keys/{key_id}/rotate",
+    name="rotate_key",
+    summary="Rotate an API key",
+    openapi_extra=body_schema(RotateKey),
 )
 async def post_rotation(
     request: Request, response: Response, access: AccessDep, grant: GrantDep, key_id: KeyId
@@ -92,7 +99,7 @@ async def post_rotation(
     return IssuedKeyAnswer.issued(issued)
 
 
-@router.delete("/keys/{key_id}", summary="Revoke an API key")
+@router.delete("/keys/{key_id}", name="revoke_key", summary="Revoke an API key")
 async def delete_key(access: AccessDep, grant: GrantDep, key_id: KeyId) -> KeyAnswer:
     """Refuses a key from now on; other processes follow within a second. It stays in the list."""
     revoke = partial(revoke_key, access.store, key_id, by=grant.key)

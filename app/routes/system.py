@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
@@ -65,13 +65,29 @@ async def reference() -> FileResponse:
     return FileResponse(WEB / "docs.html", headers=_PAGE_HEADERS)
 
 
-@router.get("/healthz", summary="Check that the process is alive")
+@router.get("/openapi.json", include_in_schema=False, dependencies=[Depends(known_parameters)])
+async def openapi(request: Request) -> JSONResponse:
+    """Returns the description of the API for programs."""
+    return JSONResponse(request.app.openapi())
+
+
+@router.get(
+    "/healthz",
+    name="get_health",
+    summary="Check that the process is alive",
+    dependencies=[Depends(known_parameters)],
+)
 async def healthz() -> Status:
     """Answers 200 while the event loop runs."""
     return Status()
 
 
-@router.get("/readyz", summary="Check that videos can be tagged")
+@router.get(
+    "/readyz",
+    name="get_readiness",
+    summary="Check that videos can be tagged",
+    dependencies=[Depends(known_parameters)],
+)
 async def readyz(state: StateDep) -> Status:
     """Answers 503 until the first inference is done, then 200 until the service stops."""
     if state["drain"].is_stopping:
@@ -81,7 +97,13 @@ async def readyz(state: StateDep) -> Status:
     return Status()
 
 
-@router.get("/metrics", summary="Read metrics for Prometheus", response_class=PlainTextResponse)
+@router.get(
+    "/metrics",
+    name="get_metrics",
+    summary="Read metrics for Prometheus",
+    response_class=PlainTextResponse,
+    dependencies=[Depends(known_parameters)],
+)
 async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -> Response:
     """Returns counts and times of requests and stages, in a text format of Prometheus."""
     # the other metrics are still needed when the database is down
@@ -93,7 +115,12 @@ async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -
     return Response(page, headers={"Content-Type": content_type})
 
 
-@router.get("/model", summary="Read the running model", dependencies=[Depends(known_parameters)])
+@router.get(
+    "/model",
+    name="get_model",
+    summary="Read the running model",
+    dependencies=[Depends(known_parameters)],
+)
 async def running_model(state: StateDep, access: AccessDep) -> RunningModel:
     """Returns the checkpoint, its sampling and runtime, who may use it, what protects decoding."""
     return RunningModel.running(state["tagger"], await access.mode(), state["sandbox"])

@@ -1,4 +1,4 @@
-"""OpenAPI description of requests with a video: a form, or a raw body with a query."""
+"""OpenAPI description of requests with a video: a form or a raw body, and the options."""
 
 from typing import Any
 
@@ -6,15 +6,13 @@ from pydantic import BaseModel
 
 
 def video_body(options: type[BaseModel]) -> dict[str, Any]:
-    """Return the body and parameters for `openapi_extra`: FastAPI does not see a streamed body."""
-    properties = options.model_json_schema()["properties"]
+    """Return the body and parameters for `openapi_extra`: FastAPI does not see a streamed body.
+
+    The options are declared as query parameters only, although a form may have them as fields: a
+    generated client would send its defaults in both places, and an option may be given once.
+    """
     video = {"type": "string", "format": "binary", "description": "The video file."}
-    form = {
-        "type": "object",
-        "properties": {"file": video, **properties},
-        "required": ["file"],
-        "additionalProperties": False,
-    }
+    form = {"type": "object", "properties": {"file": video}, "required": ["file"]}
     raw = {"schema": {"type": "string", "format": "binary"}}
     return {
         "requestBody": {
@@ -32,6 +30,6 @@ def video_body(options: type[BaseModel]) -> dict[str, Any]:
                 "schema": {key: value for key, value in schema.items() if key != "description"},
                 "description": schema["description"],
             }
-            for name, schema in properties.items()
+            for name, schema in options.model_json_schema()["properties"].items()
         ],
     }

@@ -45,12 +45,12 @@ Format = Annotated[
     ),
 ]
 LINE_TYPES: dict[str, FileFormat] = {MEDIA_TYPES[each]: each for each in ("ndjson", "csv")}
+_LINES: dict[str, Any] = {"schema": {"type": "string"}}
 
 
 def _put_body() -> dict[str, Any]:
     described = body_schema(PutLabels)
-    lines = {"schema": {"type": "string"}}
-    described["requestBody"]["content"] |= dict.fromkeys(LINE_TYPES, lines)
+    described["requestBody"]["content"] |= dict.fromkeys(LINE_TYPES, _LINES)
     return described
 
 
@@ -118,7 +118,12 @@ def _from_lines(text: SealedFile, file_format: FileFormat) -> list[NewLabel]:
         return new_labels(read_labels(lines, file_format, max_labels=MAX_LABELS_PER_REQUEST))
 
 
-@_labels.get("/labels", summary="List labels", response_model=LabelsAnswer)
+@_labels.get(
+    "/labels",
+    summary="List labels",
+    response_model=LabelsAnswer,
+    responses={200: {"content": dict.fromkeys(LINE_TYPES, _LINES)}},
+)
 async def list_labels(
     request: Request,
     response: Response,

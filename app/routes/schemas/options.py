@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from app.errors import InvalidParameter
@@ -103,7 +103,10 @@ class ClassifyOptions(QuestionOptions):
         description="Keep the analysis, so that the video can be asked again without the file: "
         "embeddings of all windows and of the whole video, no pixels.",
     )
-    metadata: Metadata = Field(
+    # an object in a query would be sent as one parameter for each of its names
+    metadata: Annotated[
+        Metadata, WithJsonSchema({"type": "string", "contentMediaType": "application/json"})
+    ] = Field(
         default_factory=dict,
         description="With `keep`: JSON object of texts, stored with the analysis and returned "
         'unchanged, such as `{"camera": "north"}`.',

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from app.main import create_app
 from model import Tagger, likelihood
+from tests.support.browser import running_chromium
 from tests.support.clips import write_clip
 from tests.support.fakes import PatientEncoder, colour_tagger, doubtful_tagger, sure_tagger
 from tests.support.servers import running_server
@@ -21,16 +21,6 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
-CHROMIUM_OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESK: "ViewportSize" = {"width": 1440, "height": 900}
 PHONE: "ViewportSize" = {"width": 375, "height": 812}
 # What the browser itself logs of every answer from 400 on: not a fault of the page.
@@ -53,13 +43,8 @@ HAS_REACHED = """([what, min_value]) => new Promise((resolve) => {
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """Debian's chromium."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright (the dev extra)")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=CHROMIUM_OPTIONS
-        )
+    with running_chromium() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture
