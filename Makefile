@@ -126,8 +126,14 @@ $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[openvino]'
 	@touch $@
 
-$(VENV)/.tests: $(VENV)/.serves
+$(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator
 	$(INSTALL) --editable '.[dev,docs,otel,train,postgres,tensorboard]'
+	@touch $@
+
+# An environment of its own: the generator of clients holds other packages back.
+$(VENV)/.generator: client/generator.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/generator
+	$(VENV)/generator/bin/python -m pip --disable-pip-version-check install --requirement $<
 	@touch $@
 
 $(VENV)/.benches: $(VENV)/.serves

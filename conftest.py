@@ -6,6 +6,7 @@ which silently stops running there fails the gate.
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 # times as long. Read when torch is first imported, also by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+GENERATOR = Path(sys.prefix) / "generator" / "bin" / "openapi-python-client"
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 
 
@@ -37,6 +39,10 @@ def _has_buildah() -> bool:
     return shutil.which("buildah") is not None
 
 
+def _has_generator() -> bool:
+    return GENERATOR.is_file()
+
+
 def _has_cuda() -> bool:
     import torch
 
@@ -47,6 +53,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "shared": (_has_shared, "needs the real clips in ../shared, beside the checkout"),
     "browser": (_has_chromium, "needs chromium (apt-get install chromium)"),
     "postgres": (_has_postgres, "needs a PostgreSQL server (apt-get install postgresql)"),
+    "generator": (_has_generator, "needs openapi-python-client (`make test` installs it)"),
     "buildah": (_has_buildah, "needs buildah (apt-get install buildah)"),
     "cuda": (_has_cuda, "needs an NVIDIA GPU"),
 }
