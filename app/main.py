@@ -8,6 +8,7 @@ from typing import Any
 from anyio import to_thread
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
 from app.access.gate import Gate
@@ -27,8 +28,10 @@ from app.problems import PROBLEM_RESPONSE, install_problems
 from app.routes import alerts, classify, embed, jobs, keys, search, system, videos
 from app.routes.access_rules import RULES
 from app.routes.addressing import operation_id
-from app.routes.dependencies import State
+from app.routes.dependencies import AppState
+from app.routes.integrations import embeddings
 from app.routes.labels import labels
+from app.routes.mcp.endpoint import McpEndpoint, open_mcp
 from app.settings import Settings, metrics_folder, unknown_variables
 from app.startup import keep_warm, open_service
 from model import KinolexError, Tagger
@@ -78,6 +81,7 @@ def create_app(
     install_problems(app)
     app.include_router(classify.router)
     app.include_router(embed.router)
+    app.include_router(embeddings.router)
     app.include_router(jobs.router)
     app.include_router(videos.router)
     app.include_router(search.router)
@@ -85,6 +89,7 @@ def create_app(
     app.include_router(labels.router)
     app.include_router(keys.router)
     app.include_router(system.router)
+    app.router.routes.append(Route("/mcp", McpEndpoint(), methods=["POST"]))
     system.mount_page_files(app)
     _add_middleware(app, settings, drain)
     # added last, so that it sees every request first
@@ -148,15 +153,16 @@ def _lifespan(
     drain: Drain,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Any]]:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[AppState]:
         for sentence in unknown_variables():
             log.warning("unknown_variable", detail=sentence)
         try:
             async with (
                 open_service(settings, log, tagger, metrics, drain) as state,
                 keep_warm(state, log),
+                open_mcp(settings.max_json_bytes) as mcp,
             ):
-                yield state
+                yield {**state, "mcp": mcp}
         except KinolexError as error:
             log.error("start_failed", code=error.code, detail=str(error))
             raise

@@ -44,7 +44,8 @@ def _name(value: str) -> str:
         raise fault(str(error)) from error
 
 
-def _embedded_text(value: str) -> str:
+def embedded_text(value: str) -> str:
+    """Return a text that is to be embedded, cleaned like a label's name; for validators."""
     try:
         return clean_name(value, what="a text")
     except LabelError as error:
@@ -77,7 +78,7 @@ def _record(value: object) -> object:
 # The length is checked after cleaning; the schema shows the limit.
 _LENGTH = Field(json_schema_extra={"minLength": 1, "maxLength": MAX_NAME_CHARACTERS})
 Name = Annotated[str, _LENGTH, AfterValidator(_name)]
-EmbeddedText = Annotated[str, _LENGTH, AfterValidator(_embedded_text)]
+EmbeddedText = Annotated[str, _LENGTH, AfterValidator(embedded_text)]
 Text = Annotated[str, Field(max_length=500), AfterValidator(_text)]
 
 

@@ -38,8 +38,11 @@ RULES: dict[str, Rule] = {
     "GET /openapi.json": ANY_KEY,
     "GET /model": ANY_KEY,
     "GET /metrics": ANY_KEY,
+    # each tool requires the scope of the route that does the same
+    "POST /mcp": ANY_KEY,
     "POST /classify": _VIDEO,
     "POST /embed": _VIDEO,
+    "POST /v1/embeddings": _VIDEO,
     "POST /jobs": _VIDEO,
     "GET /jobs": Rule("classify"),
     "GET /jobs/{job_id}": Rule("classify"),

@@ -11,6 +11,7 @@ from app.observe.timings import stage_seconds
 from app.question import ClassifyRequest, OnProgress
 from app.requests import cancel_on_disconnect
 from app.routes.dependencies import StateDep
+from app.routes.integrations.subtitles import SUBTITLE_CONTENT, as_accepted
 from app.routes.permissions import check_question
 from app.routes.schemas.options import ClassifyOptions, read_classify_request
 from app.routes.schemas.videos import ClassifyAnswer, ProgressAnswer
@@ -41,7 +42,7 @@ async def _received(
     "/classify",
     summary="Tag a video",
     response_model=ClassifyAnswer,
-    responses={200: {"content": {EVENT_TYPE: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {EVENT_TYPE: {"schema": {"type": "string"}}, **SUBTITLE_CONTENT}}},
     openapi_extra=video_body(ClassifyOptions),
 )
 async def classify(
@@ -56,7 +57,7 @@ async def classify(
 
     With `Accept: text/event-stream` the answer is a stream of Server-Sent Events: `progress` after
     every few windows of `granularity=segments`, then `result` with the JSON of the plain answer, or
-    `problem`.
+    `problem`. With `Accept: text/vtt` or `application/x-subrip` the answer is subtitles.
     """
     video, options = received
 
@@ -77,4 +78,4 @@ async def classify(
             request, lambda send: answer(lambda progress: send(ProgressAnswer.of(progress)))
         )
     async with cancel_on_disconnect(request):
-        return await answer()
+        return as_accepted(request, await answer())

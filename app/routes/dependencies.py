@@ -7,6 +7,7 @@ from typing import Annotated, TypedDict, cast
 
 import anyio
 from fastapi import Depends, Request
+from starlette.types import ASGIApp
 
 from app.access.access import Access
 from app.access.grants import Grant
@@ -48,7 +49,13 @@ class State(TypedDict):
     access: Access
 
 
-class RequestState(State):
+class AppState(State):
+    """The state of the app that answers HTTP; `mcp` is None where its package is missing."""
+
+    mcp: ASGIApp | None
+
+
+class RequestState(AppState):
     """The state as a request sees it, with the request's id and what it may do."""
 
     request_id: str

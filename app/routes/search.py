@@ -41,8 +41,20 @@ async def search_words(
     Only analyses of the running checkpoint are searched.
     """
     async with cancel_on_disconnect(request):
-        prototypes = await state["queries"].of_text(q)
-        return await _answer(state, prototypes, wanted, min_score, page_size, page_token, f"q {q}")
+        return await find_words(state, q, wanted, min_score, page_size, page_token)
+
+
+async def find_words(
+    state: RequestState,
+    words: str,
+    wanted: VideoFilter,
+    min_score: float,
+    page_size: int,
+    page_token: str,
+) -> SearchAnswer:
+    """Answer a search by words."""
+    prototypes = await state["queries"].of_text(words)
+    return await _answer(state, prototypes, wanted, min_score, page_size, page_token, f"q {words}")
 
 
 @router.post(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app.labels.fields import body_schema, read_body
 from app.observe.timings import stage_seconds
@@ -14,7 +14,8 @@ from app.routes.addressing import (
     read_token,
     write_token,
 )
-from app.routes.dependencies import StateDep
+from app.routes.dependencies import RequestState, StateDep
+from app.routes.integrations.subtitles import SUBTITLE_CONTENT, as_accepted
 from app.routes.labels.writing import json_body
 from app.routes.permissions import check_question
 from app.routes.schemas.archive import KeptVideoAnswer, KeptVideosAnswer, RemovedVideoAnswer
@@ -66,9 +67,15 @@ def _question() -> dict[str, Any]:
 
 
 @router.post(
-    "/videos/{sha256}/classify", summary="Tag a kept video again", openapi_extra=_question()
+    "/videos/{sha256}/classify",
+    summary="Tag a kept video again",
+    response_model=ClassifyAnswer,
+    responses={200: {"content": SUBTITLE_CONTENT}},
+    openapi_extra=_question(),
 )
-async def classify_kept(request: Request, state: StateDep, sha256: Digest) -> ClassifyAnswer:
+async def classify_kept(
+    request: Request, state: StateDep, sha256: Digest
+) -> ClassifyAnswer | Response:
     """Answers from the kept analysis what an upload of the video would be answered, without it.
 
     The body is a JSON object with the options of `POST /classify`; without a body, all have their
@@ -76,11 +83,18 @@ async def classify_kept(request: Request, state: StateDep, sha256: Digest) -> Cl
     """
     has_body = bool(await request.body())
     options = read_body(QuestionOptions, await json_body(request) if has_body else b"{}")
+    async with cancel_on_disconnect(request):
+        return as_accepted(request, await ask_kept_video(state, sha256, options))
+
+
+async def ask_kept_video(
+    state: RequestState, sha256: str, options: QuestionOptions
+) -> ClassifyAnswer:
+    """Answer a question from the kept analysis of a video."""
     analysis = await state["videos"].analysis(sha256)
     asked = kept_request(options, analysis, state["settings"])
     check_question(asked, state["grant"])
-    async with cancel_on_disconnect(request):
-        classified = await state["videos"].classify(analysis, asked)
+    classified = await state["videos"].classify(analysis, asked)
     return ClassifyAnswer.of(
         classified,
         sha256=sha256,

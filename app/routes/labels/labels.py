@@ -1,6 +1,7 @@
 """Routes for labels: `/labels` of the set `default`, `/label-sets/{label_set}/labels` of any."""
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -33,9 +34,10 @@ from app.routes.labels.writing import WRITE_RESPONSES, answer_long_write, answer
 from app.routes.schemas.labels import LabelAnswer, LabelItem, LabelsAnswer, SetAnswer, WriteAnswer
 from app.routes.schemas.system import ModelAnswer
 from app.settings import Settings
-from app.store import NewLabel, Report, Stop
+from app.store import Condition, LabelStore, NewLabel, Report, Stop
 from app.upload.buffer import SealedFile
 from app.upload.intake import receive_text
+from model import Tagger
 
 Format = Annotated[
     Literal["json", "ndjson", "csv"],
@@ -82,17 +84,27 @@ async def put_labels(
     """
     condition = read_condition(request)
     labels = await _read_labels(request, settings)
-
-    def write(*, report: Report, stop: Stop) -> WriteAnswer:
-        put = partial(
-            store.upsert, label_set, labels, condition=condition, report=report, stop=stop
-        )
-        written = put_or_point(put, labels)
-        advice = advise(store, label_set, labels, written, tagger.text)
-        warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
-        return write_answer(written, tagger, warnings)
-
+    write = partial(write_labels, label_set, labels, condition, settings, store, tagger)
     return await answer_long_write(request, response, write)
+
+
+def write_labels(
+    label_set: str,
+    labels: Sequence[NewLabel],
+    condition: Condition,
+    settings: Settings,
+    store: LabelStore,
+    tagger: Tagger,
+    *,
+    report: Report,
+    stop: Stop,
+) -> WriteAnswer:
+    """Store labels, and return the answer with what is advised about them. Blocks."""
+    put = partial(store.upsert, label_set, labels, condition=condition, report=report, stop=stop)
+    written = put_or_point(put, labels)
+    advice = advise(store, label_set, labels, written, tagger.text)
+    warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
+    return write_answer(written, tagger, warnings)
 
 
 async def _read_labels(request: Request, settings: Settings) -> list[NewLabel]:
@@ -139,11 +151,20 @@ async def list_labels(
     """Returns a page of the set's labels, sorted by name; as `ndjson` or `csv` all labels."""
     if file_format != "json":
         return await export_set(request, settings, store, label_set, file_format)
+    answer = await page_of_labels(store, tagger, label_set, page_size, page_token, q)
+    revision = answer.label_set.revision
+    if is_known(request, revision):
+        return unchanged(revision)
+    response.headers["ETag"] = etag(revision)
+    return answer
+
+
+async def page_of_labels(
+    store: LabelStore, tagger: Tagger, label_set: str, page_size: int, page_token: str, q: str
+) -> LabelsAnswer:
+    """Return a page of the labels of a set that contain the text `q`."""
     read = partial(store.page, label_set, after=read_token(page_token, q), limit=page_size, query=q)
     page = await to_thread.run_sync(read)
-    if is_known(request, page.state.revision):
-        return unchanged(page.state.revision)
-    response.headers["ETag"] = etag(page.state.revision)
     return LabelsAnswer(
         items=[LabelItem.of(stored) for stored in page.labels],
         next_page_token=write_token(page.last_key, q),
