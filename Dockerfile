@@ -52,9 +52,11 @@ FROM base AS runtime
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin kinolex \
     && install --directory --owner=kinolex --group=kinolex /data
 COPY docker/entrypoint docker/healthcheck.py /usr/local/bin/
-# The image contains the models: nothing is downloaded from a hub at run time. Large uploads are
-# unnamed files on the volume, because /tmp may be in memory.
-ENV HF_HUB_OFFLINE=1 \
+# The image contains the default models: nothing is downloaded from a hub at run time, unless
+# HF_HUB_OFFLINE=0 is set for a checkpoint named by its Hub id, which is then kept on the volume. Large
+# uploads are unnamed files on the volume, because /tmp may be in memory.
+ENV HF_HOME=/data/hub \
+    HF_HUB_OFFLINE=1 \
     KINOLEX_DATA_DIR=/data \
     KINOLEX_HOST=0.0.0.0 \
     KINOLEX_PORT=8000 \
