@@ -36,6 +36,7 @@ ADDED: Mapping[str, str] = {
 }
 SHOWN: Mapping[str, str] = {
     **ADDED,
+    "client/README.md": "reference/client.md",
     "docs/decisions": "explanation/decisions.md",
     "model/default_checkpoint/README.md": "reference/model-card.md",
 }

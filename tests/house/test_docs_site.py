@@ -16,6 +16,7 @@ from mkdocs.exceptions import Abort, PluginError
 from typer.core import TyperGroup
 from typer.main import get_command
 
+import kinolex_client
 import model
 from app.cli.program import cli
 from app.errors import KINDS
@@ -110,6 +111,13 @@ def test_the_reference_of_the_library_has_every_public_name() -> None:
     page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
 
     assert sorted(re.findall(r"^::: model\.(\w+)$", page, re.MULTILINE)) == sorted(model.__all__)
+
+
+def test_the_reference_of_the_client_has_every_public_name() -> None:
+    page = (DOCS / "reference" / "client.md").read_text(encoding="utf-8")
+
+    named = set(re.findall(r"^::: kinolex_client\.(\w+)$", page, re.MULTILINE))
+    assert named == {*kinolex_client.__all__, "options"}
 
 
 def test_the_reference_of_commands_names_all_of_them(hooks: ModuleType) -> None:

@@ -18,6 +18,8 @@ from model import VideoError
 router = APIRouter(tags=["videos"], dependencies=[Depends(known_parameters)])
 
 MAX_VIDEOS = 10
+# the name of whichever checkpoint runs
+_ANY_MODEL = "kinolex"
 
 
 @router.post(
@@ -43,8 +45,9 @@ async def create_embeddings(request: Request, state: StateDep) -> EmbeddingsAnsw
 
 def _check(asked: EmbeddingsRequest, state: RequestState) -> None:
     tagger, max_inputs = state["tagger"], state["settings"].max_ad_hoc_labels
-    if asked.model != tagger.model_id:
-        raise InvalidParameter.at("body", "model", f"is not running; give {tagger.model_id}")
+    if asked.model not in (_ANY_MODEL, tagger.model_id):
+        detail = f"is not running; give {_ANY_MODEL} or {tagger.model_id}"
+        raise InvalidParameter.at("body", "model", detail)
     if asked.dimensions not in (None, tagger.encoder.dim):
         detail = f"the checkpoint has {tagger.encoder.dim} dimensions"
         raise InvalidParameter.at("body", "dimensions", detail)

@@ -42,8 +42,9 @@ async def running_protocol(max_body_bytes: int) -> AsyncGenerator[ASGIApp]:
         on_list_tools=_list_tools,
         on_call_tool=_call_tool,
     )
+    # answers may be streams: they keep a slow call's connection alive, and end the call with it
     manager = StreamableHTTPSessionManager(
-        server, stateless=True, json_response=True, max_request_body_size=max_body_bytes
+        server, stateless=True, max_request_body_size=max_body_bytes
     )
     async with manager.run():
         yield manager.handle_request

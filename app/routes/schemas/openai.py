@@ -42,7 +42,9 @@ class EmbeddingsRequest(BaseModel):
         min_length=1,
         description="A text, a video as `data:video/mp4;base64,...`, or a list of both.",
     )
-    model: str = Field(description="Id of the running checkpoint, as `GET /model` names it.")
+    model: str = Field(
+        description="`kinolex`, or the id of the running checkpoint, as `GET /model` names it."
+    )
     encoding_format: Literal["float", "base64"] = Field(
         "float", description="`base64`: the bytes of little-endian numbers of 32 bits."
     )

@@ -51,7 +51,7 @@ def test_texts_and_videos_lie_in_one_space(client: openai.OpenAI) -> None:
 
 
 def test_one_text_need_not_be_a_list(client: openai.OpenAI) -> None:
-    answer = client.embeddings.create(model="colours", input="green", dimensions=3, user="me")
+    answer = client.embeddings.create(model="kinolex", input="green", dimensions=3, user="me")
 
     assert answer.data[0].embedding == [0.0, 1.0, 0.0]
 

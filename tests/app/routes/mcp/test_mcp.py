@@ -1,6 +1,9 @@
 """`/mcp`, called by the client of the package `mcp`, in the old protocol and the new one."""
 
 import base64
+import http.client
+import json
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,12 +15,13 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.main import create_app
 from app.settings import Settings
 from app.store.access import Limits
 from tests.support.clips import clip_bytes
-from tests.support.fakes import colour_tagger
+from tests.support.fakes import PatientEncoder, colour_tagger
 from tests.support.keys import bearer, issue_key
 from tests.support.servers import open_client, running_server
 
@@ -220,3 +224,68 @@ def test_a_body_over_the_limit_and_a_foreign_page_are_refused(
 
     assert large.status_code == 413
     assert (foreign.status_code, foreign.json()["code"]) == (403, "origin_not_allowed")
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+def test_a_call_ends_with_its_connection(
+    version: str, make_settings: Callable[..., Settings]
+) -> None:
+    encoder = PatientEncoder()
+    encoder.sign.set()
+    app = create_app(make_settings(), tagger=colour_tagger(encoder=encoder))
+    with running_server(app) as address:
+        wait_until(lambda: httpx2.get(f"{address}/readyz").status_code == 200)
+        encoder.sign.clear()
+        try:
+            hang_up_at_work(address, version)
+            wait_until(lambda: working(address) == 0)
+        finally:
+            encoder.sign.set()
+
+
+def hang_up_at_work(address: str, version: str) -> None:
+    """Call a tool, and close the connection once the service works on it."""
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {
+            "name": "classify",
+            "arguments": {"video": VIDEO, "labels": ["red"]},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": version,
+                "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        },
+    }
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+        "MCP-Protocol-Version": version,
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "classify",
+    }
+    host, port = address.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    connection.request("POST", "/mcp", json.dumps(call), headers)
+    wait_until(lambda: working(address) == 1)
+    connection.close()
+
+
+def working(address: str) -> float:
+    """The number of requests that the service works on."""
+    page = httpx2.get(f"{address}/metrics").text
+    return next(
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == "kinolex_videos_working"
+    )
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
