@@ -17,7 +17,7 @@ ENV PATH=/opt/kinolex/bin:$PATH \
 FROM base AS requirements
 WORKDIR /build
 COPY docker/dependencies.py pyproject.toml ./
-RUN python3 dependencies.py mcp openvino postgres > requirements.txt
+RUN python3 dependencies.py encoders mcp openvino postgres > requirements.txt
 
 FROM base AS environment
 WORKDIR /build

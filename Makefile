@@ -123,7 +123,7 @@ $(VENV)/bin/python:
 # Stamps: an environment is installed again only when one of these two files has changed.
 $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(if $(TORCH_INDEX_URL),$(INSTALL) --no-deps --index-url $(TORCH_INDEX_URL) torch torchvision)
-	$(INSTALL) --editable '.[mcp,openvino]'
+	$(INSTALL) --editable '.[encoders,mcp,openvino]'
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator

@@ -31,6 +31,7 @@ from model.encoder.networks import EncoderConfig, Network, build_network
 from model.encoder.preprocess import PreprocessConfig
 from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
+from model.hub import Say, find_folder
 from model.tagger import Tagger
 from model.text.knowledge import Knowledge
 from model.text.pretrained import DEFAULT_TEXT_MODEL
@@ -154,7 +155,7 @@ def load_checkpoint(
     text: TextEncoder | None = None,
     text_model: str = "",
 ) -> Tagger:
-    """Load a Tagger from a directory or a Hugging Face Hub id.
+    """Load a Tagger from a directory or a Hugging Face Hub id, `org/name` or `org/name@revision`.
 
     `text` replaces loading the checkpoint's text model. `text_model` names another text model that
     shares its text space, because it was distilled from it. Raises CheckpointError where a file is
@@ -203,7 +204,12 @@ def read_config(directory: Path) -> CheckpointConfig:
         document = from_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    version = document.pop("format_version", None) if isinstance(document, dict) else None
+    if not isinstance(document, dict) or "format_version" not in document:
+        raise CheckpointError(
+            f"{directory} is not a checkpoint of Kinolex: its {_CONFIG} has no format version. "
+            "`kinolex checkpoint import` makes one of a model that it can import"
+        )
+    version = document.pop("format_version")
     if version not in (1, FORMAT_VERSION):
         raise CheckpointError(
             f"{path} has format version {version}, this code reads 1 to {FORMAT_VERSION}"
@@ -257,23 +263,12 @@ def network_from(config: EncoderConfig, tensors: Mapping[str, Tensor]) -> Networ
     return network
 
 
-def find_checkpoint(name_or_path: str | Path) -> Path:
-    """Find a checkpoint's directory; a Hub id is downloaded. Raises CheckpointError."""
-    path = Path(name_or_path)
-    if path.is_dir():
-        return path
-    if isinstance(name_or_path, Path) or path.is_absolute() or name_or_path.startswith("."):
+def find_checkpoint(name_or_path: str | Path, say: Say | None = None) -> Path:
+    """Find a checkpoint's directory; a Hub id is fetched (`model.hub`). Raises CheckpointError."""
+    if isinstance(name_or_path, Path) and not name_or_path.is_dir():
         raise CheckpointError(f"{name_or_path} is not a directory; give a checkpoint's folder")
-    # Only a Hub id needs the Hub's client.
-    from huggingface_hub import snapshot_download
-
-    try:
-        files = [_CONFIG, WEIGHTS_FILE, _CARD, f"{TEXT_FOLDER}/*", f"{KNOWLEDGE_FOLDER}/*"]
-        return Path(snapshot_download(name_or_path, allow_patterns=files))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{name_or_path} is neither a directory nor a model on the Hub: {error}"
-        ) from error
+    files = [_CONFIG, WEIGHTS_FILE, _CARD, f"{TEXT_FOLDER}/*", f"{KNOWLEDGE_FOLDER}/*"]
+    return find_folder(str(name_or_path), files, say)
 
 
 def is_checkpoint(directory: Path) -> bool:

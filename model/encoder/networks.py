@@ -1,22 +1,29 @@
 """Networks that map clips of pixels to unit vectors in the space of the labels' text embeddings.
 
-There are three backbones: the paper's R(2+1)D-18 (Brattoli et al., CVPR 2020, section 4), an
-EfficientNet-Lite with temporal shift (Lin et al., ICCV 2019) for plain CPUs, and the vision tower
-of an imported image-text model. All networks average the features of a video's clips before the
-head, as the paper does (section 4.2).
+The backbones are the paper's R(2+1)D-18 (Brattoli et al., CVPR 2020, section 4), an
+EfficientNet-Lite with temporal shift (Lin et al., ICCV 2019) for plain CPUs, and the towers of
+imported models: CLIP, SigLIP and PE-Core see frames, VideoPrism sees clips. All networks average
+the features of a video's clips before the head, as the paper does (section 4.2).
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from model.encoder.efficientnet import EfficientNetLite
+from model.encoder.perception_tower import PeCoreConfig, PeCoreTower
+from model.encoder.video_prism_tower import VideoPrismConfig, VideoPrismTower
 from model.encoder.vision_tower import TowerConfig, VisionTower
 
-NetworkName = Literal["efficientnet_lite0", "efficientnet_lite2", "r2plus1d_18", "vision_tower"]
+NetworkName = Literal[
+    "efficientnet_lite0", "efficientnet_lite2", "r2plus1d_18", "vision_tower", "video_tower"
+]
+FrameTowerConfig = TowerConfig | PeCoreConfig
+AnyTowerConfig = FrameTowerConfig | VideoPrismConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class EncoderConfig:
     shift moves each way (1/8 in the TSM paper; EfficientNet-Lite only). `vocabulary` is the number
     of words of the word head, 0 for no word head. `evidence_dim` is the length of the evidence
     part of an embedding (see `SemanticHead`), 0 for none. `tower` holds the sizes of a vision
-    tower, and is None for all other networks.
+    tower, which sees frames, or of a video tower; it is None for all other networks.
 
     Raises ValueError for values that describe no network.
     """
@@ -36,7 +43,8 @@ class EncoderConfig:
     dim: int
     shift_fraction: float = 0.125
     vocabulary: int = 0
-    tower: TowerConfig | None = None
+    # pydantic reads the family first, and then the sizes of that family
+    tower: Annotated[AnyTowerConfig, Field(discriminator="family")] | None = None
     evidence_dim: int = 0
 
     def __post_init__(self) -> None:
@@ -55,10 +63,14 @@ class EncoderConfig:
             )
         if not 0.0 <= self.shift_fraction <= 0.5:
             raise ValueError(f"shift_fraction must be in 0..0.5, not {self.shift_fraction}")
-        if (self.network == "vision_tower") != (self.tower is not None):
+        fits = {
+            "vision_tower": isinstance(self.tower, FrameTowerConfig),
+            "video_tower": isinstance(self.tower, VideoPrismConfig),
+        }
+        if not fits.get(self.network, self.tower is None):
             raise ValueError(
-                "tower must be given for the network vision_tower, and for no other: network is "
-                f"{self.network}, tower is {self.tower}"
+                "tower must be that of a vision_tower or video_tower, and be given for no other "
+                f"network: network is {self.network}, tower is {self.tower}"
             )
 
     @property
@@ -132,9 +144,11 @@ class FrameNetwork(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.backbone: EfficientNetLite | VisionTower
-        if config.tower is not None:
+        self.backbone: EfficientNetLite | VisionTower | PeCoreTower
+        if isinstance(config.tower, TowerConfig):
             self.backbone = VisionTower(config.tower)
+        elif isinstance(config.tower, PeCoreConfig):
+            self.backbone = PeCoreTower(config.tower)
         else:
             variant: Literal["lite0", "lite2"] = (
                 "lite0" if config.network == "efficientnet_lite0" else "lite2"
@@ -189,7 +203,32 @@ class ClipNetwork(nn.Module):
         return embeddings
 
 
-Network = FrameNetwork | ClipNetwork
+class VideoTowerNetwork(nn.Module):
+    """The video tower of an imported model, with a linear head that is an identity at first."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        assert isinstance(config.tower, VideoPrismConfig)
+        self.backbone = VideoPrismTower(config.tower)
+        self.head = SemanticHead(self.backbone.features, config)
+
+    @property
+    def mixes_frames(self) -> bool:
+        """True: the frames of a clip attend to each other."""
+        return True
+
+    def features(self, clips: Tensor) -> Tensor:
+        """Map (M, T, 3, H, W) clips to (M, F) features."""
+        found: Tensor = self.backbone(clips)
+        return found
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Embed (B, N, T, 3, H, W) pixels as (B, dim) unit vectors."""
+        embeddings: Tensor = self.head(video_features(self, pixels))
+        return embeddings
+
+
+Network = FrameNetwork | ClipNetwork | VideoTowerNetwork
 
 
 def clip_features(network: Network, pixels: Tensor) -> Tensor:
@@ -204,6 +243,8 @@ def video_features(network: Network, pixels: Tensor) -> Tensor:
 
 def build_network(config: EncoderConfig) -> Network:
     """Build a network with random weights, in training mode."""
+    if config.network == "video_tower":
+        return VideoTowerNetwork(config)
     return ClipNetwork(config) if config.network == "r2plus1d_18" else FrameNetwork(config)
 
 

@@ -17,8 +17,9 @@ class PreprocessConfig:
 
     Frames are decoded with a short side of `short_side` pixels. The centre is cropped to a short
     side of `crop_side` and a long side of at most `max_aspect_ratio` times that (1 is the paper's
-    square centre crop; 16 / 9 keeps a whole widescreen frame). `mean` and `std` are per RGB channel
-    on the 0..1 scale. Raises ValueError for values out of range.
+    square centre crop; 16 / 9 keeps a whole widescreen frame). With `squash` the whole frame is
+    resized to a square of `crop_side` instead, whatever its aspect ratio. `mean` and `std` are per
+    RGB channel on the 0..1 scale. Raises ValueError for values out of range.
     """
 
     short_side: int
@@ -26,6 +27,7 @@ class PreprocessConfig:
     max_aspect_ratio: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    squash: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.crop_side <= self.short_side:
@@ -48,10 +50,12 @@ _SIDE_STEP = 32
 
 
 def crop_size(height: int, width: int, config: PreprocessConfig) -> tuple[int, int]:
-    """Return height and width in pixels of the centre crop of a (height, width) frame.
+    """Return height and width in pixels of what the network sees of a (height, width) frame.
 
-    The long side is rounded down to a multiple of 32, never below `crop_side`.
+    The long side of a crop is rounded down to a multiple of 32, never below `crop_side`.
     """
+    if config.squash:
+        return config.crop_side, config.crop_side
     longest = min(max(height, width), int(config.crop_side * config.max_aspect_ratio + 0.5))
     long_side = max(config.crop_side, longest // _SIDE_STEP * _SIDE_STEP)
     return (config.crop_side, long_side) if width >= height else (long_side, config.crop_side)
@@ -69,12 +73,10 @@ def preprocess(
     """
     pixels = _on_device(videos, device).permute(0, 3, 1, 2)
     height, width = pixels.shape[-2:]
-    if min(height, width) != config.short_side:
-        scale = config.short_side / min(height, width)
-        height, width = max(1, round(height * scale)), max(1, round(width * scale))
-        pixels = functional.interpolate(
-            pixels.float(), (height, width), mode="bilinear", antialias=True
-        )
+    wanted = _resized_size(height, width, config)
+    if (height, width) != wanted:
+        pixels = functional.interpolate(pixels.float(), wanted, mode="bilinear", antialias=True)
+    height, width = wanted
     crop_height, crop_width = crop_size(height, width, config)
     top, left = (height - crop_height) // 2, (width - crop_width) // 2
     middle = pixels[..., top : top + crop_height, left : left + crop_width].permute(0, 2, 3, 1)
@@ -83,6 +85,16 @@ def preprocess(
     scale, shift = _row_factors(config, crop_width, device)
     torch.addcmul(shift, rows, scale, out=rows)
     return rows.view(-1, crop_height, crop_width, 3).permute(0, 3, 1, 2)
+
+
+def _resized_size(height: int, width: int, config: PreprocessConfig) -> tuple[int, int]:
+    """Return height and width of a (height, width) frame before it is cropped."""
+    if config.squash:
+        return config.crop_side, config.crop_side
+    if min(height, width) == config.short_side:
+        return height, width
+    scale = config.short_side / min(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _row_factors(config: PreprocessConfig, width: int, device: str) -> Tensor:

@@ -15,15 +15,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import get_weight
 
-from model.checkpoint import is_checkpoint, read_config
+from model.checkpoint import find_checkpoint, is_checkpoint, read_config
 from model.encoder.efficientnet import EfficientNetLite
 from model.encoder.networks import FrameNetwork, Network, build_network
+from model.encoder.vision_tower import TowerConfig
 from model.errors import CheckpointError
+from model.hub import find_folder
 from model.text.source import CARRIED, TEXT_FOLDER
 from model.text.text_encoder import TextEncoder
 from model.training.config import TrainConfig
-from model.training.convert.image_text import folder_of, import_model
 from model.training.convert.imagenet import imagenet_weights
+from model.training.convert.import_model import import_model
 from model.training.words.text_bank import embed_labels, imagenet_names
 
 TORCHVISION = "R2Plus1D_18_Weights."
@@ -63,6 +65,10 @@ def adopt(config: TrainConfig, out: Path) -> tuple[TrainConfig, str | None]:
     )
     if start.encoder.tower is None:
         return config, text
+    if not isinstance(start.encoder.tower, TowerConfig):
+        raise CheckpointError(
+            f"training starts from towers of CLIP and SigLIP, not of {start.encoder.tower.family}"
+        )
     batch = replace(config.batch, short_side=pixels.short_side, side=pixels.crop_side)
     config = replace(
         config,
@@ -89,10 +95,8 @@ def _checkpoint_of(init: str, out: Path) -> Path | None:
             return target
         raise CheckpointError(f"{target} was imported from {found}; choose another --out")
     # a checkpoint on the Hub, or an image-text model in a folder or on the Hub
-    folder = folder_of(init)
-    if is_checkpoint(folder):
-        return folder
-    return _import(init, target)
+    folder = find_folder(init, ["*.json"])
+    return find_checkpoint(init) if is_checkpoint(folder) else _import(init, target)
 
 
 def _import(init: str, target: Path) -> Path:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from model.encoder.networks import ClipNetwork, FrameNetwork, Network
+from model.encoder.networks import FrameNetwork, Network
 from model.training.config import OptimiserConfig
 
 BACKBONE, HEAD = "backbone", "head"
@@ -13,7 +13,7 @@ BACKBONE, HEAD = "backbone", "head"
 
 def freeze(network: Network, config: OptimiserConfig) -> None:
     """Disable gradients of the stem and the first `frozen_blocks` blocks."""
-    if not config.frozen_blocks or isinstance(network, ClipNetwork):
+    if not config.frozen_blocks or not isinstance(network, FrameNetwork):
         return
     frozen: list[nn.Module] = [network.backbone.stem]
     frozen += list(network.backbone.blocks)[: config.frozen_blocks]
@@ -29,7 +29,7 @@ def set_training_mode(network: Network, config: OptimiserConfig) -> None:
 
 
 def optimiser_for(
-    network: FrameNetwork | ClipNetwork, scale: nn.Parameter, config: OptimiserConfig
+    network: Network, scale: nn.Parameter, config: OptimiserConfig
 ) -> torch.optim.Optimizer:
     """Build the optimiser, with parameter groups for the backbone and for the head and the scale.
 

@@ -304,7 +304,7 @@ def test_a_hub_id_loads_the_newest_snapshot(offline_hub: Path) -> None:
 
 @pytest.mark.parametrize("name", ["someone/missing", "three/part/name", "no such name!"])
 def test_an_unknown_hub_id_is_a_checkpoint_error(offline_hub: Path, name: str) -> None:
-    with pytest.raises(CheckpointError, match="neither a directory nor a model on the Hub"):
+    with pytest.raises(CheckpointError, match=r"not a directory|cannot be reached"):
         load(name)
 
 

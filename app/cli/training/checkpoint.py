@@ -23,39 +23,66 @@ Bank = Annotated[
         dir_okay=False,
     ),
 ]
-Device = Annotated[str, typer.Option(help="With --bank: device to run on, cpu or cuda.")]
+Videos = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of unlabelled videos, at least 16, that calibrate the scores without --bank.",
+        exists=True,
+        file_okay=False,
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="With --bank or --videos: device to run on, cpu or cuda.")
+]
 
 
 @cli.command("import")
 def import_(
     model: Annotated[
         str,
-        typer.Argument(help="CLIP or SigLIP model: directory in transformers format, or Hub id."),
+        typer.Argument(
+            help="CLIP, SigLIP, PE-Core or VideoPrism-LvT: a directory, or a Hub id (org/name or "
+            "org/name@revision)."
+        ),
     ],
     out: Out,
-    frames: Annotated[int, typer.Option(min=1, max=256, help="Number of frames per video.")] = 8,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=256,
+            help="Number of frames per video. Default: as the model was trained, 8 for a model of "
+            "pictures.",
+        ),
+    ] = None,
     template: Annotated[
         list[str] | None,
         typer.Option(help="Prompt template with one {} for the label; may be repeated."),
     ] = None,
     bank: Bank = None,
+    videos: Videos = None,
     device: Device = "cpu",
 ) -> None:
-    """Convert an image-text model to a checkpoint."""
-    options = ["--frames", str(frames)]
+    """Convert an open encoder of videos or pictures to a checkpoint."""
+    options = ["--frames", str(frames)] if frames else []
     for each in template or ():
         options += ["--template", each]
+    if videos:
+        options += ["--videos", videos.name]
     with expected_errors(on_one_line=True):
-        from model.training.convert.fit_scores import ScoreFit
-        from model.training.convert.image_text import import_model
+        from model.training.convert.import_model import ImportOptions, import_model
+        from model.training.convert.save_imported import ScoreFit
 
         import_model(
             model,
             out,
             command=_command("import", [Path(model).name, *options], bank, out),
-            frames=frames,
-            templates=template or ("{}",),
-            score_fit=ScoreFit(tuple(bank or ()), device, _say),
+            options=ImportOptions(
+                frames=frames,
+                templates=tuple(template or ("{}",)),
+                score_fit=ScoreFit(tuple(bank or ()), videos, device=device, log=_say),
+                say=_say,
+            ),
         )
     _say_how_to_serve(out)
 
@@ -81,8 +108,8 @@ def convert(
     """Convert a checkpoint of the official code of Brattoli et al."""
     options = [file.name, "--text-model", Path(text_model).name, "--clips", str(clips)]
     with expected_errors(on_one_line=True):
-        from model.training.convert.fit_scores import ScoreFit
         from model.training.convert.official import convert as convert_official
+        from model.training.convert.save_imported import ScoreFit
 
         convert_official(
             file,
@@ -90,7 +117,7 @@ def convert(
             out,
             command=_command("convert", options, bank, out),
             clips=clips,
-            score_fit=ScoreFit(tuple(bank or ()), device, _say),
+            score_fit=ScoreFit(tuple(bank or ()), carried=False, device=device, log=_say),
         )
     _say_how_to_serve(out)
 

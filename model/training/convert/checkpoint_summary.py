@@ -32,9 +32,9 @@ def summary_of(name_or_path: str) -> Mapping[str, str]:
         "pictures": f"short side {pixels.short_side} px, cut to {pixels.crop_side} px",
         "text model": text.model + (f" (sha256 {text.sha256[:12]})" if text.sha256 else ""),
         "templates": ", ".join(text.templates),
-        "background bank": f"{bank:,} clips"
-        if bank
-        else "none: scores rank labels, they are no probabilities",
+        "background bank": f"{bank:,} clips" if bank else "none",
+        "scores": config.calibration.fitted_on
+        or ("fitted" if bank else "not fitted: they rank labels, they are no probabilities"),
         **came_from,
     }
 

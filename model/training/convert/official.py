@@ -22,7 +22,7 @@ from model.encoder.networks import ClipNetwork, EncoderConfig, build_network
 from model.encoder.preprocess import PreprocessConfig
 from model.errors import CheckpointError
 from model.text.source import carry_text_model, load_text_encoder
-from model.training.convert.fit_scores import NO_SCORE_FIT, ScoreFit, save_with_scores
+from model.training.convert.save_imported import NO_SCORE_FIT, ScoreFit, save_with_scores
 from model.video.sampling import SamplingConfig
 
 # auxiliary/transforms.py of the official code: short side 128, the middle 112, these statistics
@@ -75,7 +75,7 @@ def convert(
     `clips` of 16 consecutive frames are averaged (the paper: 25). `score_fit` names manifests for
     the background bank and the scores; `command` is quoted in the model card. Raises
     CheckpointError when the file contains anything else or the text model has vectors of another
-    length, and the errors of `fit_scores`.
+    length, and the errors of `save_with_scores`.
     """
     content = read_official(file)
     network = network_from_official(content["state_dict"])

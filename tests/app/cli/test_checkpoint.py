@@ -12,6 +12,7 @@ from model import load_checkpoint
 from model.checkpoint import DEFAULT_CHECKPOINT
 from model.encoder.networks import EncoderConfig, build_network
 from tests.app.cli.command_line import kinolex
+from tests.support.clips import write_clip
 from tests.support.tiny_towers import save_tiny, tiny_siglip
 from tests.support.training_tree import write_pictures
 
@@ -36,11 +37,17 @@ def test_show_describes_an_imported_model(source: Path, tmp_path: Path) -> None:
     tagger = load_checkpoint(tmp_path / "out")
     assert tagger.sampling.frames_per_clip == 4
     assert tagger.templates == ("{}", "a video of {}")
-    assert tagger.calibration.config.unknown_limit == 1.0
-    assert tagger.calibration.config.unknown_false_positive_rate == 0.0
+    assert tagger.calibration.config.fitted_on.startswith("the default checkpoint's")
+    assert len(tagger.calibration.reference) > 1000
 
     shown = run("show", tmp_path / "out").stdout
-    for part in ("tiny-siglip", "vision_tower of siglip", "1 x 4 frames", "./text", "none: scores"):
+    for part in (
+        "tiny-siglip",
+        "vision_tower of siglip",
+        "1 x 4 frames",
+        "./text",
+        "without a video",
+    ):
         assert part in shown
     assert "kinolex checkpoint import tiny-siglip --frames 4" in shown
     assert str(tmp_path) not in (tmp_path / "out" / "README.md").read_text()
@@ -59,6 +66,31 @@ def test_a_bank_calibrates_the_scores(source: Path, tmp_path: Path) -> None:
     assert "16 samples of pictures/manifest.csv" in card
     assert "no data stand behind" not in card
     assert "16 clips" in run("show", tmp_path / "out").stdout
+
+
+def test_unlabelled_videos_calibrate_the_scores(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for number in range(16):
+        colours = [["red", "green", "blue", "yellow"][number % 4]] * (1 + number // 4)
+        write_clip(tmp_path / "clips" / f"{number}.mp4", seconds_colours=colours)
+    (tmp_path / "clips" / "broken.mp4").write_bytes(b"nothing")
+    made = run("import", source, "--out", tmp_path / "out", "--videos", tmp_path / "clips")
+    assert made.exit_code == 0, made.output
+    assert "left out broken.mp4" in made.stderr
+
+    calibration = load_checkpoint(tmp_path / "out").calibration
+    assert calibration.bank.shape == (16, 24)
+    assert "16 unlabelled videos" in calibration.config.fitted_on
+    assert "16 unlabelled videos of clips/" in (tmp_path / "out" / "README.md").read_text()
+    assert "--videos clips" in run("show", tmp_path / "out").stdout
+
+
+def test_few_unlabelled_videos_are_refused(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    write_clip(tmp_path / "clips" / "one.mp4", seconds_colours=["red"])
+    failed = run("import", source, "--out", tmp_path / "out", "--videos", tmp_path / "clips")
+    assert failed.exit_code == 2
+    assert "at least 16" in failed.stderr
 
 
 def test_an_official_checkpoint_is_converted(tmp_path: Path) -> None:

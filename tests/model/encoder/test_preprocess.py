@@ -1,5 +1,6 @@
 """Preprocessing: frames to the pixels that the network was trained on."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,20 @@ def test_every_frame_size_is_cropped_to_the_documented_size(
 def test_pixels_are_channels_last() -> None:
     pixels = preprocess([noise(2, 40, 72, 3)], config(40, 32, 2.0))
     assert pixels.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 96), (90, 40), (20, 30)])
+def test_a_squashed_frame_is_all_seen_whatever_its_aspect_ratio(size: tuple[int, int]) -> None:
+    frames = noise(2, *size, 3)
+    squashed = preprocess([frames], replace(config(), squash=True))
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(frames).permute(0, 3, 1, 2).float(),
+        (32, 32),
+        mode="bilinear",
+        antialias=True,
+    )
+    torch.testing.assert_close(squashed, expected / 255, atol=1e-5, rtol=0)
+    assert crop_size(*size, replace(config(), squash=True)) == (32, 32)
 
 
 def test_read_only_frames_are_accepted() -> None:

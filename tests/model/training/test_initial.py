@@ -21,7 +21,7 @@ from model.text.source import CARRIED, carry_text_model, load_text_encoder
 from model.text.tower import TextTower
 from model.text.word_vectors import WordVectorEncoder
 from model.training.config import OptimiserConfig, TrainConfig, as_document, from_document
-from model.training.convert.image_text import import_model
+from model.training.convert.import_model import import_model
 from model.training.initial import adopt, initial_network
 from model.training.resources import TrainingResources
 from model.training.run import RunRequest, run

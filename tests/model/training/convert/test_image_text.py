@@ -19,7 +19,7 @@ from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.tagger import Tagger
 from model.text.pretrained import without_progress_bars
-from model.training.convert.image_text import import_model
+from model.training.convert.import_model import import_model
 from model.training.measure.evaluate import EvaluationOptions, evaluate
 from tests.support.clips import write_clip
 from tests.support.tiny_towers import (
@@ -221,6 +221,52 @@ def test_a_model_that_cannot_be_imported_is_an_error(
     spoil(source)
     with pytest.raises(CheckpointError, match=message):
         import_model(str(source), tmp_path / "out", command="")
+
+
+def change_processor(folder: Path, **changes: Any) -> None:
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("make", "spoil", "message"),
+    [
+        (
+            tiny_siglip,
+            lambda f: change_processor(f, size={"height": 64, "width": 64}),
+            "size: .* 64 px.* 32 px",
+        ),
+        (
+            tiny_clip,
+            lambda f: change_processor(f, crop_size={"height": 30, "width": 30}),
+            "size: .* 30 px.* 32 px",
+        ),
+        (tiny_clip, lambda f: change_processor(f, image_mean=[120, 115, 100]), "mean: "),
+        (tiny_clip, lambda f: change_processor(f, do_normalize=False), "mean: "),
+        (tiny_clip, lambda f: change_processor(f, rescale_factor=1.0), "mean: .*scales pixels"),
+        (
+            tiny_clip,
+            lambda f: (f / "tokenizer.json").write_text(
+                (f / "tokenizer.json").read_text().replace('"riding": 8', '"riding": 800')
+            ),
+            "tokenizer: it has a token 800",
+        ),
+    ],
+)
+def test_a_wrong_contract_is_refused_by_name(
+    tmp_path: Path,
+    make: Callable[[], Any],
+    spoil: Callable[[Path], Any],
+    message: str,
+) -> None:
+    source = save_tiny(make(), tmp_path / "tiny")
+    spoil(source)
+    with pytest.raises(CheckpointError, match=message):
+        import_model(str(source), tmp_path / "out", command="")
+
+
+def test_a_siglip_sees_the_whole_frame_and_a_clip_its_middle(family: str, tagger: Tagger) -> None:
+    assert tagger.preprocess.squash == (family == "siglip")
 
 
 @pytest.mark.parametrize("missing", ["./nowhere", "/nowhere"])
