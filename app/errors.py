@@ -77,6 +77,12 @@ KINDS: Mapping[str, Kind] = {
     "deadline_exceeded": Kind(503, "The request timed out"),
     "labels_not_ready": Kind(503, "The labels are being embedded"),
     "store_unavailable": Kind(503, "The label database is not available"),
+    "store_moved": Kind(503, "The label database's file is gone"),
+    "store_read_only": Kind(503, "The label database is read-only"),
+    "decoding_unavailable": Kind(503, "No video can be decoded"),
+    "resources_exhausted": Kind(503, "The service has no memory or file descriptors left"),
+    "storage_unavailable": Kind(503, "The folder for uploads cannot be used"),
+    "store_full": Kind(507, "No disk space is left for the label database"),
     "storage_full": Kind(507, "No disk space is left for the upload"),
 }
 
@@ -170,6 +176,18 @@ class StorageFull(ServiceError):
     """No disk space is left for the upload."""
 
     code = "storage_full"
+
+
+class StorageUnavailable(ServiceError):
+    """The folder for uploads is missing or cannot be written."""
+
+    code = "storage_unavailable"
+
+
+class ResourcesExhausted(ServiceError):
+    """The operating system gives this process no more memory, descriptors or processes."""
+
+    code = "resources_exhausted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Answers errors with problem documents (RFC 9457) instead of FastAPI's and Starlette's bodies."""
 
+import errno
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import KINDS, Fault, InvalidParameter
+from app.errors import KINDS, Fault, InvalidParameter, ResourcesExhausted
 from model import KinolexError
 
 PROBLEM_TYPE = "application/problem+json"
@@ -48,6 +49,7 @@ PROBLEM_RESPONSE: dict[str, Any] = {
     },
 }
 
+_EXHAUSTED = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN}
 _CODE_OF_STATUS = {
     400: "malformed_request",
     404: "not_found",
@@ -113,6 +115,8 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(KinolexError, _on_kinolex_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(MemoryError, _on_exhaustion)
+    app.add_exception_handler(OSError, _on_exhaustion)
 
 
 async def _on_kinolex_error(request: Request, error: Exception) -> Response:
@@ -129,6 +133,15 @@ def problem_of(request: Request, error: Exception) -> Response:
         retry_after = 1
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return problem(request, code, str(error), faults=getattr(error, "faults", ()), headers=headers)
+
+
+async def _on_exhaustion(request: Request, error: Exception) -> Response:
+    if isinstance(error, OSError) and error.errno not in _EXHAUSTED:
+        raise error
+    return problem_of(
+        request,
+        ResourcesExhausted("no memory or file descriptors are left; try again later"),
+    )
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

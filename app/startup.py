@@ -32,8 +32,10 @@ from app.encode.runtime_switch import switch_runtime
 from app.jobs.runner import JobRunner, ToJson
 from app.jobs.webhooks import WebhookSender
 from app.lifecycle.drain import Drain
+from app.lifecycle.folders import check_folder
 from app.observe.metrics import Metrics
 from app.question import Classified
+from app.readiness import Readiness
 from app.routes.dependencies import State
 from app.routes.schemas.videos import ClassifyAnswer
 from app.service import TaggingService
@@ -57,6 +59,9 @@ from model import (
 # A GPU needs little more time for this many windows than for one; it must hold all their frames.
 _MAX_BATCH_ON_GPU = 16
 _LINGER_ON_GPU_SECONDS = 0.003
+# Pauses between attempts of the first inference.
+_FIRST_PAUSE_SECONDS = 1.0
+_MAX_PAUSE_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -72,8 +77,10 @@ async def open_service(
     `tagger` replaces the configured checkpoint. Raises a KinolexError if a part cannot be opened.
     """
     metrics = metrics or Metrics()
+    drain, warm = drain or Drain(), anyio.Event()
     async with AsyncExitStack() as stack:
         stack.callback(metrics.close)
+        await to_thread.run_sync(_check_folders, settings)
         if tagger is None:
             tagger = await to_thread.run_sync(_load_tagger, settings, log)
         if isinstance(tagger.encoder, TorchEncoder):
@@ -144,10 +151,18 @@ async def open_service(
             search=ArchiveSearch(windows, analyses, tagger),
             metrics=metrics,
             sandbox=pool.sandbox,
-            warm=anyio.Event(),
-            drain=drain or Drain(),
+            warm=warm,
+            drain=drain,
+            readiness=Readiness(
+                settings=settings, drain=drain, warm=warm, pool=pool, store=store, log=log
+            ),
             access=access,
         )
+
+
+def _check_folders(settings: Settings) -> None:
+    check_folder(settings.data_dir, "KINOLEX_DATA_DIR", create=True)
+    check_folder(settings.upload_dir, "KINOLEX_UPLOAD_DIR")
 
 
 def _load_tagger(settings: Settings, log: FilteringBoundLogger) -> Tagger:
@@ -241,7 +256,8 @@ async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[N
 
     Also runs jobs, sends webhooks, and deletes what was kept for long enough.
 
-    If the inference fails, the error is logged and the process runs on but is never ready.
+    If the inference fails, the error is logged, and it is tried again; until then the process is
+    not ready.
     """
     try:
         async with anyio.create_task_group() as group:
@@ -287,11 +303,10 @@ def _to_json(tagger: Tagger) -> ToJson:
 
 async def _warm_up(state: State, log: FilteringBoundLogger, group: TaskGroup) -> None:
     tagger = state["tagger"]
-    try:
-        await state["service"].warm_up()
-    except Exception:  # the process runs on and is never ready
-        log.exception("warm_up_failed")
-        return
+    pause = _FIRST_PAUSE_SECONDS
+    while not await _infer_once(state, log):
+        await anyio.sleep(pause)
+        pause = min(2 * pause, _MAX_PAUSE_SECONDS)
     _freeze_objects()
     state["warm"].set()
     group.start_soon(state["job_runner"].run)
@@ -299,6 +314,15 @@ async def _warm_up(state: State, log: FilteringBoundLogger, group: TaskGroup) ->
     if isinstance(tagger.encoder, RuntimeEncoder):
         await switch_runtime(tagger.encoder, tagger, state["settings"], log)
         _freeze_objects()
+
+
+async def _infer_once(state: State, log: FilteringBoundLogger) -> bool:
+    try:
+        await state["service"].warm_up()
+    except Exception:  # the reason may pass: no memory, no database
+        log.exception("warm_up_failed")
+        return False
+    return True
 
 
 def _freeze_objects() -> None:

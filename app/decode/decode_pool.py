@@ -112,6 +112,11 @@ class DecodePool:
         return self._workers.has_idle
 
     @property
+    def seconds_without_worker(self) -> float:
+        """For how long no worker has been ready, whether idle or busy; 0 if one is."""
+        return self._workers.seconds_without_worker
+
+    @property
     def sandbox(self) -> Sandbox:
         """What protects the workers; known once the pool has been entered."""
         assert self._workers.sandbox is not None

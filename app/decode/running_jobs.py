@@ -16,6 +16,9 @@ class RunningJobs(Generic[_Worker]):
         self._places = places
         self._begun: dict[_Worker, float] = {}
 
+    def __len__(self) -> int:
+        return len(self._begun)
+
     @property
     def has_place(self) -> bool:
         """Whether another job may begin."""

@@ -106,6 +106,7 @@ class WorkerPool(Generic[_Memory]):
         self._start_seconds = start_seconds
         self._workers: set[WorkerProcess[_Memory]] = set()
         self._starting: set[asyncio.Task[None]] = set()
+        self._replaced_at = 0.0
         self.sandbox: Sandbox | None = None
 
     async def __aenter__(self) -> Self:
@@ -148,6 +149,13 @@ class WorkerPool(Generic[_Memory]):
     def has_idle(self) -> bool:
         """Whether a worker could begin a job at once."""
         return bool(self._idle) and self._running.has_place
+
+    @property
+    def seconds_without_worker(self) -> float:
+        """For how long no worker has been ready, whether idle or busy; 0 if one is."""
+        if self._idle or self._running:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._replaced_at
 
     async def do(self, make_job: Callable[[_Memory | None], Job], *, waits: bool = True) -> Answer:
         """Run a job in a worker and return the checked answer.
@@ -244,6 +252,7 @@ class WorkerPool(Generic[_Memory]):
     def _replace(self, worker: WorkerProcess[_Memory]) -> None:
         self._running.end(worker)
         worker.kill()
+        self._replaced_at = asyncio.get_running_loop().time()
         self._start_in_background(after=worker)
 
     def _start_in_background(self, after: WorkerProcess[_Memory] | None = None) -> None:

@@ -69,15 +69,19 @@ class WorkerProcess(Generic[_Memory]):
         self._socket.setblocking(False)
         with theirs:
             fds = [theirs.fileno(), *([] if memory is None else [memory.fd])]
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-B", "-m", module, encode(start), *map(str, fds)],
-                cwd="/",
-                env={**environment, **_ENVIRONMENT},
-                stdin=subprocess.DEVNULL,
-                pass_fds=fds,
-                # Ctrl-C on a terminal must reach the service only, which then ends its workers.
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-B", "-m", module, encode(start), *map(str, fds)],
+                    cwd="/",
+                    env={**environment, **_ENVIRONMENT},
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=fds,
+                    # Ctrl-C on a terminal must reach the service only, which then ends its workers.
+                    start_new_session=True,
+                )
+            except OSError:
+                self._socket.close()
+                raise
 
     @property
     def pid(self) -> int:

@@ -19,6 +19,7 @@ from app.jobs.runner import JobRunner
 from app.jobs.webhooks import WebhookSender
 from app.lifecycle.drain import Drain
 from app.observe.metrics import Metrics
+from app.readiness import Readiness
 from app.service import TaggingService
 from app.settings import Settings
 from app.store import LabelStore
@@ -46,6 +47,7 @@ class State(TypedDict):
     sandbox: Sandbox
     warm: anyio.Event
     drain: Drain
+    readiness: Readiness
     access: Access
 
 

@@ -10,11 +10,9 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
-from app.errors import NotReady
-from app.lifecycle.drain import ShuttingDown
 from app.routes.addressing import known_parameters
 from app.routes.dependencies import AccessDep, MetricsDep, StateDep, StoreDep
-from app.routes.schemas.system import RunningModel, Status
+from app.routes.schemas.system import ReadyStatus, RunningModel, Status
 from app.store import DEFAULT_SET, StoreUnavailable
 
 router = APIRouter(tags=["system"])
@@ -86,15 +84,15 @@ async def healthz() -> Status:
     "/readyz",
     name="get_readiness",
     summary="Check that videos can be tagged",
+    response_model_exclude_none=True,
     dependencies=[Depends(known_parameters)],
 )
-async def readyz(state: StateDep) -> Status:
-    """Answers 503 until the first inference is done, then 200 until the service stops."""
-    if state["drain"].is_stopping:
-        raise ShuttingDown("the service is shutting down")
-    if not state["warm"].is_set():
-        raise NotReady("the first inference is not done yet")
-    return Status()
+async def readyz(state: StateDep) -> ReadyStatus:
+    """Answers 503 while videos cannot be tagged, with the reason, and else 200.
+
+    `limitations` says what else the service cannot do at the moment, such as store labels.
+    """
+    return ReadyStatus.of(await state["readiness"].check())
 
 
 @router.get(

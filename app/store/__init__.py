@@ -5,7 +5,9 @@ Other rooms import names from this package only, and use the store through `Labe
 `records` the values.
 """
 
-from app.store.database import StoreMismatch, StoreUnavailable
+from app.store.database import StoreMismatch
+from app.store.health.check import database_failure
+from app.store.health.failures import StoreFull, StoreMoved, StoreReadOnly, StoreUnavailable
 from app.store.label_store import LabelStore, everyday_actions
 from app.store.put import Report, Stop
 from app.store.records import (
@@ -61,7 +63,10 @@ __all__ = [
     "SetProtected",
     "SetState",
     "Stop",
+    "StoreFull",
     "StoreMismatch",
+    "StoreMoved",
+    "StoreReadOnly",
     "StoreUnavailable",
     "StoredExample",
     "StoredLabel",
@@ -69,5 +74,6 @@ __all__ = [
     "TooManyExamples",
     "WriteStopped",
     "Written",
+    "database_failure",
     "everyday_actions",
 ]

@@ -8,23 +8,23 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import NullPool
 
+from app.store.health.database_file import DatabaseFile
+from app.store.health.failures import StoreMoved, StoreUnavailable, failure_of
 from model import KinolexError
 
 # Writers queue for SQLite's single write lock; a write of 100,000 labels holds it for seconds.
 BUSY_TIMEOUT_SECONDS = 30
 _WRITE_OPTION = "kinolex_write"
-
-
-class StoreUnavailable(KinolexError):
-    """The database cannot be reached, is busy beyond the timeout, or is full."""
-
-    code = "store_unavailable"
+_FILE_OPTION = "kinolex_file"
 
 
 class StoreMismatch(KinolexError):
@@ -65,7 +65,8 @@ def _sqlite_engine(url: URL) -> Engine:
         raise StoreMismatch(
             "labels need a database file; an in-memory database is lost at every restart"
         )
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    with _usable_folder(url.database):
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,
         pool_size=5,
@@ -74,6 +75,16 @@ def _sqlite_engine(url: URL) -> Engine:
         hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
     )
+
+    file = DatabaseFile(Path(url.database))
+    engine.update_execution_options(**{_FILE_OPTION: file})
+
+    @event.listens_for(engine, "do_connect")
+    def create_no_second_file(
+        _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]
+    ) -> None:
+        if file.is_kept:
+            arguments[0], options["uri"] = file.existing_url, True
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: SqliteConnection, _record: object) -> None:
@@ -95,7 +106,8 @@ def _sqlite_engine(url: URL) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
     """Open a read transaction: one consistent view of the database. Raises StoreUnavailable."""
-    with _translated(), engine.begin() as connection:
+    check_file(engine)
+    with _translated(engine), engine.begin() as connection:
         yield connection
 
 
@@ -106,12 +118,65 @@ def writing(engine: Engine) -> Generator[Connection]:
     if engine.dialect.name == "postgresql":
         # writers wait for the set's row lock; under REPEATABLE READ, the second one would fail
         options["isolation_level"] = "READ COMMITTED"
+    check_file(engine)
     with (
-        _translated(),
+        _translated(engine),
         engine.connect().execution_options(**options) as connection,
         connection.begin(),
     ):
         yield connection
+    # what went into a file that was moved meanwhile is not acknowledged
+    check_file(engine)
+
+
+def keep_file(engine: Engine) -> None:
+    """Note that the database is complete in SQLite's file, which must not be replaced unseen."""
+    file = _file_of(engine)
+    if file is not None:
+        file.keep()
+
+
+def close_engine(engine: Engine) -> None:
+    """Close all connections."""
+    engine.dispose()
+    file = _file_of(engine)
+    if file is not None:
+        file.close()
+
+
+def check_file(engine: Engine) -> None:
+    """Check that SQLite's file is still where it was. Raises StoreMoved until it is back.
+
+    A file that replaces it is used from now on if its schema is that of this release. The indexes
+    in memory follow, as after any restore of an older database.
+    """
+    file = _file_of(engine)
+    if file is None or (change := file.change()) is None:
+        return
+    if not file.complete() or file.is_missing or not _has_newest_schema(file.path):
+        raise StoreMoved(
+            f"the file of the label database {change}; put it back, or restart the service to "
+            "begin with what is there now"
+        )
+    engine.dispose()
+    file.leave()
+    file.keep()
+
+
+def _file_of(engine: Engine) -> DatabaseFile | None:
+    found: DatabaseFile | None = engine.get_execution_options().get(_FILE_OPTION)
+    return found
+
+
+def _has_newest_schema(path: Path) -> bool:
+    # immutable: makes no files beside it, and reads none
+    engine = create_engine(f"sqlite:///{path.as_uri()}?immutable=1&uri=true", poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    except DBAPIError:
+        return False
+    return found == ScriptDirectory.from_config(_alembic_config()).get_current_head()
 
 
 @contextmanager
@@ -138,7 +203,7 @@ def erasing(engine: Engine) -> Generator[tuple[Connection, Callable[[], None]]]:
             if is_sqlite:
                 connection.exec_driver_sql("PRAGMA secure_delete=OFF")
     if is_sqlite and deleted:
-        with _translated(), engine.connect() as connection:
+        with _translated(engine), engine.connect() as connection:
             _outside_transactions(connection, "PRAGMA busy_timeout=0")
             _outside_transactions(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
             milliseconds = BUSY_TIMEOUT_SECONDS * 1000
@@ -146,22 +211,27 @@ def erasing(engine: Engine) -> Generator[tuple[Connection, Callable[[], None]]]:
 
 
 @contextmanager
-def _translated() -> Generator[None]:
+def _translated(engine: Engine) -> Generator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeoutError) as error:
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreUnavailable(f"the label database does not answer: {reason}") from error
+        file = _file_of(engine)
+        raise failure_of(error, None if file is None else file.path) from error
 
 
 @contextmanager
 def alone(engine: Engine, work: str) -> Generator[None]:
     """Hold the lock named `work`: only one process on all hosts can hold it at a time."""
     if engine.dialect.name == "sqlite":
-        with FileLock(f"{engine.url.database}.{work}.lock"):
+        lock = FileLock(f"{engine.url.database}.{work}.lock")
+        with _usable_folder(engine.url.database):
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
         return
-    with _translated(), engine.connect() as connection:
+    with _translated(engine), engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         key = {"key": f"kinolex {work}"}
         connection.execute(text("SELECT pg_advisory_lock(hashtext(:key))"), key)
@@ -169,6 +239,17 @@ def alone(engine: Engine, work: str) -> Generator[None]:
             yield
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(hashtext(:key))"), key)
+
+
+@contextmanager
+def _usable_folder(database: str | None) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        folder = Path(database or "").absolute().parent
+        raise StoreUnavailable(
+            f"the folder of the label database, {folder}, cannot be written: {error.strerror}"
+        ) from error
 
 
 def migrate(engine: Engine) -> None:
@@ -185,10 +266,12 @@ def migrate_down(engine: Engine, revision: str) -> None:
 
 
 def _run_alembic(engine: Engine, action: Callable[[Config, str], None], revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _alembic_config()
     is_sqlite = engine.dialect.name == "sqlite"
-    with _translated(), engine.connect().execution_options(**{_WRITE_OPTION: True}) as connection:
+    with (
+        _translated(engine),
+        engine.connect().execution_options(**{_WRITE_OPTION: True}) as connection,
+    ):
         if is_sqlite:
             # WAL mode is stored in the file; reads do not wait for a write
             _outside_transactions(connection, "PRAGMA journal_mode=WAL")
@@ -203,6 +286,12 @@ def _run_alembic(engine: Engine, action: Callable[[Config, str], None], revision
         finally:
             if is_sqlite:
                 _outside_transactions(connection, "PRAGMA foreign_keys=ON")
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
 
 
 def _outside_transactions(connection: Connection, statement: str) -> None:

@@ -11,7 +11,15 @@ from structlog.typing import FilteringBoundLogger
 from app.observe.logger import make_logger
 from app.store.change_listener import ChangeListener
 from app.store.changes import MAX_EMBEDDED_IN_REQUEST
-from app.store.database import alone, migrate, open_engine, reading, writing
+from app.store.database import (
+    alone,
+    close_engine,
+    keep_file,
+    migrate,
+    open_engine,
+    reading,
+    writing,
+)
 from app.store.examples import copy_examples, examples_of, put_examples, remove_examples
 from app.store.index_cache import IndexCache
 from app.store.low_priority import LowPriorityEmbedding
@@ -117,6 +125,7 @@ class LabelStore:
         try:
             with alone(engine, "start"):
                 migrate(engine)
+                keep_file(engine)
                 if not store._has_default_set():
                     names = everyday_actions() if first_labels is None else first_labels
                     store._fill([NewLabel(Label(name)) for name in names])
@@ -133,7 +142,7 @@ class LabelStore:
         self._reembedding.stop()
         self._snapshots.close()
         self._embedding.close()
-        self._engine.dispose()
+        close_engine(self._engine)
 
     def follow(self, *, poll_seconds: float = 1.0) -> None:
         """Start a thread that updates the indexes in memory when another process writes.

@@ -14,12 +14,13 @@ from typing import Self, TypeAlias
 import anyio
 from anyio import to_thread
 
-from app.errors import StorageFull, UploadTooLarge
+from app.errors import StorageFull, StorageUnavailable, UploadTooLarge
 
 # Some bytes of a file in a request: the index of the file, from 0, and the bytes.
 Piece: TypeAlias = tuple[int, bytes | memoryview]
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_FOLDER = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EIO}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _COPY_BYTES = 1024 * 1024
 # Hashing and copying this many bytes in memory takes a millisecond.
@@ -49,13 +50,13 @@ class UploadBuffer:
         self._memory_bytes = memory_bytes
         self._digest = hashlib.sha256()
         self.size_bytes = 0
-        with report_full_disk():
+        with report_failing_disk():
             self.in_memory = expected_bytes <= memory_bytes
             self._fd = self._memory_file() if self.in_memory else self._disk_file()
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Append the pieces."""
-        with report_full_disk():
+        with report_failing_disk():
             for piece in pieces:
                 if self.in_memory and self.size_bytes + len(piece) > self._memory_bytes:
                     self._move_to_disk()
@@ -191,11 +192,16 @@ class UploadBuffers:
 
 
 @contextmanager
-def report_full_disk() -> Generator[None]:
-    """Raise StorageFull where the block fails because no disk space is left."""
+def report_failing_disk() -> Generator[None]:
+    """Raise StorageFull or StorageUnavailable where the block cannot write to the disk."""
     try:
         yield
     except OSError as error:
+        if error.errno in _NO_FOLDER:
+            raise StorageUnavailable(
+                f"the folder for uploads cannot be used ({error.strerror}); try again later, or "
+                "send a smaller video"
+            ) from error
         if error.errno not in _NO_SPACE:
             raise
         raise StorageFull(

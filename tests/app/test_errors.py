@@ -23,7 +23,7 @@ from model import KinolexError
 # Raised at start only, or the base of others: no request meets them.
 NEVER_ANSWERED = {
     *("tracing_not_installed", "kinolex_error", "checkpoint_error", "store_mismatch"),
-    "workers_not_started",
+    *("workers_not_started", "folder_not_usable"),
     *("callback_refused", "callback_failed"),  # of webhooks, which are sent outside requests
 }
 

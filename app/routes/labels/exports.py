@@ -18,7 +18,7 @@ from app.labels.formats import MEDIA_TYPES, FileFormat
 from app.requests import cancel_on_disconnect
 from app.settings import Settings
 from app.store import LabelPage, LabelStore, SetState, Stop
-from app.upload.buffer import report_full_disk
+from app.upload.buffer import report_failing_disk
 
 _BLOCK_BYTES = 256 * 1024
 
@@ -60,7 +60,7 @@ def _write(
     stop: Stop,
 ) -> tuple[SetState, IO[bytes] | None]:
     """Write the file, unless the client knows the revision."""
-    with closing(store.export_pages(label_set)) as pages, report_full_disk():
+    with closing(store.export_pages(label_set)) as pages, report_failing_disk():
         first = next(pages)
         if is_known(request, first.state.revision):
             return first.state, None

@@ -1,11 +1,13 @@
 """JSON about the service itself: the checkpoint and the status."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field
 
 from app.access.access import Mode
 from app.decode.sandbox.report import Sandbox
+from app.readiness import Limitation
 from model import LIKELY_SCORE, POSSIBLE_SCORE, Tagger
 
 
@@ -111,6 +113,29 @@ class RunningModel(ModelAnswer):
 
 
 class Status(BaseModel):
-    """The answer of `/healthz` and `/readyz`."""
+    """The answer of `/healthz`."""
 
     status: Literal["ok"] = "ok"
+
+
+class LimitationAnswer(BaseModel):
+    """Something that the service cannot do at the moment."""
+
+    code: str = Field(description="Code of the problem with which such requests are answered.")
+    detail: str
+
+
+class ReadyStatus(Status):
+    """The answer of `/readyz`."""
+
+    limitations: list[LimitationAnswer] | None = Field(
+        default=None, description="What cannot be done; videos are tagged. Left out if empty."
+    )
+
+    @classmethod
+    def of(cls, limitations: Sequence[Limitation]) -> Self:
+        """Make it from what the service cannot do."""
+        found = [
+            LimitationAnswer.model_validate(each, from_attributes=True) for each in limitations
+        ]
+        return cls(limitations=found or None)
