@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
@@ -48,7 +49,7 @@ def mount_page_files(app: FastAPI) -> None:
     # a package that carries Swagger UI; no page loads a script from another host
     swagger = files("fastapi_offline").joinpath("static")
     app.mount("/static/swagger", StaticFiles(directory=str(swagger)), name="swagger")
-    app.mount("/static", StaticFiles(directory=WEB), name="static")
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=WEB)), name="static")
 
 
 @router.get("/", include_in_schema=False)

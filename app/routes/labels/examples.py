@@ -7,13 +7,15 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Path, Request, Response
 
+from app.archive.span_examples import example_of
 from app.errors import InvalidParameter
 from app.http.etags import etag, read_condition
 from app.labels.advice import Warned
-from app.requests import cancel_on_disconnect
+from app.labels.fields import read_body
+from app.requests import JSON_TYPE, cancel_on_disconnect, media_type
 from app.routes.addressing import AddressedSet, LabelName
 from app.routes.dependencies import RequestState, StateDep, StoreDep, TaggerDep
-from app.routes.schemas.labels import ExamplesAnswer, TaughtAnswer
+from app.routes.schemas.labels import ExamplesAnswer, SpanOfVideo, TaughtAnswer
 from app.routes.schemas.system import ModelAnswer
 from app.store import Example, StoredExample, Taught
 from app.upload.intake import Uploads, receive_videos
@@ -47,7 +49,11 @@ def _request_schema() -> dict[str, Any]:
         "required": ["file"],
         "additionalProperties": False,
     }
-    content = {"multipart/form-data": {"schema": form}, "video/*": {"schema": video}}
+    content = {
+        "multipart/form-data": {"schema": form},
+        "video/*": {"schema": video},
+        JSON_TYPE: {"schema": SpanOfVideo.model_json_schema()},
+    }
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -61,24 +67,47 @@ async def add_examples(
 ) -> TaughtAnswer:
     """Blends the embeddings of one to ten short videos into the vector of a label.
 
-    Only the embeddings are stored. The weight of the examples grows with their number; the answer
-    gives it. A video that the label already has changes nothing. Every request that is sent after
-    the answer uses the new vector.
+    Send the videos, or as JSON a span of a kept video. Only the embeddings are stored. The weight
+    of the examples grows with their number; the answer gives it. A video or span that the label
+    already has changes nothing. Every request that is sent after the answer uses the new vector.
     """
     condition = read_condition(request)
     store, tagger = state["store"], state["tagger"]
     # a missing label is refused before the videos are received
     _, stored = await to_thread.run_sync(store.examples, label_set, name)
+    if media_type(request) == JSON_TYPE:
+        warnings: list[Warned] = []
+        examples = [await _span(await request.body(), state)]
+    else:
+        examples, warnings = await _received(request, state)
+    teach = partial(store.teach, label_set, name, examples, condition=condition)
+    taught = await to_thread.run_sync(teach)
+    return _answer(response, taught, tagger, [*warnings, *_unused(stored, tagger)])
+
+
+async def _span(body: bytes, state: RequestState) -> Example:
+    """Return the span of a kept video that a JSON body names, as an example.
+
+    Raises ScopeMissing, VideoNotFound, AnalysisOutdated, and InvalidParameter.
+    """
+    state["grant"].check_scope("archive")
+    span = read_body(SpanOfVideo, body)
+    analysis = await state["videos"].analysis(span.video)
+    try:
+        return example_of(analysis, span.start, span.end)
+    except ValueError as error:
+        raise InvalidParameter.at("body", "end", str(error)) from error
+
+
+async def _received(request: Request, state: RequestState) -> tuple[list[Example], list[Warned]]:
+    """Receive videos and return them as examples, with warnings."""
     async with receive_videos(
         request, state["settings"], state["admission"], max_videos=MAX_VIDEOS
     ) as uploads:
         if uploads.fields:
             raise InvalidParameter.at("form", uploads.fields[0][0], "is not an option")
         async with cancel_on_disconnect(request):
-            examples, warnings = await _embed(uploads, state)
-    teach = partial(store.teach, label_set, name, examples, condition=condition)
-    taught = await to_thread.run_sync(teach)
-    return _answer(response, taught, tagger, [*warnings, *_unused(stored, tagger)])
+            return await _embed(uploads, state)
 
 
 async def _embed(uploads: Uploads, state: RequestState) -> tuple[list[Example], list[Warned]]:

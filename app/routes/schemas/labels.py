@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.labels.advice import Warned
 from app.labels.fields import LabelFields, fields_of
@@ -86,10 +86,25 @@ class SetsAnswer(BaseModel):
     model: ModelAnswer
 
 
-class ExampleItem(BaseModel):
-    """An example video of a label; only its embedding is stored."""
+class SpanOfVideo(BaseModel):
+    """A span of a kept video."""
 
-    sha256: str = Field(description="SHA-256 of the video file in hex; identifies the example.")
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    video: str = Field(
+        pattern="^[0-9a-f]{64}$", description="SHA-256 of a kept video, as `GET /videos` gives it."
+    )
+    start: float = Field(ge=0, description="Start of the span in seconds.")
+    end: float = Field(gt=0, description="End of the span in seconds.")
+
+
+class ExampleItem(BaseModel):
+    """An example of a label; only its embedding is stored."""
+
+    sha256: str = Field(
+        description="SHA-256 of the video file in hex, or of the text `sha256:start-end` of a "
+        "span, with milliseconds: `...:4.000-9.500`; identifies the example."
+    )
     created_at: datetime
     model_revision: str = Field(description="Revision of the checkpoint that embedded the video.")
     in_use: bool = Field(description="False if another checkpoint embedded the video.")

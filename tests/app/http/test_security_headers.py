@@ -7,7 +7,8 @@ from starlette.testclient import TestClient
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/docs", "/static/page.js", "/labels", "/nowhere", "/healthz", "/openapi.json"]
+    "path",
+    ["/", "/docs", "/static/scripts/page.js", "/labels", "/nowhere", "/healthz", "/openapi.json"],
 )
 def test_an_answer_has_a_policy_without_other_hosts(path: str, client: TestClient) -> None:
     headers = client.get(path).headers

@@ -139,3 +139,46 @@ def test_unknown_options_labels_and_digests_are_refused(taught: TestClient) -> N
         "invalid_parameter",
         "revision_mismatch",
     ]
+
+
+def test_a_span_of_a_kept_video_teaches_a_label(taught: TestClient) -> None:
+    film = clip_bytes(seconds_colours=["red"] * 6 + ["green"] * 6)
+    digest = hashlib.sha256(film).hexdigest()
+    options = {"keep": True, "window_seconds": 2.0, "stride_seconds": 2.0}
+    taught.post(
+        "/classify", content=film, params=options, headers={"Content-Type": "video/mp4"}
+    ).raise_for_status()
+    before = similarity(taught, GREEN)
+
+    span = {"video": digest, "start": 6.0, "end": 12.0}
+    answer = taught.post(ADDRESS, json=span).json()
+    again = taught.post(ADDRESS, json=span).json()
+    other = taught.post(ADDRESS, json={**span, "end": 6.1}).json()
+
+    assert (answer["added"], answer["examples"]) == (1, 1)
+    assert (again["added"], other["examples"]) == (0, 2)
+    assert similarity(taught, GREEN) > before + 0.05
+    named = hashlib.sha256(f"{digest}:6.000-12.000".encode()).hexdigest()
+    assert taught.delete(f"{ADDRESS}/{named}").json()["examples"] == 1
+
+
+def test_a_span_that_is_not_there_is_refused(taught: TestClient) -> None:
+    headers = {"Content-Type": "video/mp4"}
+    taught.post("/classify", content=RED, params={"keep": True}, headers=headers).raise_for_status()
+    span = {"video": hashlib.sha256(RED).hexdigest(), "start": 0.0, "end": 1.0}
+    refused: dict[str, list[dict[str, Any]]] = {
+        "video_not_found": [{**span, "video": "0" * 64}],
+        "invalid_parameter": [
+            {**span, "video": "0" * 63},
+            {"start": 0.0, "end": 1.0},
+            {**span, "keep": True},
+            {**span, "end": 0.0},
+            {**span, "start": 0.6, "end": 0.5},
+            {**span, "start": 9.0, "end": 10.0},
+        ],
+    }
+
+    for code, spans in refused.items():
+        answers = [taught.post(ADDRESS, json=each).json() for each in spans]
+        assert [answer["code"] for answer in answers] == [code] * len(spans)
+    assert taught.get(ADDRESS).json()["items"] == []

@@ -4,6 +4,7 @@ const STORED = "kinolex-key";
 const REFUSED = "key-refused";
 const KEY_CODES = ["key_required", "key_not_valid"];
 
+/** @param {string} id @returns {any} */
 const at = (id) => document.getElementById(id);
 
 let key = "";
@@ -13,6 +14,7 @@ try {
   // The browser stores nothing for this page: the key lasts until it is closed.
 }
 
+/** @param {string} text */
 function use(text) {
   key = text;
   try {
@@ -23,12 +25,17 @@ function use(text) {
   }
 }
 
-/** The headers that send the key; none if there is no key. */
+/** The headers that send the key; none if there is no key.
+ * @returns {Record<string, string>}
+ */
 export function keyHeaders() {
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
-/** Shows the form if a problem with this code and title is about the key. */
+/** Shows the form if a problem with this code and title is about the key.
+ * @param {string} code
+ * @param {string} title
+ */
 export function noteRefusedKey(code, title) {
   if (!KEY_CODES.includes(code)) return;
   document.dispatchEvent(new CustomEvent(REFUSED, { detail: title }));
@@ -43,6 +50,7 @@ export function createKeyForm(onKey) {
   const field = at("key");
   const show = at("key-show");
 
+  /** @param {string} reason */
   function open(reason) {
     at("key-reason").textContent = reason;
     at("key-forget").hidden = key === "";
@@ -57,13 +65,15 @@ export function createKeyForm(onKey) {
     onKey();
   }
 
-  document.addEventListener(REFUSED, (event) => open(`${event.detail}.`));
+  document.addEventListener(REFUSED, (event) => {
+    open(`${/** @type {CustomEvent} */ (event).detail}.`);
+  });
   show.hidden = key === "";
   show.addEventListener("click", () => {
     open("");
     field.focus();
   });
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
     const entered = field.value.trim();
     if (!entered) return;

@@ -1,0 +1,161 @@
+"""Many videos: the queue, what is kept of them, and search."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.app.web.actions import ask, drop, labels_of_tags, uploads, wait_for_player, wait_for_row
+from tests.support.fakes import PatientEncoder, sure_tagger
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+
+def test_every_dropped_video_is_tagged_and_has_an_address(
+    open_page: "Callable[..., Page]", red: Path, blue: Path
+) -> None:
+    page = open_page()
+    ask(page, "red, blue")
+    drop(page, red, blue)
+    wait_for_row(page, "red.mp4", "red · likely")
+    wait_for_row(page, "blue.mp4", "blue · likely")
+    page.locator(".entry", has_text="blue.mp4").locator(".entry-choose").click()
+    wait_for_player(page, "videoWidth", 64)
+    assert labels_of_tags(page)[0] == "blue"
+
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    page.locator(".entry.selected", has_text="blue.mp4").wait_for()
+    assert labels_of_tags(page) == ["blue", "red"]
+    page.get_by_text("The service keeps what it found, not the video.").wait_for()
+    wait_for_row(page, "red.mp4", "red · likely")
+    page.locator(".entry", has_text="red.mp4").locator(".entry-choose").click()
+    page.locator(".entry.selected", has_text="red.mp4").wait_for()
+    page.go_back()
+    page.locator(".entry.selected", has_text="blue.mp4").wait_for()
+
+
+def test_a_video_that_was_analysed_is_not_sent_again(
+    open_page: "Callable[..., Page]", red: Path, blue: Path
+) -> None:
+    page = open_page()
+    sent = uploads(page)
+    drop(page, red)
+    labels_of_tags(page)
+    page.reload()
+    wait_for_row(page, "red.mp4", "2.0 s")
+    drop(page, red, blue)
+    wait_for_row(page, "blue.mp4", "2.0 s")
+    page.locator(".entry.selected", has_text="red.mp4").wait_for()
+    wait_for_player(page, "videoWidth", 64)
+    assert page.locator(".entry").count() == 2
+    assert len(sent) == 2
+
+
+def test_another_question_is_put_to_every_kept_video_without_sending_it(
+    open_page: "Callable[..., Page]", red: Path, blue: Path
+) -> None:
+    page = open_page()
+    sent = uploads(page)
+    ask(page, "green")
+    drop(page, red, blue)
+    wait_for_row(page, "red.mp4", "green · ")
+    wait_for_row(page, "blue.mp4", "green · ")
+    ask(page, "red, blue")
+    wait_for_row(page, "red.mp4", "red · likely")
+    wait_for_row(page, "blue.mp4", "blue · likely")
+    assert labels_of_tags(page)[0] == "red"
+    assert len(sent) == 2
+
+
+def test_work_can_be_cancelled_and_done_again(open_page: "Callable[..., Page]", red: Path) -> None:
+    encoder = PatientEncoder()
+    page = open_page(tagger=sure_tagger(encoder))
+    try:
+        drop(page, red)
+        page.locator("#status", has_text="Looking at the video").wait_for()
+        page.click("#cancel")
+        page.locator("#status", has_text="Cancelled").wait_for()
+    finally:
+        encoder.sign.set()
+    page.get_by_role("button", name="Tag", exact=True).click()
+    assert labels_of_tags(page)
+
+
+def test_a_removed_video_is_forgotten(open_page: "Callable[..., Page]", red: Path) -> None:
+    page = open_page()
+    drop(page, red)
+    labels_of_tags(page)
+    page.get_by_role("button", name="Remove red.mp4").click()
+    page.get_by_role("button", name="Keep it").click()
+    assert page.locator(".entry").count() == 1
+    page.get_by_role("button", name="Remove red.mp4").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.locator("#videos-empty").wait_for()
+    assert page.evaluate("fetch('/videos').then((answer) => answer.json())")["items"] == []
+    assert page.locator("#drop").is_visible()
+
+
+def test_words_are_found_in_kept_videos(
+    open_page: "Callable[..., Page]", red_then_blue: Path, red: Path
+) -> None:
+    page = open_page()
+    drop(page, red, red_then_blue)
+    wait_for_row(page, "red.mp4", "2.0 s")
+    wait_for_row(page, "red then blue.mp4", "12.0 s")
+    page.fill("#search-words", "blue")
+    page.press("#search-words", "Enter")
+    page.get_by_text("Best spans of 2 videos:").wait_for()
+    first = page.locator(".found-span").first
+    assert first.locator(".entry-name").inner_text() == "red then blue.mp4"
+    first.click()
+    page.locator(".entry.selected", has_text="red then blue.mp4").wait_for()
+    wait_for_player(page, "currentTime", 6)
+
+
+def test_a_file_that_is_no_video_is_explained(
+    open_page: "Callable[..., Page]", red: Path, tmp_path: Path
+) -> None:
+    page = open_page()
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no video in here")
+    drop(page, notes, media_type="text/plain")
+    alert = page.locator("#problem .problem")
+    alert.wait_for()
+    assert "not a video" in alert.inner_text()
+    assert "not_a_video" in alert.inner_text()
+    assert page.locator(".tags").count() == 0
+    assert page.locator("#no-preview").is_visible()
+    drop(page, red)
+    assert labels_of_tags(page)
+    wait_for_row(page, "notes.txt", "Failed")
+    assert alert.count() == 0
+
+
+def test_a_service_that_fails_is_reported(open_page: "Callable[..., Page]", red: Path) -> None:
+    page = open_page()
+    page.route("**/classify", lambda route: route.fulfill(status=502, body="<h1>proxy</h1>"))
+    drop(page, red)
+    page.get_by_text("The service refused the request (502)").wait_for()
+
+
+def test_work_continues_when_the_service_is_back(
+    open_page: "Callable[..., Page]", red: Path, blue: Path
+) -> None:
+    page = open_page()
+    ask(page, "red, blue")
+    drop(page, red)
+    labels_of_tags(page)
+    page.context.set_offline(True)
+    drop(page, blue)
+    page.locator("#offline").wait_for()
+    wait_for_row(page, "blue.mp4", "Failed")
+    page.context.set_offline(False)
+    wait_for_row(page, "blue.mp4", "blue · likely")
+    page.locator("#offline").wait_for(state="hidden")
+    assert page.locator("#problem .problem").count() == 0
