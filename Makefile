@@ -111,6 +111,14 @@ bench-training: $(VENV)/.tests ## measure whether training waits for its data
 image: ## build and start the cpu image with buildah (as root, without Docker)
 	docker/build-with-buildah.sh --check $(IMAGE)
 
+.PHONY: sbom
+sbom: $(VENV)/.serves $(VENV)/.audits ## write what serves, with versions and licences, to sbom.json (CycloneDX)
+	$(BIN)/python docker/sbom.py $(VENV)/audit/bin/cyclonedx-py mcp openvino > sbom.json
+
+.PHONY: audit
+audit: $(VENV)/.audits ## ask for known vulnerabilities of the pinned versions; needs the network
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
 .PHONY: clean
 clean: ## remove the environment and the caches, but no data
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info site
@@ -134,6 +142,12 @@ $(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator
 $(VENV)/.generator: client/generator.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/generator
 	$(VENV)/generator/bin/python -m pip --disable-pip-version-check install --requirement $<
+	@touch $@
+
+# Apart from the environment that is looked at.
+$(VENV)/.audits: docker/audit.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip --disable-pip-version-check install --requirement $<
 	@touch $@
 
 $(VENV)/.benches: $(VENV)/.serves
