@@ -1,4 +1,5 @@
-"""One error for each code of a problem; a test compares them with the service."""
+# Written by client/make_problems.py from the codes of the service.
+"""One error for each code of a problem."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -346,6 +347,42 @@ class StoreUnavailable(Problem):
     """The label database is not available."""
 
     known_code = "store_unavailable"
+
+
+class StoreMoved(Problem):
+    """The label database's file is gone."""
+
+    known_code = "store_moved"
+
+
+class StoreReadOnly(Problem):
+    """The label database is read-only."""
+
+    known_code = "store_read_only"
+
+
+class DecodingUnavailable(Problem):
+    """No video can be decoded."""
+
+    known_code = "decoding_unavailable"
+
+
+class ResourcesExhausted(Problem):
+    """The service has no memory or file descriptors left."""
+
+    known_code = "resources_exhausted"
+
+
+class StorageUnavailable(Problem):
+    """The folder for uploads cannot be used."""
+
+    known_code = "storage_unavailable"
+
+
+class StoreFull(Problem):
+    """No disk space is left for the label database."""
+
+    known_code = "store_full"
 
 
 class StorageFull(Problem):

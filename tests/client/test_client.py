@@ -194,5 +194,6 @@ def test_a_key_is_sent(make_settings: Callable[..., Settings]) -> None:
             assert kinolex.classify(RED, labels=["red"]).tags
             with pytest.raises(problems.ScopeMissing):
                 list(kinolex.labels())
-        with Kinolex(address) as kinolex, pytest.raises(problems.KeyRequired):
-            kinolex.model()
+        for none in (None, ""):
+            with Kinolex(address, key=none) as kinolex, pytest.raises(problems.KeyRequired):
+                kinolex.model()

@@ -33,13 +33,16 @@ async def predict(request: Request) -> JSONResponse:
     """Propose segments for each task."""
     asked = await request.json()
     interface = LabelInterface(asked["label_config"])
-    timeline = interface.get_control("TimelineLabels")
+    timeline = next(each for each in interface.controls if each.tag == "TimelineLabels")
     field = timeline.objects[0].value_name
     results = []
     async with AsyncKinolex(ADDRESS) as kinolex, httpx2.AsyncClient(timeout=60) as http:
         for task in asked["tasks"]:
             url = urljoin(LABEL_STUDIO, task["data"][field])
-            video = await http.get(url, headers={"Authorization": f"Token {KEY}"})
+            # no other address gets the key
+            ours = KEY and url.startswith(f"{LABEL_STUDIO}/")
+            headers = {"Authorization": f"Token {KEY}"} if ours else {}
+            video = await http.get(url, headers=headers)
             answer = await kinolex.classify(
                 video.raise_for_status().content,
                 labels=list(timeline.labels),

@@ -49,7 +49,7 @@ class AsyncKinolex(AsyncJobs, AsyncLabels):
         """`http` replaces the connections, for proxies or certificates; it is closed with this."""
         http = http or AsyncClient(timeout=Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS))
         http.base_url = url
-        if key is not None:
+        if key:
             http.headers["Authorization"] = f"Bearer {key}"
         self._transport = AsyncTransport(http, retries or Retries())
 

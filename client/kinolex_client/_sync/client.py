@@ -50,7 +50,7 @@ class Kinolex(SyncJobs, SyncLabels):
         """`http` replaces the connections, for proxies or certificates; it is closed with this."""
         http = http or Client(timeout=Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS))
         http.base_url = url
-        if key is not None:
+        if key:
             http.headers["Authorization"] = f"Bearer {key}"
         self._transport = SyncTransport(http, retries or Retries())
 
