@@ -5,17 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser import running_chromium
-
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """Debian's chromium."""
-    with running_chromium() as chromium:
-        yield chromium
 
 
 @pytest.fixture
