@@ -1,7 +1,7 @@
 """Decodes and encodes sealed files: facts, the embedding of a whole video, features of chunks."""
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
@@ -17,11 +17,29 @@ from app.decode.decode_pool import DecodePool, DecodeTimeout
 from app.encode.batcher import Batcher
 from app.errors import DeadlineExceeded
 from app.observe.timings import stage
-from app.question import DecodeMode, EmbeddedVideo, Timestamps, distinct
+from app.question import (
+    Analysis,
+    DecodeMode,
+    EmbeddedVideo,
+    EmbeddedWindows,
+    Timestamps,
+    distinct,
+)
 from app.settings import Settings
 from app.upload.admission import Admission
 from app.upload.buffer import SealedFile
-from model import ChunkBatch, FrameBatch, Tagger, VideoInfo, group_chunks
+from model import (
+    ChunkBatch,
+    FrameBatch,
+    Tagger,
+    VideoInfo,
+    WindowMeans,
+    WindowPlan,
+    group_chunks,
+)
+
+# Called with the number of windows embedded so far, and the (W, dim) embeddings of the new ones.
+EachWindows = Callable[[int, npt.NDArray[np.float32]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +138,63 @@ class VideoEmbedder:
                 with stage("encode"):
                     features = await self._encode_distinct(file, batch.split(frames), group)
         return EncodedChunks(features, frames.timestamps_seconds, frames.warnings)
+
+    def plan(self, info: VideoInfo, *, window_seconds: float, stride_seconds: float) -> WindowPlan:
+        """Divide a video into windows; a long one gets a wider stride."""
+        return WindowPlan.over(
+            info.duration_seconds,
+            window_seconds=window_seconds,
+            stride_seconds=stride_seconds,
+            max_windows=self._settings.max_windows,
+        )
+
+    async def embed_plan(
+        self,
+        file: SealedFile,
+        info: VideoInfo,
+        plan: WindowPlan,
+        decode: DecodeMode,
+        each: EachWindows | None = None,
+    ) -> EmbeddedWindows:
+        """Embed all windows of the plan, and call `each` after each batch of chunks."""
+        warnings = [*info.warnings, *plan.warnings, *mode_warnings(decode)]
+        embeddings, times, done = [], [], 0
+        chunks = await to_thread.run_sync(self._tagger.chunks, plan, info)
+        means = WindowMeans(chunks.rows)
+        for batch in chunks.batches():
+            encoded = await self.encode_chunks(file, batch, chunks.group, decode)
+            warnings += encoded.warnings
+            times.append(encoded.timestamps_seconds)
+            whole = means.add(encoded.features)
+            if not len(whole):
+                continue
+            with stage("encode"):
+                embeddings.append(await self.embed_features(whole))
+            done += len(whole)
+            if each is not None:
+                await each(done, embeddings[-1])
+        return EmbeddedWindows(
+            plan,
+            distinct(warnings),
+            np.concatenate(embeddings),
+            Timestamps.of(np.concatenate(times)),
+        )
+
+    async def analyse(
+        self,
+        file: SealedFile,
+        *,
+        window_seconds: float,
+        stride_seconds: float,
+        decode: DecodeMode = "auto",
+    ) -> Analysis:
+        """Embed the whole video and its windows: what `keep=true` keeps."""
+        whole = await self.embed_whole(file, decode)
+        plan = self.plan(whole.video, window_seconds=window_seconds, stride_seconds=stride_seconds)
+        windows = await self.embed_plan(file, whole.video, plan, decode)
+        return Analysis(
+            file.sha256, self._tagger.model_id, self._tagger.video_space, decode, whole, windows
+        )
 
     async def embed_frames(self, frames: FrameBatch) -> npt.NDArray[np.float32]:
         """Encode the frames of a whole video: (dim,) float32 unit."""

@@ -1,7 +1,7 @@
 """Answers requests about videos and texts: from a sealed file to tags, without HTTP."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from anyio import to_thread
 
-from app.embedding import VideoEmbedder, deadline, mode_warnings
+from app.embedding import VideoEmbedder, deadline
 from app.labels.ad_hoc import AdHocLabels
 from app.observe.timings import stage
 from app.question import (
@@ -25,8 +25,6 @@ from app.question import (
     OnProgress,
     Progress,
     SearchedLabels,
-    Timestamps,
-    distinct,
 )
 from app.settings import Settings
 from app.store import (
@@ -48,7 +46,6 @@ from model import (
     Tagger,
     Unknown,
     VideoInfo,
-    WindowMeans,
     WindowPlan,
 )
 
@@ -251,65 +248,24 @@ class TaggingService:
             if on_progress is not None:
                 await on_progress(Progress(done, plan.count, info.duration_seconds, latest))
 
-        windows = await self._embed_plan(file, info, plan, request.decode, tag)
+        windows = await self._embedder.embed_plan(file, info, plan, request.decode, tag)
         with stage("search"):
             found = await _in_thread(tagging.finish)
         return _segmented(found, windows, searched), windows
 
     async def _embed_windows(self, file: SealedFile, request: ClassifyRequest) -> EmbeddedWindows:
-        async def ignore(_: int, __: npt.NDArray[np.float32]) -> None: ...
-
         info, plan = await self._plan(file, request)
-        return await self._embed_plan(file, info, plan, request.decode, ignore)
+        return await self._embedder.embed_plan(file, info, plan, request.decode)
 
     async def _plan(
         self, file: SealedFile, request: ClassifyRequest
     ) -> tuple[VideoInfo, WindowPlan]:
         with deadline(self._timeout(request.timeout_seconds)):
             info = await self._embedder.probe(file)
-        return info, self._plan_over(info, request)
-
-    def _plan_over(self, info: VideoInfo, request: ClassifyRequest) -> WindowPlan:
-        return WindowPlan.over(
-            info.duration_seconds,
-            window_seconds=request.window_seconds,
-            stride_seconds=request.stride_seconds,
-            max_windows=self._settings.max_windows,
+        plan = self._embedder.plan(
+            info, window_seconds=request.window_seconds, stride_seconds=request.stride_seconds
         )
-
-    async def _embed_plan(
-        self,
-        file: SealedFile,
-        info: VideoInfo,
-        plan: WindowPlan,
-        decode: DecodeMode,
-        each: Callable[[int, npt.NDArray[np.float32]], Awaitable[None]],
-    ) -> EmbeddedWindows:
-        """Embed all windows of the plan.
-
-        After each batch of chunks, calls `each` with the number of windows embedded so far and the
-        (W, dim) embeddings of those that are new.
-        """
-        warnings = [*info.warnings, *plan.warnings, *mode_warnings(decode)]
-        embeddings, times, done = [], [], 0
-        chunks = await _in_thread(self._tagger.chunks, plan, info)
-        means = WindowMeans(chunks.rows)
-        for batch in chunks.batches():
-            encoded = await self._embedder.encode_chunks(file, batch, chunks.group, decode)
-            warnings += encoded.warnings
-            times.append(encoded.timestamps_seconds)
-            whole = means.add(encoded.features)
-            if len(whole):
-                with stage("encode"):
-                    embeddings.append(await self._embedder.embed_features(whole))
-                done += len(whole)
-                await each(done, embeddings[-1])
-        return EmbeddedWindows(
-            plan,
-            distinct(warnings),
-            np.concatenate(embeddings),
-            Timestamps.of(np.concatenate(times)),
-        )
+        return info, plan
 
     def _tag_windows(
         self, tagging: SegmentTagging, video: VideoInfo, windows: EmbeddedWindows

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -85,13 +85,7 @@ async def open_service(
             tagger = await to_thread.run_sync(_load_tagger, settings, log)
         if isinstance(tagger.encoder, TorchEncoder):
             tagger = replace(tagger, encoder=RuntimeEncoder(tagger.encoder))
-        admission = Admission(
-            slots=DecodePool.VIDEOS_PER_WORKER * settings.decode_workers,
-            queue_size=settings.queue_size,
-            max_uploads=settings.max_uploads,
-            max_wait_seconds=settings.request_timeout_seconds,
-            on_change=metrics.note_load,
-        )
+        admission = _admission(settings, metrics.note_load)
         store = await to_thread.run_sync(_open_store, settings, tagger, admission, log)
         stack.callback(store.close)
         store.follow()
@@ -100,15 +94,8 @@ async def open_service(
                 KeyStore(store.engine), open_without_keys=settings.open_without_keys, log=log
             )
         )
-        gpu = _gpu_decode_pool(settings, tagger, log)
-        if gpu is not None:
-            await stack.enter_async_context(gpu)
-        pool = await stack.enter_async_context(_decode_pool(settings, tagger, gpu))
-        for sentence in pool.sandbox.missing():
-            log.warning("sandbox_incomplete", detail=sentence)
-        batcher = await stack.enter_async_context(_batcher(tagger))
-        embedder = VideoEmbedder(
-            settings=settings, tagger=tagger, pool=pool, admission=admission, batcher=batcher
+        embedder, pool = await stack.enter_async_context(
+            _open_embedder(settings, tagger, admission, log)
         )
         service = TaggingService(
             settings=settings, tagger=tagger, store=store, embedder=embedder, admission=admission
@@ -163,6 +150,53 @@ async def open_service(
 def _check_folders(settings: Settings) -> None:
     check_folder(settings.data_dir, "KINOLEX_DATA_DIR", create=True)
     check_folder(settings.upload_dir, "KINOLEX_UPLOAD_DIR")
+
+
+@asynccontextmanager
+async def open_embedder(
+    settings: Settings, log: FilteringBoundLogger, tagger: Tagger | None = None
+) -> AsyncGenerator[VideoEmbedder]:
+    """Open only what analyses videos: the checkpoint, the decode workers and the encoder.
+
+    The encoder is plain torch, so that a video has the same embedding at every run. `tagger`
+    replaces the configured checkpoint. Raises a KinolexError if a part cannot be opened.
+    """
+    if tagger is None:
+        tagger = await to_thread.run_sync(_load_tagger, settings, log)
+    admission = _admission(settings)
+    async with _open_embedder(settings, tagger, admission, log) as (embedder, _):
+        yield embedder
+
+
+@asynccontextmanager
+async def _open_embedder(
+    settings: Settings, tagger: Tagger, admission: Admission, log: FilteringBoundLogger
+) -> AsyncGenerator[tuple[VideoEmbedder, DecodePool]]:
+    async with AsyncExitStack() as stack:
+        gpu = _gpu_decode_pool(settings, tagger, log)
+        if gpu is not None:
+            await stack.enter_async_context(gpu)
+        pool = await stack.enter_async_context(_decode_pool(settings, tagger, gpu))
+        for sentence in pool.sandbox.missing():
+            log.warning("sandbox_incomplete", detail=sentence)
+        batcher = await stack.enter_async_context(_batcher(tagger))
+        embedder = VideoEmbedder(
+            settings=settings, tagger=tagger, pool=pool, admission=admission, batcher=batcher
+        )
+        yield embedder, pool
+
+
+def _admission(
+    settings: Settings,
+    on_change: Callable[[int, int, int], None] = lambda uploading, waiting, working: None,
+) -> Admission:
+    return Admission(
+        slots=DecodePool.VIDEOS_PER_WORKER * settings.decode_workers,
+        queue_size=settings.queue_size,
+        max_uploads=settings.max_uploads,
+        max_wait_seconds=settings.request_timeout_seconds,
+        on_change=on_change,
+    )
 
 
 def _load_tagger(settings: Settings, log: FilteringBoundLogger) -> Tagger:
