@@ -1,31 +1,20 @@
 """Finds the spans of kept videos that show a text or a clip."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from app.archive.spans import SpanKey, SpanSearch, Wanted
 from app.archive.window_index import WindowIndex, read_name
 from app.question import Analysis
 from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
-from model import LabelIndex, Prototypes, TaggedSegments, Tagger, Unknown
+from model import LabelIndex, Prototypes, Tagger, Unknown
 
 # Windows that the first search returns; each further one returns four times as many.
 _FIRST_DEPTH = 256
 # Videos whose spans are computed together.
 _VIDEOS_PER_STEP = 16
-# The index and a video's own windows give similarities that differ in the last digits.
-_MARGIN = 1e-6
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class SpanKey:
-    """The place of a span in the order of results: by score, then newest video, then time."""
-
-    descending_score: float
-    descending_id: int
-    start_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +64,7 @@ class ArchiveSearch:
         self._index = index
         self._store = store
         self._tagger = tagger
+        self._spans = SpanSearch(tagger)
 
     def find(self, query: SpanQuery) -> Found:
         """Return up to `limit` spans in the order of their keys, after the key `after`.
@@ -86,73 +76,31 @@ class ArchiveSearch:
         allowed = None
         if not query.wanted.selects_all:
             allowed = self._store.matching(self._tagger.video_space, query.wanted)
-        videos = indexed.videos if allowed is None else len(allowed)
+        kept: dict[int, KeptVideo] = {}
+
+        def read(ids: Sequence[int]) -> Iterator[tuple[int, Analysis]]:
+            found = self._store.by_id(ids)
+            for each in ids:
+                # one that is missing was deleted after the index was read
+                if each in found:
+                    kept[each], analysis = found[each]
+                    yield each, analysis
+
         ranked = _RankedVideos(indexed.index, query.prototypes, allowed)
-        name = query.prototypes.texts[0]
-        words = LabelIndex.build([(name, query.prototypes)], self._tagger.encoder.dim)
-        spans: list[FoundSpan] = []
-        unknown = Unknown(1.0, True)
-        while True:
-            ids = ranked.next_videos()
-            for kept, analysis in self._read(ids):
-                tagged = self._tag(analysis, words, query.min_score)
-                spans += _spans_of(kept, tagged)
-                unknown = min(unknown, tagged.unknown, key=lambda each: each.score)
-            bound = self._score(query, ranked.next_similarity)
-            # spans of the videos that are left have at most this score
-            page = sorted(
-                (each for each in spans if each.score > bound + _MARGIN and _is_after(each, query)),
-                key=lambda each: each.key,
+        wanted = Wanted(query.prototypes, query.min_score, query.limit, query.after)
+        page = self._spans.find(wanted, ranked, read)
+        spans = [
+            FoundSpan(
+                kept[each.id], each.start_seconds, each.end_seconds, each.score, each.similarity
             )
-            if not ids or len(page) > query.limit or bound < query.min_score:
-                break
-        return Found(
-            tuple(page[: query.limit]),
-            len(page) > query.limit,
-            replace(unknown, duration_ratio=None),
-            videos,
-        )
-
-    def _read(self, ids: Sequence[int]) -> Iterator[tuple[KeptVideo, Analysis]]:
-        found = self._store.by_id(ids)
-        # one that is missing was deleted after the index was read
-        return (found[each] for each in ids if each in found)
-
-    def _tag(self, analysis: Analysis, words: LabelIndex, min_score: float) -> TaggedSegments:
-        tagging = self._tagger.segment_tagging(
-            analysis.video, analysis.windows.plan, words, top_k=1, min_score=min_score
-        )
-        tagging.add(analysis.windows.embeddings)
-        return tagging.finish()
-
-    def _score(self, query: SpanQuery, similarity: float | None) -> float:
-        """Return the highest score that a window of this similarity has; -1 for None."""
-        if similarity is None:
-            return -1.0
-        standardised = _standardised(query.prototypes, similarity)
-        scale = self._tagger.calibration.scale([standardised], self._least_none)
-        return scale.score(standardised)
-
-    @cached_property
-    def _least_none(self) -> float:
-        """The least weight of "none of the labels" of any video: that of the checkpoint's bank."""
-        return float(
-            min(self._tagger.calibration.none_weights(self._tagger.typical_videos), default=1)
-        )
-
-
-def _spans_of(kept: KeptVideo, tagged: TaggedSegments) -> Iterator[FoundSpan]:
-    for segment in tagged.segments:
-        [tag] = segment.tags
-        yield FoundSpan(kept, segment.start_seconds, segment.end_seconds, tag.score, tag.similarity)
+            for each in page.spans
+        ]
+        videos = indexed.videos if allowed is None else len(allowed)
+        return Found(tuple(spans), page.has_more, page.unknown, videos)
 
 
 class _RankedVideos:
-    """The videos of an index by their most similar window, best first, a few at a time.
-
-    `next_similarity` bounds that of the windows of videos that were not returned yet; it is None
-    when all were.
-    """
+    """The RankedVideos of an index; of `allowed` ids only, if they are given."""
 
     def __init__(
         self, index: LabelIndex, prototypes: Prototypes, allowed: frozenset[int] | None
@@ -191,12 +139,3 @@ class _RankedVideos:
             is_allowed = self._allowed is None or video in self._allowed
             if is_allowed and video not in self._returned:
                 self._waiting.setdefault(video, hit.similarity)
-
-
-def _standardised(prototypes: Prototypes, similarity: float) -> float:
-    level, spread = prototypes.background[0].tolist()
-    return float((similarity - level) / spread)
-
-
-def _is_after(span: FoundSpan, query: SpanQuery) -> bool:
-    return query.after is None or span.key > query.after

@@ -6,7 +6,8 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 
-from app.archive.search import Found, SpanKey, SpanQuery
+from app.archive.search import Found, SpanQuery
+from app.archive.spans import SpanKey
 from app.observe.timings import stage, stage_seconds
 from app.requests import cancel_on_disconnect
 from app.routes.addressing import PageToken, known_parameters, read_token, write_token
