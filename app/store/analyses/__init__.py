@@ -13,8 +13,10 @@ from app.store.analyses.records import (
     VideoFilter,
     VideoNotFound,
 )
+from app.store.analyses.rows import AnalysisColumns, analysis_of, columns_of, unpack_windows
 
 __all__ = [
+    "AnalysisColumns",
     "AnalysisStore",
     "ArchiveChanges",
     "ArchiveState",
@@ -22,4 +24,7 @@ __all__ = [
     "KeptWindows",
     "VideoFilter",
     "VideoNotFound",
+    "analysis_of",
+    "columns_of",
+    "unpack_windows",
 ]

@@ -23,8 +23,8 @@ from app.store.analyses.records import (
     VideoFilter,
     VideoNotFound,
 )
-from app.store.analyses.writes import is_over, keep, remove_old, remove_video
-from app.store.database import erasing, reading
+from app.store.analyses.writes import is_over, keep, keep_new, remove_old, remove_video
+from app.store.database import erasing, reading, writing
 from app.store.jobs import NewWebhook, queue
 
 
@@ -64,6 +64,19 @@ class AnalysisStore:
             if keep(connection, analysis, label_set, metadata or {}):
                 erase()
             queue(connection, webhooks)
+
+    def keep_new(self, analyses: Sequence[tuple[Analysis, Mapping[str, str]]]) -> int:
+        """Store analyses of different videos with their metadata, all or none of them.
+
+        Those that are there, by the same checkpoint, stay as they are. Returns the number stored.
+        """
+        with writing(self._engine) as connection:
+            return keep_new(connection, analyses)
+
+    def is_over(self, max_age: timedelta, max_bytes: int) -> bool:
+        """Whether `remove_old` would remove something."""
+        with reading(self._engine) as connection:
+            return is_over(connection, max_age, max_bytes)
 
     def get(self, sha256: str, video_space: str) -> Analysis | None:
         """Return a checkpoint's analysis of a video, None if it has none."""
@@ -112,9 +125,8 @@ class AnalysisStore:
 
         Returns the number removed.
         """
-        with reading(self._engine) as connection:
-            if not is_over(connection, max_age, max_bytes):
-                return 0
+        if not self.is_over(max_age, max_bytes):
+            return 0
         with erasing(self._engine) as (connection, erase):
             removed = remove_old(connection, max_age, max_bytes)
             erase()

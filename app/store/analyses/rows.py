@@ -1,7 +1,7 @@
 """Converts analyses to columns and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,28 @@ ALL_COLUMNS = (
     AnalysisVectorsRow.windows,
     AnalysisVectorsRow.whole,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisColumns:
+    """What is stored of an analysis: the columns of the tables that have the same names."""
+
+    sha256: str
+    model_id: str
+    video_space: str
+    details: Mapping[str, Any]
+    window_count: int
+    frames: Mapping[str, Any]
+    spans: bytes
+    windows: bytes
+    whole: bytes
+
+
+def columns_of(analysis: Analysis) -> AnalysisColumns:
+    """Return an analysis's columns."""
+    facts = fact_values(analysis, None, {})
+    names = ("sha256", "model_id", "video_space", "details", "window_count")
+    return AnalysisColumns(**{name: facts[name] for name in names}, **vectors_values(analysis))
 
 
 def vectors_values(analysis: Analysis) -> dict[str, Any]:
@@ -76,8 +98,8 @@ def fact_values(
     }
 
 
-def analysis_of(row: Row[Any]) -> Analysis:
-    """Return the analysis from a row of ALL_COLUMNS."""
+def analysis_of(row: Row[Any] | AnalysisColumns) -> Analysis:
+    """Return the analysis from a row of ALL_COLUMNS, or from its columns."""
     details, frames = row.details, row.frames
     spans = np.frombuffer(row.spans, _FLOAT64).reshape(-1, 2).tolist()
     plan = WindowPlan(

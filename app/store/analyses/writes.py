@@ -1,6 +1,6 @@
 """The SQL that keeps and removes analyses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
@@ -26,15 +26,51 @@ def keep(
         AnalysisRow.sha256 == analysis.sha256, AnalysisRow.video_space == analysis.video_space
     )
     removed = _remove(connection, older, revision)
-    facts, vectors = fact_values(analysis, label_set, metadata), vectors_values(analysis)
-    size = sum(len(vectors[name]) for name in ("spans", "windows", "whole"))
-    analysis_id = connection.execute(
-        insert(ANALYSES)
-        .values(**facts, size_bytes=size, revision=revision, kept_at=now)
-        .returning(ANALYSES.c.id)
-    ).scalar_one()
-    connection.execute(insert(VECTORS).values(**vectors, analysis_id=analysis_id))
+    _insert(connection, [(analysis, metadata)], label_set, revision, now)
     return removed
+
+
+def keep_new(connection: Connection, analyses: Sequence[tuple[Analysis, Mapping[str, str]]]) -> int:
+    """Store analyses with their metadata, without those that are there; return the number stored.
+
+    The analyses are of videos that differ.
+    """
+    revision, now = _next_revision(connection)
+    names = [analysis.sha256 for analysis, _ in analyses]
+    stored = select(AnalysisRow.sha256, AnalysisRow.video_space).where(
+        AnalysisRow.sha256.in_(names)
+    )
+    there = {(row.sha256, row.video_space) for row in connection.execute(stored)}
+    new = [each for each in analyses if (each[0].sha256, each[0].video_space) not in there]
+    if new:
+        _insert(connection, new, None, revision, now)
+    return len(new)
+
+
+def _insert(
+    connection: Connection,
+    analyses: Sequence[tuple[Analysis, Mapping[str, str]]],
+    label_set: str | None,
+    revision: int,
+    now: datetime,
+) -> None:
+    arrays = [vectors_values(analysis) for analysis, _ in analyses]
+    facts = [
+        fact_values(analysis, label_set, metadata)
+        | {
+            "size_bytes": sum(len(vectors[name]) for name in ("spans", "windows", "whole")),
+            "revision": revision,
+            "kept_at": now,
+        }
+        for (analysis, metadata), vectors in zip(analyses, arrays, strict=True)
+    ]
+    inserted = insert(ANALYSES).returning(ANALYSES.c.id, sort_by_parameter_order=True)
+    ids = connection.execute(inserted, facts).scalars()
+    rows = [
+        {**vectors, "analysis_id": analysis_id}
+        for vectors, analysis_id in zip(arrays, ids, strict=True)
+    ]
+    connection.execute(insert(VECTORS), rows)
 
 
 def remove_video(connection: Connection, sha256: str) -> int:
