@@ -99,6 +99,10 @@ chaos: $(VENV)/.tests $(VENV)/.benches ## kill the server 100 times while labels
 stops: $(VENV)/.tests $(VENV)/.benches ## stop the service 50 times with SIGTERM under load, check that no request is lost
 	$(BIN)/python -m benchmarks.stops $(BENCH)
 
+.PHONY: chaos-archive
+chaos-archive: $(VENV)/.tests $(VENV)/.benches ## kill `kinolex archive tag` 100 times, driver or actor, and compare what it made
+	$(BIN)/python -m benchmarks.archive --only tag-kills $(BENCH)
+
 .PHONY: constraints
 constraints: ## rewrite constraints.txt with the newest versions
 	.ci/constraints $(PYTHON)
@@ -135,7 +139,7 @@ $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator
-	$(INSTALL) --editable '.[dev,docs,otel,train,postgres,tensorboard]'
+	$(INSTALL) --editable '.[archive,dev,docs,otel,train,postgres,tensorboard]'
 	@touch $@
 
 # An environment of its own: the generator of clients holds other packages back.

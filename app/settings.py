@@ -371,6 +371,12 @@ def keep_compilations(folder: Path) -> None:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.resolve())
 
 
+def quiet_ray() -> None:
+    """Make Ray, in this process and those it starts, send no statistics and print no notes."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
+
+
 def gpu_environment() -> dict[str, str]:
     """Return the environment of a GPU worker: what the GPU's driver and libraries read."""
     names = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from app.cli import keys, serve
+from app.cli.archive import group as archive
 from app.cli.labels import commands as labels
 from app.cli.remote import jobs, search
 from app.cli.training import checkpoint, data, evaluate, train
@@ -31,6 +32,7 @@ cli.add_typer(labels.cli, name="labels")
 cli.add_typer(keys.cli, name="keys")
 cli.command()(search.search)
 cli.add_typer(jobs.cli, name="jobs")
+cli.add_typer(archive.cli, name="archive")
 cli.add_typer(train.cli, name="train")
 cli.command()(evaluate.evaluate)
 cli.add_typer(data.cli, name="data")

@@ -1,4 +1,4 @@
-"""Measure kept analyses, search and jobs: `make bench-archive`. JSON line last."""
+"""Measure kept analyses, search, jobs and archives: `make bench-archive`. JSON line last."""
 
 import argparse
 import json
@@ -7,10 +7,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-PARTS = ("retag", "search", "jobs", "kills")
+PARTS = ("retag", "search", "jobs", "kills", "tag", "pass", "tag-kills")
+VIDEOS = "../shared/data/videos/validation"
 JUDGED = (
     "retag_p50_ms",
     "search_p50_ms",
@@ -24,7 +26,16 @@ JUDGED = (
     "jobs_lost",
     "webhooks_missing",
     "webhooks_with_two_ids",
+    "tag_share_of_throughput",
+    "pass_seconds_per_million",
+    "tag_kills",
+    "tag_kills_midway",
+    "tag_lost",
+    "tag_repeated",
+    "tag_different",
 )
+
+LOSSES = ("jobs_lost", "webhooks_missing", "tag_lost", "tag_repeated", "tag_different")
 
 
 def main() -> None:
@@ -35,6 +46,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=10_000, help="finished jobs in the list")
     parser.add_argument("--kills", type=int, default=100, help="number of kills of the service")
     parser.add_argument("--in-flight", type=int, default=20, help="jobs in flight at a kill")
+    parser.add_argument("--tag-kills", type=int, default=100, help="kills of `archive tag`")
+    parser.add_argument("--tag-videos", type=int, default=100, help="videos that it tags meanwhile")
+    parser.add_argument("--videos", default=VIDEOS, help="source whose tagging is timed")
+    parser.add_argument("--rows", type=int, nargs="*", default=[100, 5_000], help="for the memory")
+    parser.add_argument("--composed", type=int, default=1_000_000, help="analyses of one pass")
     options = parser.parse_args()
     started = time.perf_counter()
     figures: dict[str, Any] = {"load_before": os.getloadavg()[0]}
@@ -47,8 +63,8 @@ def main() -> None:
     for name in sorted(figures.keys() - set(JUDGED)):
         print(f"{name}: {_short(figures[name])}")
     print(json.dumps({name: _short(figures.get(name)) for name in JUDGED}))
-    if any(figures.get(name) for name in ("jobs_lost", "webhooks_missing")):
-        sys.exit("a job or a webhook was lost")
+    if any(figures.get(name) for name in LOSSES):
+        sys.exit("a job, a webhook or a video was lost")
 
 
 def _measured(part: str, folder: Path, options: argparse.Namespace) -> Mapping[str, Any]:
@@ -57,6 +73,20 @@ def _measured(part: str, folder: Path, options: argparse.Namespace) -> Mapping[s
         from benchmarks.archive import kills
 
         return kills.measure(folder, options.kills, options.in_flight, say)
+    if part == "tag-kills":
+        from benchmarks.archive import tag_kills
+
+        victims = tag_kills.victims(options.tag_kills)
+        killed = tag_kills.run(folder, victims, options.tag_videos, say)
+        return {f"tag_{name}": value for name, value in asdict(killed).items()}
+    if part == "tag":
+        from benchmarks.archive import tag_speed
+
+        return tag_speed.measure(folder, options.videos, options.rows)
+    if part == "pass":
+        from benchmarks.archive import one_pass
+
+        return one_pass.measure(folder, options.composed)
     if part == "jobs":
         from benchmarks.archive import job_list
 

@@ -61,7 +61,7 @@ def _print_spans(spans: "Sequence[Mapping[str, Any]]") -> None:
         table.add_row(
             f"{span['score']:.2f}",
             f"{span['start']:.1f}-{span['end']:.1f} s",
-            video["sha256"],
+            Text(video["sha256"], overflow="fold"),
             Text(", ".join(f"{name}={value}" for name, value in video["metadata"].items())),
         )
     Console().print(table)
