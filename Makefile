@@ -87,6 +87,10 @@ bench-segments: $(VENV)/.benches ## find actions in films that are joined from r
 bench-labels: $(VENV)/.tests $(VENV)/.benches ## measure a million labels and 5 kills of the server; 30 minutes
 	$(BIN)/python -m benchmarks.labels $(BENCH)
 
+.PHONY: bench-files
+bench-files: $(VENV)/.tests $(VENV)/.benches ## ask about one clip in 26 formats, and about odd files in ../shared; needs ffmpeg
+	$(BIN)/python -m benchmarks.files $(BENCH)
+
 .PHONY: bench-archive
 bench-archive: $(VENV)/.tests $(VENV)/.benches ## measure kept videos, their search and jobs, and kill the service 100 times
 	$(BIN)/python -m benchmarks.archive $(BENCH)

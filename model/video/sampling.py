@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 KeyframeBefore: TypeAlias = Callable[[float], float | None]
 
+# Frames of parts up to this length are exact, so that copies of a short clip in other codecs give
+# the same tags; an encoder of such a clip rarely sets keyframes that would save much
+# (docs/decisions/0012-each-part-of-a-video-gives-its-cheapest-frame.md).
+_EXACT_PART_SECONDS = 2.5
 # A last window that adds less than this share of a stride comes from rounding of floats.
 _ROUNDING = 1e-9
 
@@ -26,9 +30,10 @@ class SamplingConfig:
     into equal parts and selects the frame at the centre of each (sparse, covers everything);
     `consecutive` selects neighbouring frames at the video's own rate (dense, as the paper trained).
 
-    `leeway` is the share of a part by which a `spread` frame may be off the part's centre where
-    that saves decoding, 0 to under 0.5: one frame represents all of its part (Wang et al., ECCV
-    2016, "Temporal Segment Networks"). Raises ValueError for values out of range.
+    `leeway` is the share of a part's seconds beyond the first 2.5 by which a `spread` frame may be
+    off the part's centre where that saves decoding, 0 to under 0.5: one frame represents all of its
+    part (Wang et al., ECCV 2016, "Temporal Segment Networks"). Raises ValueError for values out of
+    range.
     """
 
     clips: int
@@ -80,8 +85,9 @@ def clip_timestamps(
     if config.spacing == "spread":
         count = config.clips * config.frames_per_clip
         times = (start_seconds + (np.arange(count) + 0.5) * (length / count)).astype(np.float64)
-        if config.leeway and keyframe_before is not None:
-            times = _move_to_cheaper_frames(times, config.leeway * length / count, keyframe_before)
+        reach = config.leeway * max(0.0, length / count - _EXACT_PART_SECONDS)
+        if reach and keyframe_before is not None:
+            times = _move_to_cheaper_frames(times, reach, keyframe_before)
     else:
         times = start_seconds + _consecutive_offsets(length, frames_per_second, config)
     last = np.nextafter(end_seconds, start_seconds)

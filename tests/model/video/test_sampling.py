@@ -74,28 +74,38 @@ def test_times_are_sorted_and_within_the_span(
     assert times.max() < start + length
 
 
-# Four parts of 2 s, a frame may move by half a second.
+# Four parts of 4.5 s, a frame may move by half a second.
 LEEWAY = SamplingConfig(1, 4, SPREAD, 0.25)
 
 
 @pytest.mark.parametrize(
     ("keyframes", "expected"),
     [
-        ([], [1, 3, 5, 7]),
-        ([0], [1, 3, 5, 6.5]),  # the last time of a group decides how much is decoded
-        ([0, 4], [1, 2.5, 5, 6.5]),
-        ([0, 3.2, 7], [0.5, 3.2, 4.5, 7]),  # a keyframe in reach is taken
-        ([0, 0.6, 1.4, 4.4], [0.6, 2.5, 5, 6.5]),  # the last one before the centre, if there is one
-        ([0, 1.2, 1.4], [1.4, 3, 5, 6.5]),
-        ([2, 4, 6], [1, 2.5, 4.5, 6.5]),  # before the first keyframe nothing is known
-        ([0.4, 1.6], [0.5, 3, 5, 6.5]),  # just out of reach on either side
+        ([], [2.25, 6.75, 11.25, 15.75]),
+        # the last time of a group decides how much is decoded
+        ([0], [2.25, 6.75, 11.25, 15.25]),
+        ([0, 8], [2.25, 6.25, 11.25, 15.25]),
+        ([0, 7, 16], [1.75, 7, 10.75, 16]),  # a keyframe in reach is taken
+        # the last one before the centre, if there is one
+        ([0, 1.85, 2.65, 8.15], [1.85, 6.25, 11.25, 15.25]),
+        ([0, 2.45, 2.65], [2.65, 6.75, 11.25, 15.25]),
+        ([4, 8, 13], [2.25, 6.25, 10.75, 15.25]),  # before the first keyframe nothing is known
+        ([1.65, 2.85], [1.75, 6.75, 11.25, 15.25]),  # just out of reach on either side
     ],
 )
 def test_leeway_is_used_where_it_saves_decoding(
     keyframes: Sequence[float], expected: Sequence[float]
 ) -> None:
-    times = clip_timestamps(0, 8, 25, LEEWAY, last_of(keyframes))
+    times = clip_timestamps(0, 18, 25, LEEWAY, last_of(keyframes))
     np.testing.assert_allclose(times, [expected])
+
+
+def test_a_short_clip_gives_the_same_frames_wherever_its_keyframes_are() -> None:
+    exact = clip_timestamps(0, 10, 25, LEEWAY)
+
+    for keyframes in ([0], [0, 3.6, 6.1], [number / 25 for number in range(250)]):
+        times = clip_timestamps(0, 10, 25, LEEWAY, last_of(keyframes))
+        np.testing.assert_array_equal(times, exact)
 
 
 def last_of(keyframes: Sequence[float]) -> KeyframeBefore:
@@ -104,10 +114,10 @@ def last_of(keyframes: Sequence[float]) -> KeyframeBefore:
 
 
 def test_without_leeway_or_keyframes_the_centres_are_taken() -> None:
-    middles = [[1, 3, 5, 7]]
-    np.testing.assert_allclose(clip_timestamps(0, 8, 25, LEEWAY), middles)
+    middles = [[2.25, 6.75, 11.25, 15.75]]
+    np.testing.assert_allclose(clip_timestamps(0, 18, 25, LEEWAY), middles)
     exact = SamplingConfig(1, 4, SPREAD)
-    np.testing.assert_allclose(clip_timestamps(0, 8, 25, exact, last_of([0, 3.2])), middles)
+    np.testing.assert_allclose(clip_timestamps(0, 18, 25, exact, last_of([0, 7])), middles)
 
 
 @given(
@@ -122,7 +132,7 @@ def test_leeway_never_costs_more_and_is_never_exceeded(
     middles = clip_timestamps(0, 100, 25, config)[0]
     times = clip_timestamps(0, 100, 25, config, last_of(keyframes))[0]
 
-    assert np.abs(times - middles).max() <= leeway * 100 / frames + 1e-9
+    assert np.abs(times - middles).max() <= leeway * max(0, 100 / frames - 2.5) + 1e-9
     assert (np.diff(times) > 0).all()
     assert seconds_decoded(times, keyframes) <= seconds_decoded(middles, keyframes) + 1e-9
 
