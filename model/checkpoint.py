@@ -3,6 +3,7 @@
     config.json         configuration of network, sampling, preprocessing, text and calibration
     model.safetensors   weights in float16, the text mean, the background bank, and the vectors of
                         the knowledge and of the reference actions
+    SHA256SUMS          digests of the files that are loaded, in the format of `sha256sum`
     README.md           the model card
     knowledge/          the texts that those vectors were computed from, for people to read
     text/               the text model, where the checkpoint contains its own
@@ -27,6 +28,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from model.calibration import Calibration, CalibrationConfig
+from model.digests import DIGESTS_FILE, check_digests, digest_lines, sha256_of
 from model.encoder.networks import EncoderConfig, Network, build_network
 from model.encoder.preprocess import PreprocessConfig
 from model.encoder.torch_encoder import TorchEncoder
@@ -123,14 +125,27 @@ def save_checkpoint(
         config = replace(config, direct_share=knowledge.direct_share)
     stored = {name: _to_storage(name, value) for name, value in tensors.items()}
     document = {"format_version": FORMAT_VERSION, **asdict(config)}
+    files = {
+        WEIGHTS_FILE: save(stored, metadata={"format": "pt"}),
+        _CONFIG: json.dumps(document, indent=2).encode() + b"\n",
+    }
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / WEIGHTS_FILE, save(stored, metadata={"format": "pt"}))
-    _replace(directory / _CONFIG, json.dumps(document, indent=2).encode() + b"\n")
+    # first, so that a checkpoint that is written only in part is refused
+    _replace(directory / DIGESTS_FILE, digest_lines(_digests(directory, files)))
+    for name, content in files.items():
+        _replace(directory / name, content)
     _replace(directory / _CARD, card.encode())
     for name, text in (texts or {}).items():
         folder = directory / KNOWLEDGE_FOLDER
         folder.mkdir(exist_ok=True)
         _replace(folder / name, text.encode())
+
+
+def _digests(directory: Path, files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the digests of new files, and of a text model that is in the directory already."""
+    text = [path for path in (directory / TEXT_FOLDER).rglob("*") if path.is_file()]
+    found = {path.relative_to(directory).as_posix(): sha256_of(path) for path in text}
+    return found | {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
 def _to_storage(name: str, value: Tensor) -> Tensor:
@@ -163,6 +178,7 @@ def load_checkpoint(
     """
     directory = find_checkpoint(name_or_path)
     config = read_config(directory)
+    check_digests(directory)
     tensors = read_tensors(directory / WEIGHTS_FILE)
     dim, text_dim = config.encoder.dim, config.encoder.text_dim
     network = network_from(config.encoder, tensors)
@@ -267,7 +283,14 @@ def find_checkpoint(name_or_path: str | Path, say: Say | None = None) -> Path:
     """Find a checkpoint's directory; a Hub id is fetched (`model.hub`). Raises CheckpointError."""
     if isinstance(name_or_path, Path) and not name_or_path.is_dir():
         raise CheckpointError(f"{name_or_path} is not a directory; give a checkpoint's folder")
-    files = [_CONFIG, WEIGHTS_FILE, _CARD, f"{TEXT_FOLDER}/*", f"{KNOWLEDGE_FOLDER}/*"]
+    files = [
+        _CONFIG,
+        WEIGHTS_FILE,
+        DIGESTS_FILE,
+        _CARD,
+        f"{TEXT_FOLDER}/*",
+        f"{KNOWLEDGE_FOLDER}/*",
+    ]
     return find_folder(str(name_or_path), files, say)
 
 

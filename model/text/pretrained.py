@@ -1,11 +1,11 @@
 """Find the files of pretrained text models, and identify weights by SHA-256."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from model.digests import sha256_of
 from model.errors import CheckpointError
 
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -47,12 +47,6 @@ def weights_sha256(source: Path | str) -> str | None:
         return sha256_of(path) if path.is_file() else None
     cached = try_to_load_from_cache(source, WEIGHTS)
     return sha256_of(Path(cached)) if isinstance(cached, str) else None
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

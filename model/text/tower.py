@@ -14,8 +14,9 @@ import numpy.typing as npt
 import torch
 from pydantic_core import from_json
 
+from model.digests import sha256_of
 from model.errors import CheckpointError, LabelError
-from model.text.pretrained import sha256_of, without_progress_bars
+from model.text.pretrained import without_progress_bars
 from model.text.text_encoder import normalise
 
 TOWER_TYPES = ("clip_text_model", "siglip_text_model", "videoprism_text_model")
