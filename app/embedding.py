@@ -22,6 +22,7 @@ from app.question import (
     DecodeMode,
     EmbeddedVideo,
     EmbeddedWindows,
+    KeptChunks,
     Timestamps,
     distinct,
 )
@@ -155,16 +156,23 @@ class VideoEmbedder:
         plan: WindowPlan,
         decode: DecodeMode,
         each: EachWindows | None = None,
+        *,
+        keep_chunks: bool = False,
     ) -> EmbeddedWindows:
-        """Embed all windows of the plan, and call `each` after each batch of chunks."""
+        """Embed all windows of the plan, and call `each` after each batch of chunks.
+
+        The result has the features of chunks with `keep_chunks` only: a film has megabytes of them.
+        """
         warnings = [*info.warnings, *plan.warnings, *mode_warnings(decode)]
-        embeddings, times, done = [], [], 0
+        embeddings, times, features, done = [], [], [], 0
         chunks = await to_thread.run_sync(self._tagger.chunks, plan, info)
         means = WindowMeans(chunks.rows)
         for batch in chunks.batches():
             encoded = await self.encode_chunks(file, batch, chunks.group, decode)
             warnings += encoded.warnings
             times.append(encoded.timestamps_seconds)
+            if keep_chunks:
+                features.append(encoded.features)
             whole = means.add(encoded.features)
             if not len(whole):
                 continue
@@ -178,6 +186,9 @@ class VideoEmbedder:
             distinct(warnings),
             np.concatenate(embeddings),
             Timestamps.of(np.concatenate(times)),
+            KeptChunks.of(chunks.centres_seconds, np.concatenate(features))
+            if keep_chunks
+            else None,
         )
 
     async def analyse(
@@ -188,7 +199,7 @@ class VideoEmbedder:
         stride_seconds: float,
         decode: DecodeMode = "auto",
     ) -> Analysis:
-        """Embed the whole video and its windows: what `keep=true` keeps."""
+        """Embed the whole video and its windows: what `keep=true` keeps, without the chunks."""
         whole = await self.embed_whole(file, decode)
         plan = self.plan(whole.video, window_seconds=window_seconds, stride_seconds=stride_seconds)
         windows = await self.embed_plan(file, whole.video, plan, decode)

@@ -44,7 +44,7 @@ KINDS: Mapping[str, Kind] = {
     "label_set_protected": Kind(409, "The label set cannot be deleted"),
     "idempotency_key_in_use": Kind(409, "A request with the key is being received"),
     "analysis_outdated": Kind(409, "The video is kept as another checkpoint saw it"),
-    "analysis_differs": Kind(409, "The video is kept with other windows or another decode mode"),
+    "analysis_differs": Kind(409, "The kept analysis allows no such windows or decode mode"),
     "revision_not_reached": Kind(409, "The label set has not reached the revision"),
     "revision_mismatch": Kind(412, "The label set is at another revision"),
     "upload_too_large": Kind(413, "The request body is over the size limit"),

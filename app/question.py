@@ -16,6 +16,7 @@ _MAX_INLINE_ROWS = 2_000
 _MAX_INLINE_HITS = 100
 # An answer about a clip lists every time; one about a film gives the first, the last and the count.
 _MAX_LISTED_TIMES = 100
+_MAX_INT8 = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +93,45 @@ class EmbeddedVideo:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class KeptChunks:
+    """The features of the C chunks of a film, from which windows of other lengths are computed.
+
+    `centres_seconds` is (C,) float64, the middle of each chunk. `features` is (C, F) int8; times
+    `scales` (C,) float32 they are a chunk's mean features before the network's head.
+    """
+
+    centres_seconds: npt.NDArray[np.float64]
+    features: npt.NDArray[np.int8]
+    scales: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, centres_seconds: npt.NDArray[np.float64], features: npt.NDArray[np.float32]
+    ) -> Self:
+        """Round (C, F) float32 features to 255 values, the largest of a chunk's being 127."""
+        largest = np.abs(features).max(axis=1)
+        scales = (np.where(largest > 0, largest, 1.0) / _MAX_INT8).astype(np.float32)
+        rounded = np.rint(features / scales[:, np.newaxis]).astype(np.int8)
+        return cls(centres_seconds, rounded, scales)
+
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """The features as (C, F) float32."""
+        return self.features * self.scales[:, np.newaxis]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedWindows:
-    """The W windows of a plan as unit vectors: (W, dim) float32 with values of float16."""
+    """The W windows of a plan as unit vectors: (W, dim) float32 with values of float16.
+
+    `chunks` is None where they are not to be kept, or were not read.
+    """
 
     plan: WindowPlan
     warnings: tuple[str, ...]
     embeddings: npt.NDArray[np.float32]
     timestamps: Timestamps
+    chunks: KeptChunks | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -248,14 +248,18 @@ class TaggingService:
             if on_progress is not None:
                 await on_progress(Progress(done, plan.count, info.duration_seconds, latest))
 
-        windows = await self._embedder.embed_plan(file, info, plan, request.decode, tag)
+        windows = await self._embedder.embed_plan(
+            file, info, plan, request.decode, tag, keep_chunks=request.keep
+        )
         with stage("search"):
             found = await _in_thread(tagging.finish)
         return _segmented(found, windows, searched), windows
 
     async def _embed_windows(self, file: SealedFile, request: ClassifyRequest) -> EmbeddedWindows:
         info, plan = await self._plan(file, request)
-        return await self._embedder.embed_plan(file, info, plan, request.decode)
+        return await self._embedder.embed_plan(
+            file, info, plan, request.decode, keep_chunks=request.keep
+        )
 
     async def _plan(
         self, file: SealedFile, request: ClassifyRequest

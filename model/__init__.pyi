@@ -35,7 +35,7 @@ from .tags import LIKELY_SCORE, POSSIBLE_SCORE, Likelihood, Tag, Unknown, likeli
 from .text.labels import MAX_NAME_CHARACTERS, Label, clean_name, clean_text, label_key
 from .text.sentence_encoder import SentenceTextEncoder
 from .text.text_encoder import KnowsWords, TextEncoder
-from .video.films.chunks import ChunkBatch, ChunkPlan, WindowMeans, group_chunks
+from .video.films.chunks import ChunkBatch, ChunkPlan, WindowMeans, chunks_of_windows, group_chunks
 from .video.films.windows import WindowPlan
 from .video.reader import FrameBatch, VideoInfo, VideoLimits, decode, probe
 from .video.sampling import SamplingConfig, Window
@@ -97,6 +97,7 @@ __all__ = [
     "WindowPlan",
     "WindowTags",
     "build_network",
+    "chunks_of_windows",
     "clean_name",
     "clean_text",
     "decode",

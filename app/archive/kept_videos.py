@@ -1,10 +1,12 @@
 """Keeps the analyses of videos, and answers questions about them without the files."""
 
+from dataclasses import replace
 from functools import partial
 
 from anyio import to_thread
 
 from app.archive.alerts import Alerts
+from app.archive.other_windows import AnalysisDiffers, other_windows
 from app.errors import ServiceError
 from app.observe.timings import stage
 from app.question import Analysis, Classified, ClassifyRequest
@@ -17,12 +19,6 @@ class AnalysisOutdated(ServiceError):
     """The video is kept, but only as another checkpoint saw it."""
 
     code = "analysis_outdated"
-
-
-class AnalysisDiffers(ServiceError):
-    """The request asks for other windows or another decode mode than the video was kept with."""
-
-    code = "analysis_differs"
 
 
 class KeptVideos:
@@ -74,12 +70,12 @@ class KeptVideos:
         )
 
     async def classify(self, analysis: Analysis, request: ClassifyRequest) -> Classified:
-        """Answer from an analysis what an upload of the video would be answered.
+        """Answer from an analysis, with other windows than the kept ones if its chunks allow.
 
         Raises AnalysisDiffers, and the errors of `TaggingService.classify_kept`.
         """
-        self._check(analysis, request)
-        return await self._service.classify_kept(analysis, request)
+        fitted = await to_thread.run_sync(self._fitted, analysis, request)
+        return await self._service.classify_kept(fitted, request)
 
     async def of_video(self, sha256: str) -> KeptVideo:
         """Return this checkpoint's analysis, or else the newest. Raises VideoNotFound."""
@@ -99,27 +95,33 @@ class KeptVideos:
         """Whether this checkpoint made the analysis."""
         return kept.video_space == self._tagger.video_space
 
-    def _check(self, analysis: Analysis, request: ClassifyRequest) -> None:
+    def _fitted(self, analysis: Analysis, request: ClassifyRequest) -> Analysis:
+        """Return the analysis with the windows of a request. Raises AnalysisDiffers."""
         if request.decode != analysis.decode:
             raise AnalysisDiffers(
                 f"the video was kept with decode={analysis.decode}; to ask with "
                 f"decode={request.decode}, send it to /classify again"
             )
         if request.granularity == "video":
-            return
-        plan = analysis.windows.plan
+            return analysis
+        kept = analysis.windows.plan
         asked = (request.window_seconds, request.stride_seconds)
-        if asked == (plan.window_seconds, plan.stride_seconds):
-            return
-        # a long video was given a wider stride than requested
-        same = WindowPlan.over(
+        if asked == (kept.window_seconds, kept.stride_seconds):
+            return analysis
+        plan = WindowPlan.over(
             analysis.video.duration_seconds,
             window_seconds=request.window_seconds,
             stride_seconds=request.stride_seconds,
             max_windows=self._max_windows,
         )
-        if same.windows != plan.windows:
+        # a long video was given a wider stride than requested
+        if plan.windows == kept.windows:
+            return analysis
+        chunks = self._store.chunks(analysis.sha256, analysis.video_space)
+        if chunks is None:
             raise AnalysisDiffers(
-                f"the video was kept with windows of {plan.window_seconds:g} s every "
-                f"{plan.stride_seconds:g} s; to ask for others, send it to /classify again"
+                f"the video was kept with windows of {kept.window_seconds:g} s every "
+                f"{kept.stride_seconds:g} s, without chunks; to ask for others, "
+                "send it to /classify again"
             )
+        return replace(analysis, windows=other_windows(self._tagger, analysis, chunks, plan))

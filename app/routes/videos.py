@@ -79,7 +79,8 @@ async def classify_kept(
     """Answers from the kept analysis what an upload of the video would be answered, without it.
 
     The body is a JSON object with the options of `POST /classify`; without a body, all have their
-    defaults. Windows and decode mode are those that the video was kept with.
+    defaults, those of windows and decode mode being the ones that the video was kept with. Other
+    windows are computed from kept chunks, and need at least one each.
     """
     has_body = bool(await request.body())
     options = read_body(QuestionOptions, await json_body(request) if has_body else b"{}")

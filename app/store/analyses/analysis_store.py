@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from app.question import Analysis
+from app.question import Analysis, KeptChunks
 from app.store.analyses.reads import (
     all_of_video,
     archive_state,
     changes_after,
+    chunks_of,
     matching_ids,
     one_analysis,
     page_of_videos,
@@ -79,9 +80,14 @@ class AnalysisStore:
             return is_over(connection, max_age, max_bytes)
 
     def get(self, sha256: str, video_space: str) -> Analysis | None:
-        """Return a checkpoint's analysis of a video, None if it has none."""
+        """Return a checkpoint's analysis of a video without chunks, None if it has none."""
         with reading(self._engine) as connection:
             return one_analysis(connection, sha256, video_space)
+
+    def chunks(self, sha256: str, video_space: str) -> KeptChunks | None:
+        """Return the chunks of a checkpoint's analysis of a video, None if none are kept."""
+        with reading(self._engine) as connection:
+            return chunks_of(connection, sha256, video_space)
 
     def of_video(self, sha256: str) -> list[KeptVideo]:
         """Return the analyses of a video by all checkpoints, newest first. Raises VideoNotFound."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from app.question import Analysis
+from app.question import Analysis, KeptChunks
 from app.store.analyses.records import (
     ArchiveChanges,
     ArchiveState,
@@ -17,10 +17,17 @@ from app.store.analyses.rows import (
     ALL_COLUMNS,
     FACT_COLUMNS,
     analysis_of,
+    kept_chunks,
     kept_video,
     unpack_windows,
 )
-from app.store.analyses.tables import ARCHIVE, AnalysisRemovalRow, AnalysisRow, AnalysisVectorsRow
+from app.store.analyses.tables import (
+    ARCHIVE,
+    CHUNKS,
+    AnalysisRemovalRow,
+    AnalysisRow,
+    AnalysisVectorsRow,
+)
 
 # Identifiers per IN list; SQLite allows 32,766 variables per statement.
 _MAX_IDS = 5_000
@@ -54,6 +61,16 @@ def one_analysis(connection: Connection, sha256: str, video_space: str) -> Analy
         _WITH_VECTORS.where(AnalysisRow.sha256 == sha256, AnalysisRow.video_space == video_space)
     ).one_or_none()
     return None if row is None else analysis_of(row)
+
+
+def chunks_of(connection: Connection, sha256: str, video_space: str) -> KeptChunks | None:
+    """Return the chunks of a checkpoint's analysis, None if none are kept."""
+    row = connection.execute(
+        select(CHUNKS)
+        .join(AnalysisRow, AnalysisRow.id == CHUNKS.c.analysis_id)
+        .where(AnalysisRow.sha256 == sha256, AnalysisRow.video_space == video_space)
+    ).one_or_none()
+    return None if row is None else kept_chunks(row)
 
 
 def page_of_videos(

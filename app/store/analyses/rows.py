@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Row
 
-from app.question import Analysis, EmbeddedVideo, EmbeddedWindows, Timestamps
+from app.question import Analysis, EmbeddedVideo, EmbeddedWindows, KeptChunks, Timestamps
 from app.store.analyses.records import KeptVideo
 from app.store.analyses.tables import AnalysisRow, AnalysisVectorsRow
 from model import VideoInfo, Window, WindowPlan
 
 # little-endian on every machine that shares the database
-_FLOAT16, _FLOAT64 = np.dtype("<f2"), np.dtype("<f8")
+_FLOAT16, _FLOAT32, _FLOAT64 = np.dtype("<f2"), np.dtype("<f4"), np.dtype("<f8")
 
 FACT_COLUMNS = (
     AnalysisRow.id,
@@ -73,6 +73,25 @@ def vectors_values(analysis: Analysis) -> dict[str, Any]:
         "windows": windows.embeddings.astype(_FLOAT16).tobytes(),
         "whole": whole.embedding.astype(_FLOAT16).tobytes(),
     }
+
+
+def chunks_values(analysis: Analysis) -> dict[str, bytes]:
+    """Return the columns of an analysis's chunks except its id; empty if it has none."""
+    chunks = analysis.windows.chunks
+    if chunks is None:
+        return {}
+    return {
+        "centres": chunks.centres_seconds.astype(_FLOAT64).tobytes(),
+        "scales": chunks.scales.astype(_FLOAT32).tobytes(),
+        "features": chunks.features.tobytes(),
+    }
+
+
+def kept_chunks(row: Row[Any]) -> KeptChunks:
+    """Return the chunks from a row with the columns of `chunks_values`."""
+    centres = np.frombuffer(row.centres, _FLOAT64).astype(np.float64)
+    features = np.frombuffer(row.features, np.int8).reshape(len(centres), -1)
+    return KeptChunks(centres, features, np.frombuffer(row.scales, _FLOAT32).astype(np.float32))
 
 
 def fact_values(

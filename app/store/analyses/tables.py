@@ -85,6 +85,23 @@ class AnalysisVectorsRow(Base):
     whole: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class AnalysisChunksRow(Base):
+    """The chunks of an analysis (`app.question.KeptChunks`), which only other windows need.
+
+    Analyses of releases before this table have none.
+    """
+
+    __tablename__ = "analysis_chunks"
+
+    analysis_id: Mapped[int] = mapped_column(
+        ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    # (C,) little-endian float64 seconds, (C,) little-endian float32, (C, F) int8
+    centres: Mapped[bytes] = mapped_column(LargeBinary)
+    scales: Mapped[bytes] = mapped_column(LargeBinary)
+    features: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class AnalysisRemovalRow(Base):
     """A removed analysis, for readers at an older revision."""
 
@@ -99,3 +116,4 @@ class AnalysisRemovalRow(Base):
 ARCHIVE = table_of(ArchiveRow)
 ANALYSES = table_of(AnalysisRow)
 VECTORS = table_of(AnalysisVectorsRow)
+CHUNKS = table_of(AnalysisChunksRow)

@@ -6,8 +6,15 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from app.question import Analysis
-from app.store.analyses.rows import fact_values, vectors_values
-from app.store.analyses.tables import ANALYSES, ARCHIVE, VECTORS, AnalysisRemovalRow, AnalysisRow
+from app.store.analyses.rows import chunks_values, fact_values, vectors_values
+from app.store.analyses.tables import (
+    ANALYSES,
+    ARCHIVE,
+    CHUNKS,
+    VECTORS,
+    AnalysisRemovalRow,
+    AnalysisRow,
+)
 from app.store.writes import insert_into
 
 # Number of revisions for which removals are kept; readers further behind read everything.
@@ -55,22 +62,31 @@ def _insert(
     now: datetime,
 ) -> None:
     arrays = [vectors_values(analysis) for analysis, _ in analyses]
+    chunks = [chunks_values(analysis) for analysis, _ in analyses]
     facts = [
         fact_values(analysis, label_set, metadata)
         | {
-            "size_bytes": sum(len(vectors[name]) for name in ("spans", "windows", "whole")),
+            "size_bytes": sum(len(vectors[name]) for name in ("spans", "windows", "whole"))
+            + sum(map(len, kept.values())),
             "revision": revision,
             "kept_at": now,
         }
-        for (analysis, metadata), vectors in zip(analyses, arrays, strict=True)
+        for (analysis, metadata), vectors, kept in zip(analyses, arrays, chunks, strict=True)
     ]
     inserted = insert(ANALYSES).returning(ANALYSES.c.id, sort_by_parameter_order=True)
-    ids = connection.execute(inserted, facts).scalars()
+    ids = connection.execute(inserted, facts).scalars().all()
     rows = [
         {**vectors, "analysis_id": analysis_id}
         for vectors, analysis_id in zip(arrays, ids, strict=True)
     ]
     connection.execute(insert(VECTORS), rows)
+    chunk_rows = [
+        {**kept, "analysis_id": analysis_id}
+        for kept, analysis_id in zip(chunks, ids, strict=True)
+        if kept
+    ]
+    if chunk_rows:
+        connection.execute(insert(CHUNKS), chunk_rows)
 
 
 def remove_video(connection: Connection, sha256: str) -> int:

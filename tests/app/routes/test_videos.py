@@ -1,7 +1,9 @@
 """Kept videos over HTTP: asked again without the file, listed, deleted."""
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -80,10 +82,34 @@ def test_a_label_put_later_is_found_in_a_kept_video(kept: TestClient) -> None:
     assert {tag["label"] for tag in after["tags"]} == {"green", "blue"}
 
 
-def test_other_windows_or_decoding_than_the_kept_ones_are_refused(kept: TestClient) -> None:
+@pytest.mark.parametrize(("window", "stride"), [(4.0, 1.0), (8.0, 4.0), (4.0, 4.0)])
+def test_other_windows_are_means_of_what_was_kept(
+    window: float, stride: float, kept: TestClient
+) -> None:
+    options = {"granularity": "segments", "window_seconds": window, "stride_seconds": stride}
+
+    asked, uploaded = ask(kept, **options, **COLOURS), upload(kept, **options, **COLOURS)
+
+    assert asked["windows"] == uploaded["windows"]
+    assert asked["video"] == uploaded["video"]
+    found, expected = (
+        [(each["start"], each["end"], each["tags"][0]["label"]) for each in answer["segments"]]
+        for answer in (asked, uploaded)
+    )
+    assert found == expected
+
+
+def test_windows_of_fewer_moments_than_an_upload_samples_have_a_warning(kept: TestClient) -> None:
+    answer = ask(kept, granularity="segments", window_seconds=2.0, stride_seconds=2.0, **COLOURS)
+
+    labels = [segment["tags"][0]["label"] for segment in answer["segments"]]
+    assert labels == ["red", "green", "blue"]
+    assert "some have 2 moments, those of an upload 4" in answer["video"]["warnings"][-1]
+
+
+def test_windows_without_a_kept_moment_or_another_decoding_are_refused(kept: TestClient) -> None:
     for options in (
-        {"granularity": "segments", "window_seconds": 3.0},
-        {"granularity": "segments", "stride_seconds": 1.0},
+        {"granularity": "segments", "window_seconds": 0.5, "stride_seconds": 0.5},
         {"decode": "exact"},
     ):
         refused = kept.post(f"/videos/{SHA}/classify", json=options)
@@ -183,6 +209,25 @@ def test_the_list_has_pages(client: TestClient) -> None:
     listed = [item["sha256"] for item in first["items"] + second["items"]]
     assert listed == [hashlib.sha256(clip).hexdigest() for clip in reversed(clips)]
     assert second["next_page_token"] == ""
+
+
+def test_an_analysis_without_chunks_answers_its_own_windows(
+    make_settings: Callable[..., Settings],
+) -> None:
+    settings = make_settings()
+    with open_client(settings) as client:
+        upload(client, keep=True)
+        first = ask(client, granularity="segments")
+    with closing(sqlite3.connect(settings.data_dir / "labels.sqlite")) as database, database:
+        database.execute("DELETE FROM analysis_chunks")
+    with open_client(settings) as client:
+        again = ask(client, granularity="segments")
+        body = {"granularity": "segments", "stride_seconds": 1.0}
+        refused = client.post(f"/videos/{SHA}/classify", json=body)
+
+    assert again == first
+    assert refused.status_code == 409
+    assert "without chunks" in refused.json()["detail"]
 
 
 def test_an_analysis_of_another_checkpoint_is_listed_and_not_mixed(
