@@ -2,6 +2,7 @@
 
 `program` is the entry point; `exits` and `progress` are shared by commands. Rooms: `videos` tags
 files, `labels` edits the label database, `remote` asks a running service, `archive` tags
-many videos, `training` trains and measures. Only `app.__main__` imports this room. Files of
-commands import typer and the standard library at the top, and the rest when the command runs.
+many videos, `training` trains and measures, `doctor` says what runs here. Only `app.__main__`
+imports this room. Files of commands import typer and the standard library at the top, and the rest
+when the command runs.
 """

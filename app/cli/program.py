@@ -11,6 +11,7 @@ import typer
 
 from app.cli import keys, serve
 from app.cli.archive import group as archive
+from app.cli.doctor import command as doctor
 from app.cli.labels import commands as labels
 from app.cli.remote import jobs, search
 from app.cli.training import checkpoint, data, evaluate, train
@@ -37,6 +38,7 @@ cli.add_typer(train.cli, name="train")
 cli.command()(evaluate.evaluate)
 cli.add_typer(data.cli, name="data")
 cli.add_typer(checkpoint.cli, name="checkpoint")
+cli.command()(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:

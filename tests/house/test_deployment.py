@@ -104,13 +104,12 @@ def test_probes_ask_what_needs_no_key_and_a_stop_has_its_time() -> None:
         name: container()[f"{name}Probe"]["httpGet"]["path"]
         for name in ("startup", "readiness", "liveness")
     }
-    settings = Settings(
-        **{
-            name.removeprefix(PREFIX).lower(): value
-            for name, value in variables("settings.env").items()
-            if "STOP" in name
-        }  # type: ignore[arg-type]
-    )
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in variables("settings.env").items()
+        if "STOP" in name
+    }
+    settings = Settings.model_validate(given)
     readiness = container()["readinessProbe"]
 
     assert probes == {"startup": "/readyz", "readiness": "/readyz", "liveness": "/healthz"}
