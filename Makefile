@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
+# Checkpoint or model to serve: a folder, or a Hub id such as timm/PE-Core-S-16-384 or org/name@revision.
+MODEL ?=
 # Address of a wheel index to take torch and torchvision from: PyTorch's CPU index gives an
 # installation without the several GB of CUDA libraries. Empty: your ordinary index.
 TORCH_INDEX_URL ?=
@@ -32,8 +34,8 @@ help: ## list the targets
 	  | awk -F '\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 .PHONY: serve
-serve: $(VENV)/.serves ## install the service and run it on 127.0.0.1, port 8000 or PORT=...
-	$(BIN)/kinolex serve --port $(PORT)
+serve: $(VENV)/.serves ## install the service and run it on 127.0.0.1, port 8000 or PORT=...; MODEL=org/name serves another model
+	$(BIN)/kinolex serve --port $(PORT) $(if $(MODEL),--model $(MODEL))
 
 .PHONY: test
 test: $(VENV)/.tests ## run the test suite; TEST=... and PYTEST=... select tests

@@ -94,7 +94,9 @@ class Settings(BaseSettings):
     )
     checkpoint: str = Field(
         default="",
-        description="Folder or Hub id of the checkpoint. Default: the one that ships with Kinolex.",
+        description="Folder or Hub id (`org/name`, or `org/name@revision` with a branch, tag or "
+        "commit) of the checkpoint. `kinolex serve` also takes a model that `kinolex checkpoint "
+        "import` can import, and imports it first. Default: the one that ships with Kinolex.",
     )
     text_model: str = Field(
         default="",
@@ -350,6 +352,11 @@ def _secret(text: str) -> bytes:
         # the message must not contain the secret
         raise ValueError("a secret is whsec_ and the base64 of 24 to 64 bytes")
     return secret
+
+
+def use_checkpoint(name: str) -> None:
+    """Make server processes that start from now on load this checkpoint."""
+    os.environ[f"{PREFIX}CHECKPOINT"] = name
 
 
 def share_metrics(folder: Path) -> None:

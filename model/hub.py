@@ -1,5 +1,6 @@
 """Fetch models from the Hugging Face Hub into its cache, from which they load without network."""
 
+import io
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,12 +83,16 @@ def _sentences(name: str, say: Say) -> Any:
             # one bar of several counts the bytes on disk
             self._counts = kwargs.get("name") == "huggingface_hub.snapshot_download"
             self._next = time.monotonic() + _SECONDS_BETWEEN
-            super().__init__(*args, **kwargs | {"disable": False})
+            # what the bar itself writes goes nowhere
+            super().__init__(*args, **kwargs | {"disable": False, "file": io.StringIO()})
 
         def display(self, msg: str | None = None, pos: int | None = None) -> None:
             done = bool(self.total) and self.n >= self.total
-            if self._counts and self.total and (done or time.monotonic() >= self._next):
-                self._next = float("inf") if done else time.monotonic() + _SECONDS_BETWEEN
-                say(f"fetching {name}: {self.n / _MEGABYTE:.0f} of {self.total / _MEGABYTE:.0f} MB")
+            if not self._counts or not (done or time.monotonic() >= self._next):
+                return
+            self._counts = not done
+            self._next = time.monotonic() + _SECONDS_BETWEEN
+            megabytes, total = self.n / _MEGABYTE, (self.total or 0) / _MEGABYTE
+            say(f"fetching {name}: {megabytes:.0f} of {total:.0f} MB")
 
     return Sentences

@@ -1,8 +1,11 @@
 """`kinolex serve`: start the HTTP service."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from app.cli.exits import expected_errors
 
 
 def serve(
@@ -17,6 +20,13 @@ def serve(
         int | None,
         typer.Option(min=1, max=64, help="Number of server processes; overrides KINOLEX_WORKERS."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint or model: a folder, or a Hub id (org/name or org/name@revision); "
+            "overrides KINOLEX_CHECKPOINT."
+        ),
+    ] = None,
 ) -> None:
     """Start the HTTP service. KINOLEX_ environment variables configure everything else."""
     import shutil
@@ -24,9 +34,15 @@ def serve(
     from app.cli.exits import read_settings
     from app.http.server.process import Stop
     from app.http.server.serve import serve_app
-    from app.settings import share_metrics
+    from app.settings import share_metrics, use_checkpoint
 
+    if model:
+        use_checkpoint(model)
     settings = read_settings()
+    if settings.checkpoint:
+        # the server's processes read it from the environment
+        use_checkpoint(_fetched(settings.checkpoint, settings.cache_dir))
+        settings = read_settings()
     workers = workers or settings.workers
     if workers > 1:
         # the counts of an earlier run would be added to those of this run
@@ -46,6 +62,16 @@ def serve(
         stop=Stop(settings.stop_grace_seconds, settings.stop_delay_seconds),
     )
     raise typer.Exit(exit_code)
+
+
+def _fetched(checkpoint: str, cache: Path) -> str:
+    """Fetch a checkpoint or import a model before the server starts; return what to load."""
+    with expected_errors(on_one_line=True):
+        from model.training.convert.served import checkpoint_to_serve
+
+        return checkpoint_to_serve(
+            checkpoint, cache / "imported", lambda sentence: typer.echo(sentence, err=True)
+        )
 
 
 def _address(host: str, port: int) -> str:

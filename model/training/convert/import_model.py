@@ -19,7 +19,7 @@ from model.training.convert.video_prism import read_video_prism
 from model.video.sampling import SamplingConfig
 
 # The small files say what a repository is; the large ones are fetched for a model that fits.
-_DESCRIPTIONS = ("*.json", "*.txt", "*.model")
+DESCRIPTIONS = ("*.json", "*.txt", "*.model")
 _DEFAULT_FRAMES = 8
 _REFUSED = {
     "xclip": "the text vectors of X-CLIP depend on the video that they are compared with, so that "
@@ -95,30 +95,19 @@ def import_model(
 
 def read_towers(name_or_path: str, say: Say | None = None) -> ImportedTowers:
     """Load the towers of a model, by folder or Hub id. Raises CheckpointError."""
-    folder = find_folder(name_or_path, _DESCRIPTIONS, say)
+    folder = find_folder(name_or_path, DESCRIPTIONS, say)
     try:
         if is_open_clip(folder):
-            return read_pe_core(find_folder(name_or_path, [*_DESCRIPTIONS, WEIGHTS], say))
+            return read_pe_core(find_folder(name_or_path, [*DESCRIPTIONS, WEIGHTS], say))
         family = _family(transformers_folder(folder))
         inside = transformers_folder(
-            find_folder(name_or_path, [*_DESCRIPTIONS, "*.safetensors"], say)
+            find_folder(name_or_path, [*DESCRIPTIONS, "*.safetensors"], say)
         )
         return read_video_prism(inside) if family == "videoprism" else read_image_text(inside)
     except CheckpointError as error:
         raise CheckpointError(f"{name_or_path} cannot be imported: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         raise CheckpointError(f"{name_or_path} cannot be imported: {error}") from error
-
-
-def can_import(folder: Path) -> bool:
-    """Whether a folder looks like a model of a family that can be imported, by its small files."""
-    if is_open_clip(folder):
-        return True
-    try:
-        _family(transformers_folder(folder))
-    except (CheckpointError, OSError, ValueError):
-        return False
-    return True
 
 
 def _family(folder: Path) -> str:

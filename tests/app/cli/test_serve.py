@@ -17,6 +17,7 @@ from tests.app.cli.command_line import kinolex
 from tests.support.clips import write_clip
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
+from tests.support.tiny_towers import save_tiny, tiny_siglip
 
 
 def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,3 +112,36 @@ def test_every_process_knows_every_label(tmp_path: Path) -> None:
     assert f"The page: {address}/" in printed
     assert f"curl -F file=@video.mp4 {address}/classify" in printed
     assert "Traceback" not in printed
+
+
+def test_a_model_is_imported_before_it_is_served(tmp_path: Path) -> None:
+    source = save_tiny(tiny_siglip(), tmp_path / "tiny-siglip")
+    port = free_port()
+    command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--model", str(source)]
+    environment = {
+        **os.environ,
+        "KINOLEX_DATA_DIR": str(tmp_path / "data"),
+        "KINOLEX_DEVICE": "cpu",
+        "KINOLEX_RUNTIME": "eager",
+    }
+    with (tmp_path / "log").open("w") as file:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=file)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            while not is_ready(address, server):
+                time.sleep(0.2)
+            model = httpx2.get(f"{address}/model", timeout=30).json()
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(60)
+    assert model["id"] == "tiny-siglip"
+    assert "importing it, once, into" in (tmp_path / "log").read_text()
+    [imported] = (tmp_path / "data" / "cache" / "imported").iterdir()
+    assert imported.name.startswith("tiny-siglip-")
+
+
+def test_a_model_that_cannot_be_served_ends_with_one_line(tmp_path: Path) -> None:
+    outcome = kinolex("serve", "--model", "./nowhere")
+
+    assert outcome.exit_code == 2
+    assert outcome.stderr == "./nowhere is not a directory\n"
