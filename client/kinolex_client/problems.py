@@ -152,7 +152,7 @@ class AnalysisOutdated(Problem):
 
 
 class AnalysisDiffers(Problem):
-    """The video is kept with other windows or another decode mode."""
+    """The kept analysis allows no such windows or decode mode."""
 
     known_code = "analysis_differs"
 
