@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str = Field(
         default="",
         description="Address of an OpenTelemetry collector that receives traces over HTTP, such as "
-        "`http://127.0.0.1:4318`. Needs `pip install 'kinolex[otel]'`. Default: no traces.",
+        "`http://127.0.0.1:4318`. Needs `pip install --editable '.[otel]'`. Default: no traces.",
     )
 
     max_upload_bytes: int = Field(

@@ -49,5 +49,5 @@ def expected_errors(*, on_one_line: bool = False) -> Iterator[None]:
         raise typer.Exit(1) from error
     except ModuleNotFoundError as error:
         extra = "tensorboard" if "tensorboard" in str(error) else "train"
-        typer.echo(f"{error}; install it with `pip install 'kinolex[{extra}]'`", err=True)
+        typer.echo(f"{error}; install it with `pip install --editable '.[{extra}]'`", err=True)
         raise typer.Exit(2) from error

@@ -1,6 +1,6 @@
 """OpenTelemetry traces: FastAPI's span of each request, with a span for each of its stages.
 
-The SDK (`pip install 'kinolex[otel]'`) is loaded only if KINOLEX_OTLP_ENDPOINT is set.
+The SDK (`pip install --editable '.[otel]'`) is loaded only if KINOLEX_OTLP_ENDPOINT is set.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Tracing:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         except ImportError as error:
             raise TracingNotInstalled(
-                "KINOLEX_OTLP_ENDPOINT needs OpenTelemetry: pip install 'kinolex[otel]'"
+                "KINOLEX_OTLP_ENDPOINT needs OpenTelemetry: pip install --editable '.[otel]'"
             ) from error
         address = endpoint.rstrip("/")
         if not address.endswith(_TRACES_PATH):

@@ -52,7 +52,7 @@ class PeCoreTower(nn.Module):
             import timm
         except ImportError as error:
             raise CheckpointError(
-                "a checkpoint of PE-Core needs timm: pip install 'kinolex[encoders]'"
+                "a checkpoint of PE-Core needs timm: pip install --editable '.[encoders]'"
             ) from error
         tower: Any = timm.create_model(
             config.architecture, pretrained=False, num_classes=config.features, global_pool="map"

@@ -184,6 +184,13 @@ def test_the_tree_names_no_registry_and_no_download_address() -> None:
             assert known, f"{path.relative_to(ROOT)} names {host}"
 
 
+def test_nobody_is_told_to_install_kinolex_from_an_index() -> None:
+    # no index has it, and anybody could register the name
+    advice = re.compile(r"pip install (?:-\S+ )*['\"]?kinolex\b(?![-_])")
+    for path in tracked_files():
+        assert not advice.search(text_of(path)), f"{path.relative_to(ROOT)}: use '.[extra]'"
+
+
 def test_the_tree_names_no_path_of_one_computer() -> None:
     own = str(ROOT.parent)
     home = re.compile(r"(?<![\w.])/(?:home|Users)/[a-z]\w*/|(?<![\w.])/ro" r"ot/(?!\.cache/pip)")

@@ -17,5 +17,5 @@ def archive_errors() -> Generator[None]:
         typer.echo(f"{error} ({error.code})", err=True)
         raise typer.Exit(1) from error
     except ModuleNotFoundError as error:
-        typer.echo(f"{error}; install it with `pip install 'kinolex[archive]'`", err=True)
+        typer.echo(f"{error}; install it with `pip install --editable '.[archive]'`", err=True)
         raise typer.Exit(2) from error

@@ -22,6 +22,7 @@ _EXTRAS = {
     "gpu": ("torchcodec", "decodes videos on an NVIDIA GPU"),
     "mcp": ("mcp", "answers the tools of language models"),
     "archive": ("ray", "tags folders and buckets of videos on several processes or computers"),
+    "encoders": ("timm", "serves and imports PE-Core encoders"),
     "otel": ("opentelemetry.sdk", "sends traces to a collector"),
     "train": ("pyarrow", "trains and measures checkpoints"),
 }
@@ -87,7 +88,7 @@ def missing_extra(name: str, module: str, purpose: str) -> Finding | None:
     """Return how an extra is installed; None if its module is there."""
     if _is_installed(module):
         return None
-    # not `pip install kinolex[...]`: no index has the project
+    # by its folder: no index has the project
     remedy = f"in the checkout: pip install --constraint constraints.txt --editable '.[{name}]'"
     return Finding(f"extra {name}", "note", f"not installed: {purpose}", remedy)
 

@@ -34,5 +34,5 @@ class McpEndpoint:
             raise InvalidParameter.at("query", name, "is not a parameter; there are no parameters")
         answer: ASGIApp | None = request.state.mcp
         if answer is None:
-            raise HTTPException(404, "the service has no MCP: install kinolex[mcp]")
+            raise HTTPException(404, "the service has no MCP: pip install --editable '.[mcp]'")
         await answer(scope, receive, send)

@@ -40,7 +40,7 @@ def read_pe_core(folder: Path) -> ImportedTowers:
         import open_clip
     except ImportError as error:
         raise CheckpointError(
-            "importing PE-Core needs open_clip: pip install 'kinolex[encoders]'"
+            "importing PE-Core needs open_clip: pip install --editable '.[encoders]'"
         ) from error
     document: Any = from_json((folder / OPEN_CLIP_CONFIG).read_bytes())
     vision, pixels = document["model_cfg"]["vision_cfg"], document["preprocess_cfg"]

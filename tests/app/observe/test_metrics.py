@@ -211,5 +211,5 @@ def test_traces_without_opentelemetry_are_refused_with_the_command_that_helps(
 ) -> None:
     name = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(TracingNotInstalled, match=r"pip install 'kinolex\[otel\]'"):
+    with pytest.raises(TracingNotInstalled, match=r"pip install --editable '\.\[otel\]'"):
         create_app(make_settings(otlp_endpoint="http://127.0.0.1:4318"), tagger=colour_tagger())

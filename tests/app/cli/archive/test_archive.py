@@ -34,7 +34,7 @@ def test_without_the_extra_a_command_says_what_to_install(
     )
 
     assert outcome.returncode == 2, outcome.stderr
-    assert outcome.stderr.endswith("install it with `pip install 'kinolex[archive]'`\n")
+    assert outcome.stderr.endswith("install it with `pip install --editable '.[archive]'`\n")
     assert outcome.stderr.count("\n") == 1
 
 

@@ -25,4 +25,4 @@ def test_without_its_package_the_address_says_what_to_install() -> None:
         answer = client.post("/mcp", json={})
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert "kinolex[mcp]" in answer.json()["detail"]
+    assert "'.[mcp]'" in answer.json()["detail"]
