@@ -121,6 +121,9 @@ def _add_middleware(app: FastAPI, settings: Settings, drain: Drain) -> None:
                 "Idempotency-Key",
                 "If-Match",
                 "If-None-Match",
+                "MCP-Protocol-Version",
+                "Mcp-Method",
+                "Mcp-Name",
                 "X-Request-ID",
             ],
             expose_headers=[

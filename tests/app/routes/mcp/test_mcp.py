@@ -226,6 +226,21 @@ def test_a_body_over_the_limit_and_a_foreign_page_are_refused(
     assert (foreign.status_code, foreign.json()["code"]) == (403, "origin_not_allowed")
 
 
+def test_a_page_of_an_allowed_origin_may_call_the_tools(
+    make_settings: Callable[..., Settings],
+) -> None:
+    origin = "https://app.example"
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type, mcp-method, mcp-protocol-version",
+    }
+    with open_client(make_settings(allowed_origins=origin)) as client:
+        preflight = client.options("/mcp", headers=asked)
+
+    assert preflight.status_code == 200
+
+
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
 def test_a_call_ends_with_its_connection(
     version: str, make_settings: Callable[..., Settings]
