@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from model.checkpoint import load_checkpoint, read_config
+from model.checkpoint import find_checkpoint, load_checkpoint, read_config
 from model.tagger import Tagger
 from model.training.data.manifest import Sample, read_manifest
 from model.training.data.readers import read_frames
@@ -57,6 +57,10 @@ from model.video.sampling import SamplingConfig
 _MAX_CONFUSIONS = 15
 _PICTURE_SIDE = 144
 _MAP_CLIPS = 12  # of each label: more make the map slow to compute and hard to read
+
+
+# entries of the provenance of weights that other projects trained
+_FOREIGN = frozenset({"imported_from", "converted_from"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +127,20 @@ def evaluate(
 
     The unseen classes are those of the split `held_out` (a name in `splits/` or a path), by default
     the split that the checkpoint was trained with; with an empty name the manifest's `split` column
-    decides. Raises CheckpointError, ManifestError, and ValueError when there is nothing to test.
+    decides. A checkpoint that was imported or converted was not trained on rows of the split
+    `train`, which are left out then. Raises CheckpointError, ManifestError, and ValueError when
+    there is nothing to test.
     """
     tagger = load_checkpoint(checkpoint, device=device)
-    directory = Path(checkpoint)
-    run = first_run(read_config(directory).provenance if directory.is_dir() else {})
+    provenance = read_config(find_checkpoint(checkpoint)).provenance
+    run = first_run(provenance)
     held_out = str(run.get("held_out", "")) if held_out is None else held_out
+    samples = [sample for manifest in manifests for sample in read_manifest(manifest)]
+    if not _FOREIGN.isdisjoint(provenance) and not held_out:
+        samples = [sample for sample in samples if sample.split != "train"]
     return examine(
         tagger,
-        [sample for manifest in manifests for sample in read_manifest(manifest)],
+        samples,
         read_held_out(held_out),
         options,
         held_out_name=held_out,
