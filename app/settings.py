@@ -121,8 +121,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
-        description="Log format. `auto` is `console` on a terminal and `json` (JSON lines) "
-        "elsewhere.",
+        description="Log format. `auto` is `console` on a terminal, else `json` (JSON lines).",
     )
 
     otlp_endpoint: str = Field(
