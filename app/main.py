@@ -15,6 +15,7 @@ from app.access.gate import Gate
 from app.access.rules import describe_rules, guards_of
 from app.http.body_limits import BodyLimit, EarlyAnswer
 from app.http.content_encoding import PlainBodies
+from app.http.head_requests import HeadRequests
 from app.http.origin_guard import OriginGuard
 from app.http.requester import AsRequester
 from app.http.security_headers import SecurityHeaders
@@ -92,10 +93,12 @@ def create_app(
     app.router.routes.append(Route("/mcp", McpEndpoint(), methods=["POST"]))
     system.mount_page_files(app)
     _add_middleware(app, settings, drain)
-    # added last, so that it sees every request first
+    # added late, so that it sees requests first
     app.add_middleware(
         RequestLog, log=log, metrics=metrics, tracing=tracing, quiet_paths=system.PROBE_PATHS
     )
+    # around the log, which has the route of GET
+    app.add_middleware(HeadRequests)
     return app
 
 

@@ -153,10 +153,14 @@ class Settings(BaseSettings):
     upload_timeout_seconds: float = Field(
         default=3600.0, gt=0, description="Maximum time for a whole upload."
     )
+    min_upload_rate: int = Field(
+        default=1024, ge=0, description="Minimum mean rate of an upload after 30 s, in bytes/s."
+    )
     max_uploads: int = Field(
         default=64,
         ge=1,
-        description="Maximum number of uploads received at the same time; others get 503.",
+        description="Maximum number of uploads received at the same time, half of them from one "
+        "client (API key or address); others get 503.",
     )
 
     max_duration_seconds: float = Field(

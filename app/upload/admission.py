@@ -36,7 +36,8 @@ class Admission:
     """A bounded queue in front of permits to decode and encode; clients are served in rotation.
 
     A client holds `slots` permits at most; all clients together hold a third more, so that another
-    client's request begins while one client has as many as it can.
+    client's request begins while one client has as many as it can. A client sends at most half of
+    `max_uploads` at once.
 
     A request is admitted before its body is read, so that a refusal costs no upload. A whole
     video needs one permit; segments need one for each batch of windows, so that short videos can
@@ -63,7 +64,7 @@ class Admission:
         self._max_permits = slots + max(1, slots // 3)
         self._held: Counter[str] = Counter()
         self._queue: FairQueue[_Waiter] = FairQueue()
-        self._uploading = 0
+        self._uploads: Counter[str] = Counter()
         self._permit_seconds = _INITIAL_PERMIT_SECONDS
         self._last_release = -math.inf
 
@@ -92,6 +93,10 @@ class Admission:
             raise self._overloaded(f"the queue is full: {self._waiting} requests are waiting")
         if self._uploading >= self._max_uploads:
             raise self._overloaded(f"{self._uploading} uploads are being received")
+        # a client whose uploads never end leaves half of the places to others
+        own = self._uploads[current_requester().client]
+        if own >= max(1, self._max_uploads // 2):
+            raise self._overloaded(f"{own} uploads of this client are being received")
         self._refuse_if_late(self._max_wait_seconds)
 
     @contextmanager
@@ -102,12 +107,13 @@ class Admission:
         upload. Therefore up to `queue_size + max_uploads` requests can wait.
         """
         self.check()
-        self._uploading += 1
+        client = current_requester().client
+        self._uploads[client] += 1
         self._notify()
         try:
             yield
         finally:
-            self._uploading -= 1
+            self._uploads -= Counter([client])
             self._notify()
 
     @asynccontextmanager
@@ -132,6 +138,10 @@ class Admission:
             self._notify()
             seconds = self._last_release - started
             self._permit_seconds += _NEWEST_WEIGHT * (seconds - self._permit_seconds)
+
+    @property
+    def _uploading(self) -> int:
+        return self._uploads.total()
 
     @property
     def _working(self) -> int:

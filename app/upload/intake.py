@@ -3,6 +3,7 @@
 Bytes flow from chunks of the request through `multipart`, which finds the videos, to `buffer`.
 """
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -135,19 +136,29 @@ def _reader(request: Request, max_videos: int) -> MultipartReader | _RawReader:
 
 
 async def _chunks(request: Request, settings: Settings) -> AsyncGenerator[bytes]:
-    end = anyio.current_time() + settings.upload_timeout_seconds
+    started = anyio.current_time()
+    end = started + settings.upload_timeout_seconds
+    received = 0
     more = True
     while more:
         idle_end = anyio.current_time() + settings.upload_idle_seconds
-        with anyio.CancelScope(deadline=min(end, idle_end)) as scope:
+        slow_end = started + settings.upload_idle_seconds + _seconds_for(received, settings)
+        with anyio.CancelScope(deadline=min(end, idle_end, slow_end)) as scope:
             message = await request.receive()
         if scope.cancelled_caught:
             raise UploadTimeout(
-                f"no byte arrived for {settings.upload_idle_seconds:g} s, or the upload took more "
-                f"than {settings.upload_timeout_seconds:g} s"
+                f"no byte arrived for {settings.upload_idle_seconds:g} s, or less than "
+                f"{settings.min_upload_rate} bytes a second, or the upload took more than "
+                f"{settings.upload_timeout_seconds:g} s"
             )
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         more = message.get("more_body", False)
         if chunk := message.get("body", b""):
+            received += len(chunk)
             yield chunk
+
+
+def _seconds_for(received: int, settings: Settings) -> float:
+    """Return for how long an upload may take for these bytes, at the minimum rate."""
+    return received / settings.min_upload_rate if settings.min_upload_rate else math.inf

@@ -140,6 +140,17 @@ def test_405_names_the_methods_that_are_allowed(client: TestClient) -> None:
     assert client.delete("/body").headers["allow"] == "POST"
 
 
+def test_405_names_the_methods_of_all_routes_of_the_address() -> None:
+    service = FastAPI()
+    service.get("/things/{name}")(lambda: None)
+    service.put("/things/{name}")(lambda: None)
+    install_problems(service)
+
+    answer = TestClient(service).post("/things/one")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, PUT")
+
+
 def test_validation_points_at_what_is_wrong(client: TestClient) -> None:
     answer = client.post("/body?limit=many", json={"tags": [1, "two"]})
 

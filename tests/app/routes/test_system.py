@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import torch
 from starlette.testclient import TestClient
@@ -236,3 +237,18 @@ def test_a_checkpoint_that_is_missing_stops_the_start(
 
     with pytest.raises(CheckpointError), TestClient(app, base_url=BASE_URL):
         pytest.fail("started without a model")
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/model", "/labels", "/nowhere"])
+def test_head_has_the_status_and_headers_of_get_and_no_body(path: str, server: str) -> None:
+    with httpx2.Client(base_url=server) as client:
+        while client.get("/readyz").status_code != 200:
+            pass
+        got, headed = client.get(path), client.head(path)
+        # the connection is still in step
+        assert client.get("/healthz").json() == {"status": "ok"}
+
+    assert headed.status_code == got.status_code
+    assert headed.content == b""
+    for name in ("content-type", "content-length", "etag"):
+        assert headed.headers.get(name) == got.headers.get(name)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import anyio
 import pytest
@@ -261,3 +261,18 @@ async def test_a_client_waits_for_one_request_of_every_other_client() -> None:
         await anyio.wait_all_tasks_blocked()
         assert not crowd.working
     assert crowd.working.index(99) <= 1
+
+
+async def test_uploads_of_one_client_lock_nobody_out() -> None:
+    admission = make_admission(max_uploads=4)
+    with ExitStack() as stack:
+        with as_requester(Requester("one")):
+            for _ in range(2):
+                stack.enter_context(admission.upload())
+            with pytest.raises(Overloaded, match="of this client"):
+                admission.check()
+        with as_requester(Requester("other")):
+            stack.enter_context(admission.upload())
+
+    with as_requester(Requester("one")):
+        admission.check()

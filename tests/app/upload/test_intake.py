@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +146,23 @@ def test_an_upload_that_stalls_is_dropped(
         status, _, problem = wire.answer()
 
     assert (status, problem["code"]) == (408, "upload_timeout")
+
+
+def test_an_upload_that_is_never_idle_but_too_slow_is_dropped(
+    make_settings: Callable[..., Settings], make_wire: Callable[[str], Wire]
+) -> None:
+    settings = make_settings(upload_idle_seconds=2.0, min_upload_rate=1_000_000)
+    with serving(settings) as address:
+        wire = make_wire(address)
+        wire.start("Content-Type: video/mp4", "Content-Length: 1000000")
+        wire.socket.settimeout(0.05)
+        received = b""
+        while not received:
+            wire.send(b"x")
+            with suppress(TimeoutError):
+                received = wire.socket.recv(65536)
+
+    assert received.startswith(b"HTTP/1.1 408")
 
 
 def test_an_upload_that_trickles_is_dropped_too(
