@@ -44,9 +44,8 @@ class Settings(BaseSettings):
         default=30.0,
         ge=4,
         description="Time after SIGTERM within which the service has ended, with exit code 0. "
-        "Requests that are not done after three quarters of it get 503 `shutting_down`. Give "
-        "Docker (`stop_grace_period`) or Kubernetes (`terminationGracePeriodSeconds`) at least the "
-        "same.",
+        "Requests that are not done after three quarters of it get 503 `shutting_down`. Docker's "
+        "and Kubernetes' grace periods must not be shorter.",
     )
     stop_delay_seconds: float = Field(
         default=3.0,
@@ -157,10 +156,7 @@ class Settings(BaseSettings):
         default=1024, ge=0, description="Minimum mean rate of an upload after 30 s, in bytes/s."
     )
     max_uploads: int = Field(
-        default=64,
-        ge=1,
-        description="Maximum number of uploads received at the same time, half of them from one "
-        "client (API key or address); others get 503.",
+        default=64, ge=1, description="Maximum number of uploads at once, half from one client."
     )
 
     max_duration_seconds: float = Field(
