@@ -93,9 +93,8 @@ class Settings(BaseSettings):
     )
     checkpoint: str = Field(
         default="",
-        description="Folder or Hub id (`org/name`, or `org/name@revision` with a branch, tag or "
-        "commit) of the checkpoint. `kinolex serve` also takes a model that `kinolex checkpoint "
-        "import` can import, and imports it first. Default: the one that ships with Kinolex.",
+        description="Folder or Hub id (`org/name[@revision]`) of the checkpoint, or, for `kinolex "
+        "serve`, of a model that it can import. Default: the one that ships with Kinolex.",
     )
     text_model: str = Field(
         default="",
