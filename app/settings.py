@@ -376,12 +376,6 @@ def keep_compilations(folder: Path) -> None:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.resolve())
 
 
-def use_one_thread() -> None:
-    """Make numerical libraries that are imported from now on use one thread for each call."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-
 def quiet_ray() -> None:
     """Make Ray, in this process and those it starts, send no statistics and print no notes."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -28,11 +28,7 @@ def search(
     ] = False,
 ) -> None:
     """Find words in an archive, without a service."""
-    from app.settings import use_one_thread
-
     settings = read_settings()
-    # Its products are small: on a busy computer, a search with more threads took seven times longer
-    use_one_thread()
     with archive_errors():
         from app.archive.batch.folder import ArchiveFolder
         from app.archive.batch.search import search_archive
