@@ -121,7 +121,9 @@ class UploadTooLarge(ServiceError):
     @classmethod
     def over(cls, max_bytes: int) -> Self:
         """Return the error for a limit of `max_bytes`."""
-        return cls(f"the body is over the limit of {max_bytes} bytes")
+        mib = max_bytes / 1024**2
+        words = f"{mib:,.0f} MiB" if mib >= 10 else f"{max_bytes} bytes"
+        return cls(f"the body is over the limit of {words}")
 
 
 class UploadTimeout(ServiceError):

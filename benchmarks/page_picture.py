@@ -20,7 +20,7 @@ from tests.support.servers import running_server
 _SHOWN = ("playing the violin", "bowling", "riding a bicycle", "hammering")
 _ASKED = (*_SHOWN, "playing drums", "cutting vegetables", "swimming", "dancing")
 _PICTURE = ROOT / "docs" / "images" / "page.png"
-_WIDTH, _HEIGHT = 1180, 790
+_WIDTH, _HEIGHT = 1400, 900
 _OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 

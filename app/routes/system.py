@@ -122,4 +122,9 @@ async def read_metrics(request: Request, metrics: MetricsDep, store: StoreDep) -
 )
 async def running_model(state: StateDep, access: AccessDep) -> RunningModel:
     """Returns the checkpoint, its sampling and runtime, who may use it, what protects decoding."""
-    return RunningModel.running(state["tagger"], await access.mode(), state["sandbox"])
+    return RunningModel.running(
+        state["tagger"],
+        await access.mode(),
+        state["sandbox"],
+        max_upload_bytes=state["settings"].max_upload_bytes,
+    )

@@ -87,10 +87,13 @@ class RunningModel(ModelAnswer):
         description="Who is answered: `keys`: holders of an API key; without any keys `local`: "
         "clients on the service's own computer, or `open`: every client."
     )
+    max_upload_bytes: int = Field(description="Maximum size of a video file.")
     sandbox: SandboxAnswer
 
     @classmethod
-    def running(cls, tagger: Tagger, access: Mode, sandbox: Sandbox) -> Self:
+    def running(
+        cls, tagger: Tagger, access: Mode, sandbox: Sandbox, *, max_upload_bytes: int
+    ) -> Self:
         """Make it from a loaded checkpoint, the mode of access and the decode workers' sandbox."""
         calibration = tagger.calibration.config
         return cls(
@@ -103,6 +106,7 @@ class RunningModel(ModelAnswer):
             sampling=SamplingAnswer.model_validate(tagger.sampling, from_attributes=True),
             text_space=tagger.text_space,
             access=access,
+            max_upload_bytes=max_upload_bytes,
             scores=ScoresAnswer(fitted_on=calibration.fitted_on or None),
             unknown=UnknownLimit(
                 limit=calibration.unknown_limit,

@@ -18,6 +18,8 @@ import { CHANGED as ENTRIES_CHANGED, Entries, SELECTED } from "./videos/entries.
 import { createHistory } from "./videos/history.js";
 import { createList } from "./videos/list.js";
 import { Queue } from "./videos/queue.js";
+import { createRecorder } from "./videos/recorder.js";
+import { createSample } from "./videos/sample.js";
 import { createSearch } from "./videos/search.js";
 
 const asked = new Asked(readAddress());
@@ -51,10 +53,16 @@ createSearch({
   },
 });
 createDrop((files) => queue.add(files));
+createRecorder((file) => queue.add([file]));
+createSample((file, words) => {
+  if (!asked.isAdHoc) asked.change({ words });
+  queue.add([file]);
+});
 
 async function loadModel() {
-  const { id, revision, scores } = await runningModel();
+  const { id, revision, scores, max_upload_bytes: maxBytes } = await runningModel();
   limits = scores;
+  queue.maxBytes = maxBytes;
   at("model").textContent = revision ? `${id} ${revision}` : id;
   const words = `Likely: from ${percent(scores.likely)}; possible: from ${percent(scores.possible)}.`;
   at("scores").textContent = scores.fitted_on

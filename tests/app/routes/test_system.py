@@ -96,6 +96,7 @@ def test_the_running_model_is_described(client: TestClient) -> None:
         "scores": {"fitted_on": None, "likely": 0.6, "possible": 0.3},
         "unknown": {"limit": 0.5, "false_positive_rate": None},
         "access": "local",
+        "max_upload_bytes": 2 * 1024**3,
     }
 
 

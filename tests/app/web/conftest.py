@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -48,9 +48,13 @@ def open_page(
     with ExitStack() as stack:
 
         def make(
-            viewport: "ViewportSize" = DESK, tagger: Tagger | None = None, *, is_dark: bool = False
+            viewport: "ViewportSize" = DESK,
+            tagger: Tagger | None = None,
+            *,
+            is_dark: bool = False,
+            **settings: Any,
         ) -> "Page":
-            app = create_app(make_settings(), tagger=tagger or sure_tagger())
+            app = create_app(make_settings(**settings), tagger=tagger or sure_tagger())
             server = stack.enter_context(running_server(app))
             page = browser.new_page(
                 viewport=viewport, color_scheme="dark" if is_dark else "light", base_url=server

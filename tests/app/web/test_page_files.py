@@ -1,5 +1,6 @@
 """The page's files, without a browser: colours that can be read, and nothing from elsewhere."""
 
+import gzip
 import re
 from urllib.parse import urlsplit
 
@@ -58,3 +59,9 @@ def test_the_page_names_no_other_host_and_holds_nothing_inline() -> None:
     ):
         for url in re.findall(r"https?://[^\s\"'`)]+", path.read_text("utf-8")):
             assert urlsplit(url).netloc == "www.w3.org", f"{path.name}: {url}"
+
+
+def test_the_page_weighs_less_than_150_kilobytes() -> None:
+    """As it is sent, without the sample, which only those who try it load."""
+    files = [path for path in WEB.rglob("*.*") if path.suffix in {".js", ".css", ".html", ".svg"}]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in files) < 150_000

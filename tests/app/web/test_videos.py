@@ -137,6 +137,14 @@ def test_a_file_that_is_no_video_is_explained(
     assert alert.count() == 0
 
 
+def test_a_file_that_is_too_large_is_not_sent(open_page: "Callable[..., Page]", red: Path) -> None:
+    page = open_page(max_upload_bytes=1000)
+    sent = uploads(page)
+    drop(page, red)
+    page.get_by_text("this service takes up to 1.0 kB").wait_for()
+    assert sent == []
+
+
 def test_a_service_that_fails_is_reported(open_page: "Callable[..., Page]", red: Path) -> None:
     page = open_page()
     page.route("**/classify", lambda route: route.fulfill(status=502, body="<h1>proxy</h1>"))
@@ -159,3 +167,22 @@ def test_work_continues_when_the_service_is_back(
     wait_for_row(page, "blue.mp4", "blue · likely")
     page.locator("#offline").wait_for(state="hidden")
     assert page.locator("#problem .problem").count() == 0
+
+
+def test_the_sample_is_tried_with_words(open_page: "Callable[..., Page]") -> None:
+    page = open_page()
+    page.get_by_role("button", name="Try a sample").click()
+    assert set(labels_of_tags(page)) == {"fireworks", "riding a bicycle", "swimming"}
+    wait_for_row(page, "sample.mp4", "8.0 s")
+    wait_for_player(page, "videoWidth", 320)
+
+
+def test_the_camera_records_a_video(open_page: "Callable[..., Page]") -> None:
+    page = open_page()
+    page.get_by_role("button", name="Record with the camera").last.click()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.get_by_text("Recording: 1 s").wait_for()
+    page.get_by_role("button", name="Stop and look at it").click()
+    assert labels_of_tags(page)
+    wait_for_row(page, "recording ", " s · ")
+    assert page.locator("#camera").evaluate("(dialog) => dialog.open") is False

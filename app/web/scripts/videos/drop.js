@@ -1,4 +1,4 @@
-// Files from a drop, a picker, the sample, and the camera.
+// Files from a drop and from pickers.
 
 import { at } from "../dom.js";
 

@@ -3,6 +3,7 @@
 import { Refusal } from "../api/call.js";
 import { classify } from "../api/upload.js";
 import { askVideo } from "../api/videos.js";
+import { bytes } from "../dom.js";
 import { newEntry } from "./entries.js";
 import { digestOf } from "./hash.js";
 import { createPace } from "./pace.js";
@@ -28,6 +29,8 @@ export class Queue {
     this.keeps = true;
     /** Whether every kept video is in the list, so that another one need not be looked for. */
     this.listsAll = false;
+    /** Size that a file may have; a larger one is not sent. */
+    this.maxBytes = Infinity;
     /** @type {Set<AbortController>} */
     this.sending = new Set();
     /** @type {Set<AbortController>} */
@@ -145,6 +148,12 @@ export class Queue {
   /** @param {Entry} entry @param {AbortSignal} signal */
   async #tag(entry, signal) {
     const file = /** @type {File} */ (entry.file);
+    if (file.size > this.maxBytes) {
+      throw new Refusal({
+        title: "The file is too large",
+        detail: `It has ${bytes(file.size)}; this service takes up to ${bytes(this.maxBytes)}.`,
+      });
+    }
     if (!entry.sha256) {
       const sha256 = await digestOf(file);
       if (signal.aborted) return;
