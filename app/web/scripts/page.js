@@ -4,7 +4,7 @@ import { createFeedback } from "./answer/feedback.js";
 import { createShare } from "./answer/share.js";
 import { createView } from "./answer/view.js";
 import { Refusal, runningModel } from "./api/call.js";
-import { deleteVideo } from "./api/videos.js";
+import { deleteVideo, scoreOfLabel } from "./api/videos.js";
 import { readAddress, writeAddress } from "./address.js";
 import { createConnection } from "./connection.js";
 import { at, percent } from "./dom.js";
@@ -37,7 +37,12 @@ function word(score) {
 const view = createView(entries, queue, asked, { word, feedback: createFeedback(asked, sets) });
 const videos = createHistory(entries, queue);
 createBar(asked, sets);
-createDrawer(asked, sets);
+createDrawer(asked, sets, async (label) => {
+  const entry = entries.selected;
+  if (!entry?.kept) return "";
+  const score = await scoreOfLabel(entry.sha256, asked.now, entry.windows, label);
+  return score === null ? "" : `In ${entry.name}: ${word(score)}, ${percent(score)}.`;
+});
 createShare(entries, view.threshold);
 createList(entries, {
   word,

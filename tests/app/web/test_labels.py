@@ -40,6 +40,7 @@ def test_an_added_label_is_asked_of_every_kept_video(
     open_labels(page)
     add_label(page, "Something   red")
     wait_for_row(page, "red.mp4", "Something red · likely")
+    page.get_by_text("Added “Something   red”. In red.mp4: likely, 9").wait_for()
     page.click("#drawer-close")
     assert labels_of_tags(page)[0] == "Something red"
     assert page.evaluate("document.activeElement.id") == "labels-open"

@@ -1,5 +1,6 @@
 // Kept videos: list, ask, search, delete.
 
+import { labelKey } from "../question/question.js";
 import { call, json } from "./call.js";
 import { optionsOf } from "./question.js";
 
@@ -27,6 +28,25 @@ export function listVideos(token) {
 export function askVideo(sha256, question, windows, signal) {
   const options = { ...optionsOf(question), ...windows };
   return call(`/videos/${sha256}/classify`, json("POST", options, { signal }));
+}
+
+// With segments, so many labels have a score.
+const MAX_SCORES = 1000;
+
+/**
+ * The score of a label in a kept video, whatever its rank; null if it is not reported.
+ * @param {string} sha256
+ * @param {import("../types.js").Question} question
+ * @param {{window_seconds: number, stride_seconds: number} | null} windows those it was kept with
+ * @param {string} label
+ * @returns {Promise<number | null>}
+ */
+export async function scoreOfLabel(sha256, question, windows, label) {
+  const options = { ...optionsOf(question), ...windows, top_k: MAX_SCORES };
+  const { tags } = await call(`/videos/${sha256}/classify`, json("POST", options));
+  const key = labelKey(label);
+  const found = tags.find((/** @type {import("../types.js").Tag} */ tag) => labelKey(tag.label) === key);
+  return found ? found.score : null;
 }
 
 /** @param {string} sha256 */

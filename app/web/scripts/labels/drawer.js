@@ -15,10 +15,12 @@ const SEARCH_DELAY_MS = 250;
 /**
  * @param {import("../question/question.js").Asked} asked
  * @param {import("../question/sets.js").Sets} sets
+ * @param {(label: string) => Promise<string>} scoreOf says how a label fits the selected video,
+ *   whatever its rank; "" if no video is selected
  */
-export function createDrawer(asked, sets) {
+export function createDrawer(asked, sets, scoreOf) {
   const drawer = at("drawer");
-  const name = at("label-name");
+  const field = at("label-name");
   const add = at("label-add");
   const undo = at("undo");
   /** @type {Label[]} */
@@ -46,7 +48,7 @@ export function createDrawer(asked, sets) {
   }
 
   function draw() {
-    const wanted = labelKey(name.value);
+    const wanted = labelKey(field.value);
     const words = wanted.split(" ");
     const matching = items.filter((label) => {
       const texts = [label.name, ...label.aliases].map(labelKey);
@@ -59,7 +61,7 @@ export function createDrawer(asked, sets) {
     let note = "";
     if (loadedSet === "") note = "Loading the labels …";
     else if (!items.length && !wanted) note = "There is no label yet. Add the first one above.";
-    else if (!matching.length) note = `No label contains “${name.value.trim()}”. Add it?`;
+    else if (!matching.length) note = `No label contains “${field.value.trim()}”. Add it?`;
     else if (more > 0) note = `${more} more: type to narrow the list.`;
     else if (!complete) note = `Only ${items.length} labels are listed: type to search all of them.`;
     at("labels-empty").textContent = note;
@@ -95,7 +97,7 @@ export function createDrawer(asked, sets) {
     const { set } = asked.now;
     if (set !== loadedSet) complete = true;
     await attempt(async () => {
-      const answer = await readLabels(set, complete ? "" : name.value);
+      const answer = await readLabels(set, complete ? "" : field.value);
       if (request !== requests) return;
       items = answer.items.sort((a, b) => a.name.localeCompare(b.name, "en"));
       complete &&= answer.complete;
@@ -119,9 +121,11 @@ export function createDrawer(asked, sets) {
     return attempt(async () => {
       const answer = await putLabels(asked.now.set, [label]);
       const warnings = answer.warnings.map((/** @type {any} */ warning) => warning.detail);
-      name.value = "";
+      field.value = "";
+      const name = /** @type {string} */ (label.name);
       await written(answer.label_set.revision, [done, ...warnings].join(" "));
-      list.show(/** @type {string} */ (label.name));
+      list.show(name);
+      say([done, await scoreOf(name), ...warnings].filter(Boolean).join(" "));
     });
   }
 
@@ -150,19 +154,19 @@ export function createDrawer(asked, sets) {
   }
 
   let pause = 0;
-  name.addEventListener("input", () => {
+  field.addEventListener("input", () => {
     draw();
     clearTimeout(pause);
     if (!complete) pause = setTimeout(load, SEARCH_DELAY_MS);
   });
   at("labels-form").addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
-    const shown = name.value.trim();
+    const shown = field.value.trim();
     if (shown && !add.disabled) put({ name: shown }, `Added “${shown}”.`);
   });
   undo.addEventListener("click", () => {
     if (!removed) return;
-    name.focus();
+    field.focus();
     put(removed, `“${removed.name}” is back.`);
   });
   at("set-new").addEventListener("submit", (/** @type {Event} */ event) => {
@@ -197,7 +201,7 @@ export function createDrawer(asked, sets) {
   at("labels-open").addEventListener("click", () => {
     say("");
     drawer.showModal();
-    name.focus();
+    field.focus();
     load();
   });
   at("drawer-close").addEventListener("click", () => drawer.close());
