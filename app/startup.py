@@ -25,6 +25,7 @@ from app.archive.retention import keep_deleting
 from app.archive.search import ArchiveSearch
 from app.archive.window_index import WindowIndex
 from app.decode.decode_pool import DecodePool
+from app.decode.ffmpeg_version import ffmpeg_version, outdated
 from app.decode.gpu_pool import GpuDecodePool
 from app.embedding import VideoEmbedder
 from app.encode.batcher import Batcher
@@ -179,6 +180,8 @@ async def _open_embedder(
         pool = await stack.enter_async_context(_decode_pool(settings, tagger, gpu))
         for sentence in pool.sandbox.missing():
             log.warning("sandbox_incomplete", detail=sentence)
+        if reason := outdated(ffmpeg_version()):
+            log.warning("ffmpeg_outdated", detail=reason)
         batcher = await stack.enter_async_context(_batcher(tagger))
         embedder = VideoEmbedder(
             settings=settings, tagger=tagger, pool=pool, admission=admission, batcher=batcher

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field
 
 from app.access.access import Mode
+from app.decode.ffmpeg_version import ffmpeg_version
 from app.decode.sandbox.report import Sandbox
 from app.readiness import Limitation
 from model import LIKELY_SCORE, POSSIBLE_SCORE, Tagger
@@ -89,6 +90,7 @@ class RunningModel(ModelAnswer):
     )
     max_upload_bytes: int = Field(description="Maximum size of a video file.")
     sandbox: SandboxAnswer
+    ffmpeg: str = Field(description="Version of FFmpeg, which decodes videos.")
 
     @classmethod
     def running(
@@ -113,6 +115,7 @@ class RunningModel(ModelAnswer):
                 false_positive_rate=calibration.unknown_false_positive_rate,
             ),
             sandbox=SandboxAnswer.model_validate(sandbox, from_attributes=True),
+            ffmpeg=ffmpeg_version(),
         )
 
 

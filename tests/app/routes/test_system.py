@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx2
 import pytest
 import torch
@@ -97,6 +98,7 @@ def test_the_running_model_is_described(client: TestClient) -> None:
         "unknown": {"limit": 0.5, "false_positive_rate": None},
         "access": "local",
         "max_upload_bytes": 2 * 1024**3,
+        "ffmpeg": av.ffmpeg_version_info,
     }
 
 
