@@ -25,6 +25,9 @@ NEVER_ANSWERED = {
     *("tracing_not_installed", "kinolex_error", "checkpoint_error", "store_mismatch"),
     *("workers_not_started", "folder_not_usable"),
     *("callback_refused", "callback_failed"),  # of webhooks, which are sent outside requests
+    # of `kinolex archive`, which runs without a service
+    *("archive_in_use", "archive_not_found", "cluster_unreachable"),
+    *("file_unreadable", "source_not_readable"),
 }
 
 
