@@ -38,7 +38,7 @@ class FileUnreadable(KinolexError):
     code = "file_unreadable"
 
 
-class FailedBefore(VideoError):
+class FailedBefore(KinolexError):
     """A file with the same bytes failed, with this code."""
 
     def __init__(self, code: str) -> None:
@@ -47,7 +47,7 @@ class FailedBefore(VideoError):
 
 
 # Errors that the same bytes give at every try.
-_FINAL = (VideoError, EmptyFile)
+_FINAL = (VideoError, EmptyFile, FailedBefore)
 
 
 @dataclass(frozen=True, slots=True)

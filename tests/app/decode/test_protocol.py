@@ -1,7 +1,9 @@
 """Messages: each one survives the wire, and nothing else is accepted."""
 
+import importlib
 import json
 import math
+import pkgutil
 from dataclasses import fields
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import app
 from app.decode.protocol import (
     MAX_MESSAGE_BYTES,
     PROTOCOL_VERSION,
@@ -258,6 +261,16 @@ def test_the_answer_to_another_request_is_refused(answer: Answer, request_: Requ
 def test_a_worker_refuses_requests_that_are_not_for_it() -> None:
     with pytest.raises(ProtocolError):
         parse_request(encode(DECODE), [Render])
+
+
+def test_every_error_about_videos_has_a_code_of_its_own() -> None:
+    for module in pkgutil.walk_packages(app.__path__, "app."):
+        if "migrations" not in module.name and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+    codes = [kind.code for kind in VideoError.__subclasses__()]
+
+    assert len({*codes, VideoError.code}) == len(codes) + 1
 
 
 @pytest.mark.parametrize("code", [kind.code for kind in VideoError.__subclasses__()])
