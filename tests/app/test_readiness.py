@@ -69,11 +69,11 @@ class HealingEncoder(ColourEncoder):
     def __init__(self) -> None:
         self.attempts = 0
 
-    def encode(self, pixels: torch.Tensor) -> Any:
+    def features(self, pixels: torch.Tensor) -> Any:
         self.attempts += 1
         if self.attempts == 1:
             raise MemoryError
-        return super().encode(pixels)
+        return super().features(pixels)
 
 
 def test_a_first_inference_that_fails_is_tried_again(

@@ -97,11 +97,11 @@ class PatientEncoder(ColourEncoder):
 class SlowBlueEncoder(ColourEncoder):
     """Knows colours; needs ten minutes for a blue video."""
 
-    def encode(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
-        embeddings = super().encode(pixels)
-        if (embeddings[:, AXES["blue"]] > 0.9).any():
+    def features(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        features = super().features(pixels)
+        if (self.embed(features.mean(axis=1))[:, AXES["blue"]] > 0.9).any():
             time.sleep(600)
-        return embeddings
+        return features
 
 
 def doubtful_tagger() -> Tagger:
