@@ -28,7 +28,13 @@ def fetch(name: str, home: Path, hub: str = "", **changes: str) -> subprocess.Co
     return subprocess.run(
         [sys.executable, "-c", _FETCH, name],
         cwd=ROOT,
-        env={**os.environ, "HF_HOME": str(home), "HF_ENDPOINT": hub, **changes},
+        env={
+            **os.environ,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HOME": str(home),
+            "HF_ENDPOINT": hub,
+            **changes,
+        },
         capture_output=True,
         text=True,
         timeout=120,

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 REFUSED = "Failed to load resource: "
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> "Iterator[Browser]":
-    """Debian's chromium."""
+    """Debian's chromium. It must end with this room: its driver leaves an event loop running in
+    the thread, in which no asynchronous test can run.
+    """
     with running_chromium() as chromium:
         yield chromium
 
