@@ -23,7 +23,7 @@ INSTALL := $(PIP) install --constraint constraints.txt
 
 # Minimum share of lines outside model/training that tests run, in percent. The minimum of all
 # lines is in pyproject.toml.
-COVERAGE_OUTSIDE_TRAINING := 90
+COVERAGE_OUTSIDE_TRAINING := 95
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -45,6 +45,7 @@ test: $(VENV)/.tests ## run the test suite; TEST=... and PYTEST=... select tests
 coverage: ## run `make test` with coverage and check its floors
 	@rm -f .coverage .coverage.*
 	$(MAKE) test PYTEST="--cov --cov-report= $(PYTEST)"
+	@rm -f .coverage.* # of processes that were killed: half a file, which the report cannot read
 	$(BIN)/coverage report --omit 'model/training/*' --fail-under $(COVERAGE_OUTSIDE_TRAINING)
 
 .PHONY: lint

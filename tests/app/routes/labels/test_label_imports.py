@@ -57,9 +57,8 @@ def test_a_hundred_thousand_labels_come_and_go_in_one_request(store: LabelStore)
     assert one_more.json()["errors"][0]["pointer"] == "#/labels"
 
 
-@pytest.mark.slow
-def test_a_spreadsheet_of_a_hundred_thousand_labels_comes_and_goes_too(store: LabelStore) -> None:
-    rows = (b'"n, %d",0.5\r\n' % number for number in range(100_000))
+def test_a_spreadsheet_of_ten_thousand_labels_comes_and_goes_too(store: LabelStore) -> None:
+    rows = (b'"n, %d",0.5\r\n' % number for number in range(10_000))
 
     with label_client(store) as client:
         put = client.put("/labels", content=chain([b"name,threshold\r\n"], rows), headers=CSV)
@@ -67,9 +66,9 @@ def test_a_spreadsheet_of_a_hundred_thousand_labels_comes_and_goes_too(store: La
             count = sum(1 for _ in csv.DictReader(export.iter_lines()))
 
     assert put.status_code == 200, put.text
-    assert put.json()["created"] == 100_000
-    assert count == store.state(DEFAULT_SET).size == 100_001
-    assert store.get(DEFAULT_SET, "N, 99999")[1].new.label.threshold == 0.5
+    assert put.json()["created"] == 10_000
+    assert count == store.state(DEFAULT_SET).size == 10_001
+    assert store.get(DEFAULT_SET, "N, 9999")[1].new.label.threshold == 0.5
 
 
 @pytest.mark.parametrize(("headers", "first"), [(NDJSON, b""), (CSV, b"name\n")])
