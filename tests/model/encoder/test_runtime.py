@@ -91,7 +91,7 @@ class WaitingEncoder(Encoder):
         return np.ones((*pixels.shape[:2], 8), np.float32)
 
     def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        raise NotImplementedError
+        return features
 
 
 def in_own_process(check: str, folder: Path) -> None:
