@@ -31,6 +31,7 @@ from model.calibration import Calibration, CalibrationConfig
 from model.digests import DIGESTS_FILE, check_digests, digest_lines, sha256_of
 from model.encoder.networks import EncoderConfig, Network, build_network
 from model.encoder.preprocess import PreprocessConfig
+from model.encoder.sentence_tower import SentenceTower
 from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.hub import Say, find_folder
@@ -38,6 +39,7 @@ from model.tagger import Tagger
 from model.text.knowledge import Knowledge
 from model.text.pretrained import DEFAULT_TEXT_MODEL
 from model.text.replacement import load_text_instead
+from model.text.sentence_encoder import SentenceTextEncoder
 from model.text.source import TEXT_FOLDER, load_text_encoder
 from model.text.text_encoder import TextEncoder
 from model.video.sampling import SamplingConfig
@@ -196,10 +198,15 @@ def load_checkpoint(
             f"text model {config.text.model} has sha256 {text.model_hash}, "
             f"the checkpoint was trained with {config.text.sha256}"
         )
+    is_shared = isinstance(network.backbone, SentenceTower)
+    if isinstance(network.backbone, SentenceTower):
+        if not isinstance(text, SentenceTextEncoder):
+            raise CheckpointError(f"{TEXT_FOLDER}/ contains no model of sentence-transformers")
+        network.backbone.use(text.model)
     if text_model:
         text = load_text_instead(text_model, text)
     return Tagger(
-        encoder=TorchEncoder(network, dim, device=device),
+        encoder=TorchEncoder(network, dim, device=device, shared=is_shared),
         text=text,
         templates=config.text.templates,
         text_mean=text_mean,

@@ -2,8 +2,9 @@
 
 The backbones are the paper's R(2+1)D-18 (Brattoli et al., CVPR 2020, section 4), an
 EfficientNet-Lite with temporal shift (Lin et al., ICCV 2019) for plain CPUs, and the towers of
-imported models: CLIP, SigLIP and PE-Core see frames, VideoPrism sees clips. All networks average
-the features of a video's clips before the head, as the paper does (section 4.2).
+imported models: CLIP, SigLIP and PE-Core see frames, VideoPrism sees clips, a sentence-transformers
+model either. All networks average the features of a video's clips before the head, as the paper
+does (section 4.2).
 """
 
 from dataclasses import dataclass
@@ -16,14 +17,20 @@ from torch.nn import functional
 
 from model.encoder.efficientnet import EfficientNetLite
 from model.encoder.perception_tower import PeCoreConfig, PeCoreTower
+from model.encoder.sentence_tower import SentenceTower, SentenceTowerConfig
 from model.encoder.video_prism_tower import VideoPrismConfig, VideoPrismTower
 from model.encoder.vision_tower import TowerConfig, VisionTower
 
 NetworkName = Literal[
-    "efficientnet_lite0", "efficientnet_lite2", "r2plus1d_18", "vision_tower", "video_tower"
+    "efficientnet_lite0",
+    "efficientnet_lite2",
+    "r2plus1d_18",
+    "vision_tower",
+    "video_tower",
+    "sentence_tower",
 ]
 FrameTowerConfig = TowerConfig | PeCoreConfig
-AnyTowerConfig = FrameTowerConfig | VideoPrismConfig
+AnyTowerConfig = FrameTowerConfig | VideoPrismConfig | SentenceTowerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +40,8 @@ class EncoderConfig:
     `dim` is the length of an embedding. `shift_fraction` is the share of channels that temporal
     shift moves each way (1/8 in the TSM paper; EfficientNet-Lite only). `vocabulary` is the number
     of words of the word head, 0 for no word head. `evidence_dim` is the length of the evidence
-    part of an embedding (see `SemanticHead`), 0 for none. `tower` holds the sizes of a vision
-    tower, which sees frames, or of a video tower; it is None for all other networks.
+    part of an embedding (see `SemanticHead`), 0 for none. `tower` describes a vision tower, which
+    sees frames, a video tower or a sentence tower; it is None for all other networks.
 
     Raises ValueError for values that describe no network.
     """
@@ -66,11 +73,12 @@ class EncoderConfig:
         fits = {
             "vision_tower": isinstance(self.tower, FrameTowerConfig),
             "video_tower": isinstance(self.tower, VideoPrismConfig),
+            "sentence_tower": isinstance(self.tower, SentenceTowerConfig),
         }
         if not fits.get(self.network, self.tower is None):
             raise ValueError(
-                "tower must be that of a vision_tower or video_tower, and be given for no other "
-                f"network: network is {self.network}, tower is {self.tower}"
+                "tower must be that of a vision_tower, video_tower or sentence_tower, and be given "
+                f"for no other network: network is {self.network}, tower is {self.tower}"
             )
 
     @property
@@ -204,18 +212,23 @@ class ClipNetwork(nn.Module):
 
 
 class VideoTowerNetwork(nn.Module):
-    """The video tower of an imported model, with a linear head that is an identity at first."""
+    """The tower of an imported model of clips, with a linear head that is an identity at first."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        assert isinstance(config.tower, VideoPrismConfig)
-        self.backbone = VideoPrismTower(config.tower)
-        self.head = SemanticHead(self.backbone.features, config)
+        self.backbone: VideoPrismTower | SentenceTower
+        if isinstance(config.tower, SentenceTowerConfig):
+            self.backbone, features = SentenceTower(config.tower), config.dim
+        else:
+            assert isinstance(config.tower, VideoPrismConfig)
+            self.backbone = VideoPrismTower(config.tower)
+            features = self.backbone.features
+        self.head = SemanticHead(features, config)
 
     @property
     def mixes_frames(self) -> bool:
-        """True: the frames of a clip attend to each other."""
-        return True
+        """True where the frames of a clip attend to each other."""
+        return not isinstance(self.backbone, SentenceTower) or self.backbone.mixes_frames
 
     def features(self, clips: Tensor) -> Tensor:
         """Map (M, T, 3, H, W) clips to (M, F) features."""
@@ -242,8 +255,8 @@ def video_features(network: Network, pixels: Tensor) -> Tensor:
 
 
 def build_network(config: EncoderConfig) -> Network:
-    """Build a network with random weights, in training mode."""
-    if config.network == "video_tower":
+    """Build a network with random weights, in training mode; a sentence tower has no model yet."""
+    if config.network in ("video_tower", "sentence_tower"):
         return VideoTowerNetwork(config)
     return ClipNetwork(config) if config.network == "r2plus1d_18" else FrameNetwork(config)
 

@@ -18,8 +18,9 @@ class PreprocessConfig:
     Frames are decoded with a short side of `short_side` pixels. The centre is cropped to a short
     side of `crop_side` and a long side of at most `max_aspect_ratio` times that (1 is the paper's
     square centre crop; 16 / 9 keeps a whole widescreen frame). With `squash` the whole frame is
-    resized to a square of `crop_side` instead, whatever its aspect ratio. `mean` and `std` are per
-    RGB channel on the 0..1 scale. Raises ValueError for values out of range.
+    resized to a square of `crop_side` instead, whatever its aspect ratio; with `whole` nothing is
+    cut off. `mean` and `std` are per RGB channel on the 0..1 scale. Raises ValueError for values
+    out of range.
     """
 
     short_side: int
@@ -28,6 +29,7 @@ class PreprocessConfig:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     squash: bool = False
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.crop_side <= self.short_side:
@@ -56,6 +58,8 @@ def crop_size(height: int, width: int, config: PreprocessConfig) -> tuple[int, i
     """
     if config.squash:
         return config.crop_side, config.crop_side
+    if config.whole:
+        return height, width
     longest = min(max(height, width), int(config.crop_side * config.max_aspect_ratio + 0.5))
     long_side = max(config.crop_side, longest // _SIDE_STEP * _SIDE_STEP)
     return (config.crop_side, long_side) if width >= height else (long_side, config.crop_side)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from model.encoder.compiled_encoder import CompiledEncoder, can_compile
 from model.encoder.encoder import ClipShape, Encoder, Runtime, RuntimeName, ShapedEncoder
+from model.encoder.sentence_tower import SentenceTower
 from model.encoder.torch_encoder import TorchEncoder
 
 # Shapes that are prepared after a switch, at most: each costs minutes and memory.
@@ -95,10 +96,12 @@ def make_encoder(
 
     `threads` is the number of videos that OpenVINO encodes at once. `cache` and `revision` are the
     folder and the name prefix of its converted graphs; see `OpenVinoEncoder`. Raises ImportError
-    where the runtime is not installed.
+    where the runtime is not installed, ValueError where it cannot run the network.
     """
     dtype: torch.dtype = getattr(torch, runtime.precision)
     network, dim = reference.network, reference.dim
+    if isinstance(getattr(network, "backbone", None), SentenceTower) and runtime.name != "eager":
+        raise ValueError("a sentence-transformers model runs in plain PyTorch only")
     if runtime.name == "openvino":
         # OpenVINO is an optional dependency and takes 100 ms to import.
         from model.encoder.openvino_encoder import OpenVinoEncoder

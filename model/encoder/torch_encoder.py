@@ -16,12 +16,22 @@ from model.encoder.rounding import lower_precision
 
 
 class TorchEncoder(Encoder):
-    """Runs a copy of a network in plain torch on one device; implements `ShapedEncoder`."""
+    """Runs a copy of a network in plain torch on one device; implements `ShapedEncoder`.
+
+    With `shared` it runs the network itself, which must have no batch norms, in float32.
+    """
 
     def __init__(
-        self, network: Network, dim: int, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+        self,
+        network: Network,
+        dim: int,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        shared: bool = False,
     ) -> None:
-        self._network = fold_batch_norm(network).to(device)
+        # A model that embeds texts too is large: a copy would need its memory once more.
+        self._network = (network if shared else fold_batch_norm(network)).to(device)
         self._device = torch.device(device)
         self._dtype = dtype
         self._dim = dim

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,8 @@ class SentenceTextEncoder:
     """
 
     def __init__(self, name_or_path: str = DEFAULT_TEXT_MODEL, *, device: str = "cpu") -> None:
-        # takes seconds to import, which a process that only decodes or searches does not need
+        # take seconds to import, which a process that only decodes or searches does not need
+        import torch
         from sentence_transformers import SentenceTransformer
 
         source = find_text_model(name_or_path)
@@ -52,12 +53,13 @@ class SentenceTextEncoder:
                     str(source),
                     device=device,
                     local_files_only=isinstance(source, Path),
-                    model_kwargs={"use_safetensors": True},
+                    model_kwargs={"use_safetensors": True, "dtype": torch.float32},
                 )
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"text model {name_or_path!r} cannot be loaded: {error}"
             ) from error
+        self._is_multimodal = getattr(self._model, "modalities", ["text"]) != ["text"]
         self._dim = int(self._model.get_embedding_dimension() or 0)
         self._hash = weights_sha256(source) or _parameters_sha256(self._model)
         self._single = ThreadPoolExecutor(
@@ -103,9 +105,16 @@ class SentenceTextEncoder:
                 vectors[batch] = rows
         return vectors
 
+    @property
+    def model(self) -> "SentenceTransformer":
+        """The model, whose other side may embed videos (`model.encoder.sentence_tower`)."""
+        return self._model
+
     def _encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        # The library would open or fetch a plain text that looks like the path or URL of a video.
+        inputs: list[Any] = [{"text": text} for text in texts] if self._is_multimodal else [*texts]
         vectors = self._model.encode(
-            list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+            inputs, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
         )
         return np.asarray(vectors, np.float32).reshape(len(texts), self._dim)
 

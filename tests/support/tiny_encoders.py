@@ -1,6 +1,7 @@
 """Small VideoPrism, PE-Core and X-CLIP models with random weights, in the layouts of the Hub."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,15 @@ def tiny_video_prism() -> VideoPrismClipModel:
     return model
 
 
-def _pieces() -> list[tuple[str, float]]:
+def _pieces(words: Sequence[str] = WORDS) -> list[tuple[str, float]]:
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
-    return special + [(f"▁{word}", -1.0) for word in WORDS]
+    return special + [(f"▁{word}", -1.0) for word in words]
 
 
-def prism_tokenizer() -> Any:
-    """VideoPrism's tokenizer with the words of `WORDS` as pieces."""
+def prism_tokenizer(words: Sequence[str] = WORDS) -> Any:
+    """VideoPrism's tokenizer with words as pieces."""
     tokenizer_class: Any = VideoPrismTokenizer
-    return tokenizer_class(vocab=_pieces(), extra_ids=0, model_max_length=PRISM_TOKENS)
+    return tokenizer_class(vocab=_pieces(words), extra_ids=0, model_max_length=PRISM_TOKENS)
 
 
 def save_video_prism(model: VideoPrismClipModel, folder: Path, **processing: Any) -> Path:

@@ -41,8 +41,8 @@ def import_(
     model: Annotated[
         str,
         typer.Argument(
-            help="CLIP, SigLIP, PE-Core or VideoPrism-LvT: a directory, or a Hub id (org/name or "
-            "org/name@revision)."
+            help="CLIP, SigLIP, PE-Core, VideoPrism-LvT, or a sentence-transformers model of "
+            "videos or images: a directory, or a Hub id (org/name or org/name@revision)."
         ),
     ],
     out: Out,

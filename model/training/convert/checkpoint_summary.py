@@ -7,6 +7,8 @@ from pathlib import Path
 from safetensors import safe_open
 
 from model.checkpoint import find_checkpoint, read_config
+from model.encoder.preprocess import PreprocessConfig
+from model.encoder.sentence_tower import SentenceTowerConfig
 from model.errors import CheckpointError
 
 
@@ -29,7 +31,7 @@ def summary_of(name_or_path: str) -> Mapping[str, str]:
         "network": f"{_network(config.encoder.network, config.encoder.tower)}, {weights:,} weights",
         "embedding": f"{config.encoder.dim} numbers",
         "video": f"{sampling.clips} x {sampling.frames_per_clip} frames, {sampling.spacing}",
-        "pictures": f"short side {pixels.short_side} px, cut to {pixels.crop_side} px",
+        "pictures": f"short side {pixels.short_side} px, {_cut(pixels)}",
         "text model": text.model + (f" (sha256 {text.sha256[:12]})" if text.sha256 else ""),
         "templates": ", ".join(text.templates),
         "background bank": f"{bank:,} clips" if bank else "none",
@@ -39,7 +41,15 @@ def summary_of(name_or_path: str) -> Mapping[str, str]:
     }
 
 
+def _cut(pixels: PreprocessConfig) -> str:
+    if pixels.whole:
+        return "whole"
+    return f"{'squashed' if pixels.squash else 'cut'} to {pixels.crop_side} px"
+
+
 def _network(name: str, tower: object) -> str:
+    if isinstance(tower, SentenceTowerConfig):
+        return f"{name} that the text model runs as {tower.modality}s"
     family = getattr(tower, "family", "")
     return f"{name} of {family}" if family else name
 

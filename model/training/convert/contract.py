@@ -13,6 +13,8 @@ from model.errors import CheckpointError
 # Every tokenizer of a model that was trained on English captions has pieces for these words.
 _PROBES = ("a person riding a horse", "playing the violin", "two dogs in the snow")
 
+_OLD_END = 2
+
 
 def check_size(found: int, wanted: int, what: str) -> None:
     """Refuse a processor whose pictures have another size than the tower's, in pixels."""
@@ -44,20 +46,31 @@ def check_rescaling(processor: Any) -> None:
 def check_tokenizer(tokenizer: Any, vocabulary: int) -> None:
     """Refuse a tokenizer that is not the one that the text tower was trained with.
 
-    Plain English must have tokens, other than the unknown one, that the tower has vectors for.
+    Plain English must have tokens with letters, which the tower has vectors for.
     """
     unknown = getattr(tokenizer, "unk_token_id", None)
-    for text in _PROBES:
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        if ids and max(ids) >= vocabulary:
-            raise CheckpointError(
-                f"tokenizer: it has a token {max(ids)}, the text tower has {vocabulary} tokens"
-            )
-    known = [
-        each
-        for text in _PROBES
-        for each in tokenizer(text, add_special_tokens=False)["input_ids"]
-        if each != unknown
-    ]
-    if not known:
+    found = {
+        each for text in _PROBES for each in tokenizer(text, add_special_tokens=False)["input_ids"]
+    }
+    if found and max(found) >= vocabulary:
+        raise CheckpointError(
+            f"tokenizer: it has a token {max(found)}, the text tower has {vocabulary} tokens"
+        )
+    tokens = tokenizer.convert_ids_to_tokens(sorted(found - {unknown}))
+    if not any(any(sign.isalnum() for sign in token) for token in tokens):
         raise CheckpointError("tokenizer: it knows no word of plain English captions")
+
+
+def check_end_token(tokenizer: Any, end: int) -> None:
+    """Refuse a tokenizer whose texts do not have the token whose vector CLIP's text tower takes.
+
+    `end` is the token in the tower's configuration. Old configurations say 2, and the token with
+    the highest number is taken.
+    """
+    ids = tokenizer(_PROBES[0])["input_ids"]
+    taken = max(ids) if end == _OLD_END else end
+    if taken not in ids or taken != ids[-1]:
+        raise CheckpointError(
+            f"pooling: the text tower takes the vector of token {taken}, its tokenizer ends texts "
+            f"with token {ids[-1]}"
+        )

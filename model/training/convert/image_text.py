@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic_core import from_json
 from torch import Tensor, nn
 
 from model.encoder.networks import EncoderConfig, FrameNetwork, build_network
@@ -15,16 +15,15 @@ from model.encoder.vision_tower import TowerConfig
 from model.errors import CheckpointError
 from model.text.pretrained import without_progress_bars
 from model.training.convert.contract import (
+    check_end_token,
     check_pixels,
     check_rescaling,
     check_size,
     check_tokenizer,
 )
-from model.training.convert.towers import ImportedTowers
+from model.training.convert.towers import ImportedTowers, write_text_tower
 
 FAMILIES = ("clip", "siglip")
-# modules after the towers in sentence-transformers whose work Kinolex does itself
-_HARMLESS = ("Normalize",)
 
 
 def read_image_text(folder: Path) -> ImportedTowers:
@@ -47,6 +46,8 @@ def read_image_text(folder: Path) -> ImportedTowers:
         raise CheckpointError("pooling: this SigLIP has no attention pooling head")
     tokenizer = AutoTokenizer.from_pretrained(folder, **here)
     check_tokenizer(tokenizer, model.config.text_config.vocab_size)
+    if kind == "clip":
+        check_end_token(tokenizer, model.config.text_config.eos_token_id)
     network = _network_of(model)
     return ImportedTowers(
         network=network,
@@ -54,32 +55,11 @@ def read_image_text(folder: Path) -> ImportedTowers:
             "vision_tower", network.head.linear.out_features, 0.0, tower=_tower_config(model)
         ),
         preprocess=_preprocess_of(image_processor.from_pretrained(folder, **here), model),
-        text=_text_tower(model),
-        tokenizer=tokenizer,
+        write_text=partial(write_text_tower, _text_tower(model), tokenizer),
         frames=0,
         scale=math.exp(model.logit_scale.item()),
         seen="its vision tower sees frames one by one, and their features are averaged",
     )
-
-
-def transformers_folder(folder: Path) -> Path:
-    """Find the transformers model, which may be inside a sentence-transformers folder."""
-    listed = folder / "modules.json"
-    if not listed.is_file():
-        return folder
-    try:
-        first, *others = from_json(listed.read_bytes())
-        kinds = [str(module["type"]).rpartition(".")[2] for module in others]
-        inside = (folder / str(first["path"])).resolve()
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{listed} cannot be read: {error}") from error
-    if not inside.is_relative_to(folder.resolve()):
-        raise CheckpointError(f"{listed} points outside its folder")
-    if extra := [kind for kind in kinds if kind not in _HARMLESS]:
-        raise CheckpointError(
-            f"{folder} has {', '.join(extra)} after its towers, which is not supported"
-        )
-    return inside
 
 
 def _preprocess_of(processor: Any, model: Any) -> PreprocessConfig:

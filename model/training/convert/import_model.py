@@ -8,19 +8,22 @@ from typing import Any
 from pydantic_core import from_json
 
 from model.checkpoint import CheckpointConfig, TextConfig
+from model.encoder.preprocess import PreprocessConfig
 from model.errors import CheckpointError
 from model.hub import Say, find_folder
 from model.text.source import CARRIED, TEXT_FOLDER
-from model.training.convert.image_text import FAMILIES, read_image_text, transformers_folder
+from model.training.convert.image_text import FAMILIES, read_image_text
 from model.training.convert.perception import OPEN_CLIP_CONFIG, WEIGHTS, is_open_clip, read_pe_core
 from model.training.convert.save_imported import NO_SCORE_FIT, ScoreFit, save_with_scores
+from model.training.convert.sentence_model import read_modules, read_sentence_model
 from model.training.convert.towers import ImportedTowers
 from model.training.convert.video_prism import read_video_prism
 from model.video.sampling import SamplingConfig
 
 # The small files say what a repository is; the large ones are fetched for a model that fits.
-DESCRIPTIONS = ("*.json", "*.txt", "*.model")
+DESCRIPTIONS = ("*.json", "*.txt", "*.model", "*.jinja")
 _DEFAULT_FRAMES = 8
+_TOWERS = (*FAMILIES, "videoprism")
 _REFUSED = {
     "xclip": "the text vectors of X-CLIP depend on the video that they are compared with, so that "
     "no index of labels can be built",
@@ -70,9 +73,10 @@ def import_model(
 ) -> Path:
     """Convert a model, by folder or Hub id (`org/name[@revision]`), to a checkpoint; return `out`.
 
-    CLIP, SigLIP, PE-Core and VideoPrism-LvT can be imported. `command` is quoted in the model card.
-    Text vectors are not centred. Raises CheckpointError when the model is of another family, its
-    weights are pickled, or its contract is wrong, and the errors of `save_with_scores`.
+    CLIP, SigLIP, PE-Core, VideoPrism-LvT, and models of sentence-transformers that embed videos or
+    images can be imported. `command` is quoted in the model card. Text vectors are not centred.
+    Raises CheckpointError when the model is of another family, its weights are pickled, or its
+    contract is wrong, and the errors of `save_with_scores`.
     """
     options = options or ImportOptions()
     if Path(name_or_path).resolve() == out.resolve():
@@ -99,10 +103,12 @@ def read_towers(name_or_path: str, say: Say | None = None) -> ImportedTowers:
     try:
         if is_open_clip(folder):
             return read_pe_core(find_folder(name_or_path, [*DESCRIPTIONS, WEIGHTS], say))
-        family = _family(transformers_folder(folder))
-        inside = transformers_folder(
-            find_folder(name_or_path, [*DESCRIPTIONS, "*.safetensors"], say)
-        )
+        modules = read_modules(folder)
+        family = _family(modules.first if modules else folder, is_listed=modules is not None)
+        folder = find_folder(name_or_path, [*DESCRIPTIONS, "*.safetensors"], say)
+        if modules and (modules.others or family not in _TOWERS):
+            return read_sentence_model(folder, modules)
+        inside = modules.first if modules else folder
         return read_video_prism(inside) if family == "videoprism" else read_image_text(inside)
     except CheckpointError as error:
         raise CheckpointError(f"{name_or_path} cannot be imported: {error}") from error
@@ -110,8 +116,14 @@ def read_towers(name_or_path: str, say: Say | None = None) -> ImportedTowers:
         raise CheckpointError(f"{name_or_path} cannot be imported: {error}") from error
 
 
-def _family(folder: Path) -> str:
-    """Return the family of a model in the layout of transformers. Raises CheckpointError."""
+def _family(folder: Path, *, is_listed: bool) -> str:
+    """Return the family of a model of transformers, which `modules.json` may list.
+
+    Empty for a list that begins with another kind of module. Raises CheckpointError for a family
+    that cannot be imported.
+    """
+    if is_listed and not (folder / "config.json").is_file():
+        return ""
     try:
         document: Any = from_json((folder / "config.json").read_bytes())
         kind = str(document["model_type"])
@@ -121,10 +133,10 @@ def _family(folder: Path) -> str:
         ) from error
     if kind in _REFUSED:
         raise CheckpointError(_REFUSED[kind])
-    if kind not in (*FAMILIES, "videoprism"):
+    if kind not in _TOWERS and not is_listed:
         raise CheckpointError(
-            f"it is a model of type {kind!r}; CLIP, SigLIP of fixed size, PE-Core (open_clip) and "
-            "VideoPrism-LvT can be imported"
+            f"it is a model of type {kind!r}; CLIP, SigLIP of fixed size, PE-Core (open_clip), "
+            "VideoPrism-LvT, and models of sentence-transformers can be imported"
         )
     return kind
 
@@ -137,15 +149,22 @@ def _card(config: CheckpointConfig, scores: str) -> str:
         seen=config.provenance["seen"],
         command=config.provenance["command"],
         frames=config.sampling.frames_per_clip,
-        pictures=_pictures(pixels.squash, pixels.short_side, pixels.crop_side),
+        pictures=_pictures(pixels),
         scores=scores,
     )
 
 
-def _pictures(squash: bool, short_side: int, side: int) -> str:
-    if squash:
+def _pictures(pixels: PreprocessConfig) -> str:
+    side = pixels.crop_side
+    if pixels.whole:
+        return (
+            f"Frames are scaled to a short side of {side} px; the model's own processor does the "
+            "rest."
+        )
+    if pixels.squash:
         return (
             f"Frames are resized to {side} x {side} px without keeping their aspect ratio, as in "
             "its\ntraining."
         )
-    return f"Frames are scaled to a short side of {short_side} px and cut to {side} x {side} px."
+    short = pixels.short_side
+    return f"Frames are scaled to a short side of {short} px and cut to {side} x {side} px."

@@ -5,6 +5,7 @@ is the same network, so that a checkpoint is served without open_clip.
 """
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,10 +18,11 @@ from model.encoder.perception_tower import PeArchitecture, PeCoreConfig
 from model.encoder.preprocess import PreprocessConfig
 from model.errors import CheckpointError
 from model.training.convert.contract import check_pixels, check_size, check_tokenizer
-from model.training.convert.towers import ImportedTowers
+from model.training.convert.towers import ImportedTowers, write_text_tower
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
+_TOKENS = 49408
 _START, _END = "<start_of_text>", "<end_of_text>"
 
 
@@ -60,6 +62,7 @@ def read_pe_core(folder: Path) -> ImportedTowers:
             f"{pixels['resize_mode']!r}"
         )
     check_pixels(pixels["mean"], pixels["std"])
+    _check_text(document["model_cfg"]["text_cfg"])
     side = _side_of(name)
     check_size(int(vision["image_size"]), side, "the configuration")
     check_size(int(pixels.get("size", side)), side, "the preprocessing")
@@ -76,12 +79,26 @@ def read_pe_core(folder: Path) -> ImportedTowers:
         preprocess=PreprocessConfig(
             side, side, 1.0, tuple(pixels["mean"]), tuple(pixels["std"]), squash=True
         ),
-        text=_text_tower(model, dim),
-        tokenizer=tokenizer,
+        write_text=partial(write_text_tower, _text_tower(model, dim), tokenizer),
         frames=0,
         scale=math.exp(model.logit_scale.item()),
         seen="its vision tower sees frames one by one, and their features are averaged",
     )
+
+
+def _check_text(text: Any) -> None:
+    """Refuse another tokenizer than CLIP's, and another pooling than the last token's."""
+    other, tokens = text.get("hf_tokenizer_name"), int(text.get("vocab_size", _TOKENS))
+    if other or tokens != _TOKENS:
+        raise CheckpointError(
+            f"tokenizer: PE-Core uses CLIP's {_TOKENS} byte pairs, not {other or tokens}"
+        )
+    pooling = text.get("pool_type", "argmax")
+    if pooling != "argmax" or text.get("no_causal_mask"):
+        raise CheckpointError(
+            f"pooling: the text tower takes the last token's vector (argmax) with a causal mask, "
+            f"not {pooling!r}"
+        )
 
 
 def _side_of(architecture: str) -> int:
@@ -108,11 +125,6 @@ def _text_tower(model: Any, dim: int) -> Any:
 
     text = model.text
     first = text.transformer.resblocks[0]
-    if text.pool_type != "argmax" or text.attn_mask is None:
-        raise CheckpointError(
-            f"pooling: the text tower takes the last token's vector (argmax) with a causal mask, "
-            f"not {text.pool_type!r}"
-        )
     config = CLIPTextConfig(
         vocab_size=text.vocab_size,
         hidden_size=text.width,
@@ -169,8 +181,6 @@ def _tokenizer(theirs: Any) -> Any:
     """Build transformers' CLIP tokenizer with the vocabulary and merges of open_clip's."""
     from transformers import CLIPTokenizer
 
-    if not hasattr(theirs, "bpe_ranks"):
-        raise CheckpointError("tokenizer: PE-Core uses CLIP's byte pairs, not another tokenizer")
     merges = sorted(theirs.bpe_ranks, key=theirs.bpe_ranks.__getitem__)
     tokenizer_class: Any = CLIPTokenizer
     return tokenizer_class(

@@ -1,5 +1,6 @@
 """Import a VideoPrism-LvT, a video tower and a text tower, from the layout of transformers."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,11 @@ from torch import nn
 
 from model.encoder.networks import EncoderConfig, VideoTowerNetwork, build_network
 from model.encoder.preprocess import PreprocessConfig
-from model.encoder.video_prism_tower import VideoPrismConfig
+from model.encoder.video_prism_tower import VideoPrismConfig, VideoPrismTower
 from model.errors import CheckpointError
 from model.text.pretrained import without_progress_bars
 from model.training.convert.contract import check_size, check_tokenizer
-from model.training.convert.towers import ImportedTowers
+from model.training.convert.towers import ImportedTowers, write_text_tower
 
 _SIZES = (
     "hidden_size",
@@ -65,8 +66,7 @@ def read_video_prism(folder: Path) -> ImportedTowers:
             (1.0, 1.0, 1.0),
             squash=not processor.do_center_crop,
         ),
-        text=model.text_model,
-        tokenizer=tokenizer,
+        write_text=partial(write_text_tower, model.text_model, tokenizer),
         frames=tower.num_frames,
         scale=None,
         seen=f"its video tower sees {tower.num_frames} frames at once, which attend to each other",
@@ -94,6 +94,7 @@ def _tower_config(vision: Any) -> VideoPrismConfig:
 def _network_of(model: Any, encoder: EncoderConfig) -> VideoTowerNetwork:
     network = build_network(encoder)
     assert isinstance(network, VideoTowerNetwork)
+    assert isinstance(network.backbone, VideoPrismTower)
     network.backbone.tower.load_state_dict(model.video_model.state_dict())
     with torch.no_grad():
         nn.init.eye_(network.head.linear.weight)

@@ -35,6 +35,7 @@ from tests.support.tiny_encoders import (
     tiny_pe_core,
     tiny_video_prism,
 )
+from tests.support.tiny_towers import WORDS
 
 TEXTS = ["juggling", "riding a horse", "a video of a red cat riding a blue dog " * 3]
 COMMAND = "kinolex checkpoint import tiny"
@@ -205,9 +206,11 @@ def no_pooling(folder: Path) -> None:
 
 
 def other_tokenizer(folder: Path) -> None:
-    document = json.loads((folder / "config.json").read_text())
-    document["text_config"]["vocab_size"] = 5
-    (folder / "config.json").write_text(json.dumps(document))
+    prism_tokenizer(["другие", "слова"]).save_pretrained(folder)
+
+
+def fewer_tokens(folder: Path) -> None:
+    prism_tokenizer([*"0123456789", *WORDS]).save_pretrained(folder)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +219,8 @@ def other_tokenizer(folder: Path) -> None:
         ({"size": {"height": 30, "width": 30}}, None, "size: .* 30 px.* 36 px"),
         ({"do_normalize": True}, None, "mean: VideoPrism takes pixels in 0..1"),
         ({}, no_pooling, "pooling: "),
+        ({}, other_tokenizer, "tokenizer: it knows no word"),
+        ({}, fewer_tokens, "tokenizer: it has a token"),
     ],
 )
 def test_a_video_prism_with_a_wrong_contract_is_refused_by_name(
@@ -239,6 +244,12 @@ def pe_with(**changes: Any) -> dict[str, Any]:
     return config
 
 
+def pe_with_text(**changes: Any) -> dict[str, Any]:
+    config = pe_config()
+    config["model_cfg"]["text_cfg"] |= changes
+    return config
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -246,6 +257,10 @@ def pe_with(**changes: Any) -> dict[str, Any]:
         (pe_with(resize_mode="shortest"), "size: .*squash"),
         (pe_with(mean=[127.5, 127.5, 127.5]), "mean: "),
         (pe_with(timm_pool="avg"), "pooling: "),
+        (pe_with_text(pool_type="last"), "pooling: the text tower .* not 'last'"),
+        (pe_with_text(no_causal_mask=True), "pooling: the text tower"),
+        (pe_with_text(hf_tokenizer_name="org/other"), "tokenizer: .* not org/other"),
+        (pe_with_text(vocab_size=32000), "tokenizer: .* not 32000"),
         (pe_with(timm_model_name="vit_base_patch16_224"), "only PE-Core can be imported"),
     ],
 )

@@ -207,7 +207,7 @@ def pickled(folder: Path) -> None:
             lambda f: (f / "modules.json").write_text(
                 '[{"path": ""}, {"path": "1", "type": "a.b.Dense"}]'
             ),
-            "has Dense after",
+            r"a\.b\.Dense is code of the model's own",
             id="modules",
         ),
         pytest.param(
@@ -231,6 +231,25 @@ def change_processor(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def change_part(folder: Path, part: str, **changes: Any) -> None:
+    document = json.loads((folder / "config.json").read_text())
+    document[part] |= changes
+    (folder / "config.json").write_text(json.dumps(document))
+
+
+def change_text(folder: Path, **changes: Any) -> None:
+    change_part(folder, "text_config", **changes)
+
+
+def without_head(folder: Path) -> None:
+    change_part(folder, "vision_config", vision_use_head=False)
+
+
+def other_number(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    path.write_text(path.read_text().replace('"riding": 8', '"riding": 800'))
+
+
 @pytest.mark.parametrize(
     ("make", "spoil", "message"),
     [
@@ -247,13 +266,11 @@ def change_processor(folder: Path, **changes: Any) -> None:
         (tiny_clip, lambda f: change_processor(f, image_mean=[120, 115, 100]), "mean: "),
         (tiny_clip, lambda f: change_processor(f, do_normalize=False), "mean: "),
         (tiny_clip, lambda f: change_processor(f, rescale_factor=1.0), "mean: .*scales pixels"),
-        (
-            tiny_clip,
-            lambda f: (f / "tokenizer.json").write_text(
-                (f / "tokenizer.json").read_text().replace('"riding": 8', '"riding": 800')
-            ),
-            "tokenizer: it has a token 800",
-        ),
+        (tiny_clip, lambda f: change_text(f, eos_token_id=19), "pooling: .* token 19"),
+        (tiny_clip, other_number, "tokenizer: it has a token 800"),
+        (tiny_siglip, lambda f: change_processor(f, image_std=[0.5, 0.5, 0.0]), "mean: "),
+        (tiny_siglip, without_head, "pooling: this SigLIP has no attention pooling head"),
+        (tiny_siglip, other_number, "tokenizer: it has a token 800"),
     ],
 )
 def test_a_wrong_contract_is_refused_by_name(
