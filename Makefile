@@ -146,7 +146,7 @@ $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator
-	$(INSTALL) --editable '.[archive,dev,docs,otel,train,postgres,tensorboard]'
+	$(INSTALL) --editable '.[archive,dev,docs,mteb,otel,train,postgres,tensorboard]'
 	@touch $@
 
 # An environment of its own: the generator of clients holds other packages back.

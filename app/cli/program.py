@@ -14,7 +14,7 @@ from app.cli.archive import group as archive
 from app.cli.doctor import command as doctor
 from app.cli.labels import commands as labels
 from app.cli.remote import jobs, search
-from app.cli.training import checkpoint, data, evaluate, train
+from app.cli.training import checkpoint, data, evaluate, evaluate_mteb, train
 from app.cli.videos import classify
 
 cli = typer.Typer(
@@ -36,6 +36,7 @@ cli.add_typer(jobs.cli, name="jobs")
 cli.add_typer(archive.cli, name="archive")
 cli.add_typer(train.cli, name="train")
 cli.command()(evaluate.evaluate)
+cli.command()(evaluate_mteb.evaluate_mteb)
 cli.add_typer(data.cli, name="data")
 cli.add_typer(checkpoint.cli, name="checkpoint")
 cli.command()(doctor.doctor)
