@@ -98,6 +98,15 @@ def test_compose_waits_as_long_as_a_stop_may_take(name: str) -> None:
     assert service["stop_grace_period"] == f"{Settings().stop_grace_seconds:g}s"
 
 
+def test_models_of_the_hub_are_kept_on_a_volume() -> None:
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "HF_HOME=/data/hub" in image
+    assert "\nVOLUME /data\n" in image
+    for name in OURS:
+        volumes = [each.rpartition(":")[2] for each in load()["services"][name]["volumes"]]
+        assert "/data" in volumes
+
+
 def test_compose_needs_no_configuration() -> None:
     text = COMPOSE.read_text(encoding="utf-8")
 
