@@ -3,6 +3,9 @@
 Each row is projected onto the main directions of typical queries, and each coordinate is quantised
 to one of 16 levels (4 bits). FAISS scans the codes of all rows, and the best thousand rows are
 compared exactly. See `docs/decisions/0016-the-first-stage-of-a-search-scans-every-row.md`.
+
+torch is imported by the functions that compute with it: commands that only list labels come here
+through the store, and would wait seconds for it.
 """
 
 from typing import Self
@@ -10,7 +13,6 @@ from typing import Self
 import faiss
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from model.index.label_block import Floats, Integers
 
@@ -98,6 +100,8 @@ def _directions_of(vectors: Floats) -> Floats:
 
     They are the eigenvectors of the uncentred covariance with the largest eigenvalues.
     """
+    import torch
+
     exact = torch.from_numpy(np.array(vectors, np.float64))
     _, directions = torch.linalg.eigh(exact.T @ exact)
     # eigh sorts in ascending order
@@ -114,6 +118,8 @@ def _product(left: Floats, right: Floats) -> Floats:
     NumPy's BLAS stops its threads when the process forks. A product in another thread then never
     returns, and the fork hangs too; uvloop forks for subprocesses.
     """
+    import torch
+
     # torch warns about read-only arrays, such as those mapped from a file: copy them
     first, second = (torch.from_numpy(np.require(each, requirements="W")) for each in (left, right))
     product: Floats = (first @ second).numpy()

@@ -1,11 +1,11 @@
 """The label store of the configured database, as `kinolex labels` opens it."""
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from pydantic import ValidationError
@@ -13,7 +13,10 @@ from pydantic import ValidationError
 from app.errors import InvalidParameter
 from app.settings import Settings
 from app.store import Example, LabelStore, NewLabel, SetState
-from model import KinolexError, Tagger, VideoError, load_checkpoint
+from model import KinolexError, Label, Prototypes, VideoError
+
+if TYPE_CHECKING:
+    from model import Tagger
 
 _PAGE = 1_000
 
@@ -27,11 +30,17 @@ class LazyTagger:
     def __init__(self, settings: Settings) -> None:
         self.load = cache(partial(_load_tagger, settings))
 
+    def prototypes(self, labels: Sequence[Label]) -> list[Prototypes]:
+        """Return each label's vectors; a store takes this method when it is opened."""
+        return self.load().prototypes(labels)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.load(), name)
 
 
-def _load_tagger(settings: Settings) -> Tagger:
+def _load_tagger(settings: Settings) -> "Tagger":
+    from model import load_checkpoint
+
     if settings.checkpoint:
         return load_checkpoint(settings.checkpoint, text_model=settings.text_model)
     return load_checkpoint(text_model=settings.text_model)
@@ -81,7 +90,7 @@ def all_sets(store: LabelStore) -> Iterator[SetState]:
         after = page[-1].name
 
 
-def embed_example(tagger: Tagger, video: Path) -> Example:
+def embed_example(tagger: "Tagger", video: Path) -> Example:
     """Embed a video as an example of a label. Raises a VideoError that names the file."""
     with video.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

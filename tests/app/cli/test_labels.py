@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tests.app.cli.command_line import kinolex
 from tests.model.test_checkpoint import CONFIG, save
 from tests.model.text.test_replacement import tiny_model
 from tests.support.clips import write_clip
+from tests.support.paths import ROOT
 from tests.support.word_vectors import WordSource
 
 
@@ -53,6 +56,26 @@ def test_list_prints_prompts_aliases_and_thresholds() -> None:
     assert "riding a horse" in searched.stdout
     assert "juggling" not in searched.stdout
     assert "1 of 3 in 'default', revision 2" in searched.stderr
+
+
+READS = """
+import sys
+from tests.app.cli.command_line import kinolex
+
+for words in (["sets"], ["list"], ["show", "juggling"], ["export", "-"], ["remove", "juggling"]):
+    assert kinolex("labels", *words).exit_code == 0, words
+    loaded = {"sentence_transformers", "torch", "transformers"} & sys.modules.keys()
+    assert not loaded, f"`kinolex labels {words[0]}` imports {sorted(loaded)}"
+"""
+
+
+@pytest.mark.usefixtures("url")
+def test_commands_that_embed_nothing_import_no_torch() -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-c", READS], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert outcome.returncode == 0, outcome.stderr
 
 
 def test_a_removed_label_is_gone(url: str) -> None:
