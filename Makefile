@@ -17,6 +17,9 @@ IMAGE ?=
 # Options of a benchmark, as in `make bench BENCH=--quick` or `make soak BENCH="--seconds 60"`.
 BENCH ?=
 
+# Checks the types of the page's modules; they run as they are.
+TYPESCRIPT := 5.9.3
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt
@@ -145,7 +148,7 @@ $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[encoders,mcp,openvino]'
 	@touch $@
 
-$(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator
+$(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator | $(VENV)/.typescript
 	$(INSTALL) --editable '.[archive,dev,docs,mteb,otel,train,postgres,tensorboard]'
 	@touch $@
 
@@ -154,6 +157,10 @@ $(VENV)/.generator: client/generator.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/generator
 	$(VENV)/generator/bin/python -m pip --disable-pip-version-check install --requirement $<
 	@touch $@
+
+$(VENV)/.typescript: | $(VENV)/bin/python
+	@if npm install --silent --no-audit --no-fund --prefix $(VENV)/typescript typescript@$(TYPESCRIPT); \
+	  then touch $@; else echo "without npm the types of the page are not checked"; fi
 
 # Apart from the environment that is looked at.
 $(VENV)/.audits: docker/audit.txt | $(VENV)/bin/python
