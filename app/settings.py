@@ -70,8 +70,9 @@ class Settings(BaseSettings):
         "such as one that a container publishes on 127.0.0.1. Has no effect once there is a key.",
     )
     data_dir: Path = Field(
-        default=Path("data"),
-        description="Folder for the label database and for `cache`, which may be deleted.",
+        default_factory=lambda: _user_data_folder(),
+        description="Folder for the label database and for `cache`, which may be deleted. Default: "
+        "`kinolex` in `$XDG_DATA_HOME`, or in `~/.local/share`.",
     )
     database_url: str = Field(
         default="",
@@ -175,8 +176,7 @@ class Settings(BaseSettings):
     request_timeout_seconds: float = Field(
         default=60.0,
         gt=0,
-        description="Maximum time from the last byte of a video to the answer, including the time "
-        "in the queue.",
+        description="Maximum time from the last byte of a video to the answer, queue included.",
     )
     progress_timeout_seconds: float = Field(
         default=30.0,
@@ -213,26 +213,21 @@ class Settings(BaseSettings):
     many_labels: int = Field(
         default=100_000,
         ge=1,
-        description="Number of labels in a label set over which the answer to a write has a "
-        "warning.",
+        description="Size of a label set over which the answer to a write has a warning.",
     )
     keep_days: float = Field(
-        default=365.0,
-        gt=0,
-        description="Maximum age of a kept analysis, in days. Older ones are deleted.",
+        default=365.0, gt=0, description="Days after which a kept analysis is deleted."
     )
     keep_bytes: int = Field(
         default=10 * 1024 * MIB,
         ge=0,
-        description="Maximum size of all kept analyses, in bytes (10 GiB). The oldest are deleted "
-        "first.",
+        description="Maximum size of all kept analyses, in bytes (10 GiB); the oldest go first.",
     )
     job_slots: int = Field(
         default_factory=lambda: max(1, len(os.sched_getaffinity(0))),
         ge=1,
         le=256,
-        description="Number of jobs that a server process runs at the same time. Default: one per "
-        "processor.",
+        description="Number of jobs that a process runs at once. Default: one per processor.",
     )
     job_days: float = Field(
         default=7.0,
@@ -248,8 +243,7 @@ class Settings(BaseSettings):
         "`callback_url`.",
     )
     callback_private: bool = Field(
-        default=False,
-        description="Whether webhooks may go to private and loopback addresses.",
+        default=False, description="Whether webhooks may go to private and loopback addresses."
     )
     queue_size: int = Field(
         default=32,
@@ -350,6 +344,12 @@ def _secret(text: str) -> bytes:
         # the message must not contain the secret
         raise ValueError("a secret is whsec_ and the base64 of 24 to 64 bytes")
     return secret
+
+
+def _user_data_folder() -> Path:
+    # a relative path is to be ignored, says the XDG specification
+    named = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".local/share") / "kinolex"
 
 
 def use_checkpoint(name: str) -> None:

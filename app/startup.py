@@ -72,10 +72,13 @@ async def open_service(
     tagger: Tagger | None = None,
     metrics: Metrics | None = None,
     drain: Drain | None = None,
+    *,
+    defer_text: bool = False,
 ) -> AsyncGenerator[State]:
     """Open everything that a request needs, and close it in reverse order.
 
-    `tagger` replaces the configured checkpoint. Raises a KinolexError if a part cannot be opened.
+    `tagger` replaces the configured checkpoint. With `defer_text` its text model is loaded at the
+    first use. Raises a KinolexError if a part cannot be opened.
     """
     metrics = metrics or Metrics()
     drain, warm = drain or Drain(), anyio.Event()
@@ -83,7 +86,7 @@ async def open_service(
         stack.callback(metrics.close)
         await to_thread.run_sync(_check_folders, settings)
         if tagger is None:
-            tagger = await to_thread.run_sync(_load_tagger, settings, log)
+            tagger = await to_thread.run_sync(_load_tagger, settings, log, defer_text)
         if isinstance(tagger.encoder, TorchEncoder):
             tagger = replace(tagger, encoder=RuntimeEncoder(tagger.encoder))
         admission = _admission(settings, metrics.note_load)
@@ -202,11 +205,14 @@ def _admission(
     )
 
 
-def _load_tagger(settings: Settings, log: FilteringBoundLogger) -> Tagger:
-    device = _device(settings, log)
-    if settings.checkpoint:
-        return load_checkpoint(settings.checkpoint, device=device, text_model=settings.text_model)
-    return load_checkpoint(device=device, text_model=settings.text_model)
+def _load_tagger(settings: Settings, log: FilteringBoundLogger, defer_text: bool = False) -> Tagger:
+    load = partial(
+        load_checkpoint,
+        device=_device(settings, log),
+        text_model=settings.text_model,
+        defer_text=defer_text,
+    )
+    return load(settings.checkpoint) if settings.checkpoint else load()
 
 
 def _device(settings: Settings, log: FilteringBoundLogger) -> str:

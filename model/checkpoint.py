@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from model.calibration import Calibration, CalibrationConfig
+from model.cpu.torch_threads import one_core
 from model.digests import DIGESTS_FILE, check_digests, digest_lines, sha256_of
 from model.encoder.networks import EncoderConfig, Network, build_network
 from model.encoder.preprocess import PreprocessConfig
@@ -36,6 +38,7 @@ from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.hub import Say, find_folder
 from model.tagger import Tagger
+from model.text.deferred import DeferredTextEncoder, check_text_model
 from model.text.knowledge import Knowledge
 from model.text.pretrained import DEFAULT_TEXT_MODEL
 from model.text.replacement import load_text_instead
@@ -165,18 +168,22 @@ def _replace(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
+@one_core()
 def load_checkpoint(
     name_or_path: str | Path = DEFAULT_CHECKPOINT,
     *,
     device: str = "cpu",
     text: TextEncoder | None = None,
     text_model: str = "",
+    defer_text: bool = False,
 ) -> Tagger:
     """Load a Tagger from a directory or a Hugging Face Hub id, `org/name` or `org/name@revision`.
 
     `text` replaces loading the checkpoint's text model. `text_model` names another text model that
-    shares its text space, because it was distilled from it. Raises CheckpointError where a file is
-    missing, damaged or of another format version, or where two of them do not fit together.
+    shares its text space, because it was distilled from it. With `defer_text` a text model whose
+    digest the checkpoint states, and which embeds no videos, is loaded when the first text is
+    encoded. Raises CheckpointError where a file is missing, damaged or of another format version,
+    or where two of them do not fit together.
     """
     directory = find_checkpoint(name_or_path)
     config = read_config(directory)
@@ -187,18 +194,14 @@ def load_checkpoint(
     text_mean = _array(tensors, _TEXT_MEAN, (text_dim,))
     bank = _array(tensors, _BANK, (None, dim))
     reference = _array(tensors, _REFERENCE, (None, dim)) if _REFERENCE in tensors else bank[:0]
-    text = text or load_text_encoder(config.text.model, checkpoint=directory)
-    if text.dim != text_dim:
-        raise CheckpointError(
-            f"the text model's vectors have length {text.dim}, the encoder's {text_dim}; "
-            f"use the text model that the checkpoint was trained with, {config.text.model}"
-        )
-    if config.text.sha256 and text.model_hash != config.text.sha256:
-        raise CheckpointError(
-            f"text model {config.text.model} has sha256 {text.model_hash}, "
-            f"the checkpoint was trained with {config.text.sha256}"
-        )
     is_shared = isinstance(network.backbone, SentenceTower)
+    stated = config.text.model, text_dim, config.text.sha256
+    load = partial(load_text_encoder, config.text.model, checkpoint=directory)
+    if text is None and defer_text and config.text.sha256 and not is_shared:
+        text = DeferredTextEncoder(load, *stated)
+    else:
+        text = text or load()
+        check_text_model(text, *stated)
     if isinstance(network.backbone, SentenceTower):
         if not isinstance(text, SentenceTextEncoder):
             raise CheckpointError(f"{TEXT_FOLDER}/ contains no model of sentence-transformers")

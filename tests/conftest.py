@@ -27,8 +27,9 @@ settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on how the machine that runs it is configured."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test depends on how the machine that runs it is configured, or writes to its home."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     for name in list(os.environ):
         if name.startswith("KINOLEX_"):
             monkeypatch.delenv(name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.exits import read_settings
+from app.cli.storage import print_database
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -144,6 +145,7 @@ def _key_store() -> "Generator[KeyStore]":
     from model import KinolexError
 
     settings = read_settings()
+    print_database(settings)
     try:
         store = KeyStore.open(settings.store_url)
         try:

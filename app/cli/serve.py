@@ -32,8 +32,10 @@ def serve(
     import shutil
 
     from app.cli.exits import read_settings
+    from app.cli.storage import print_database
     from app.http.server.process import Stop
     from app.http.server.serve import serve_app
+    from app.lifecycle.serving import hold_folder
     from app.settings import share_metrics, use_checkpoint
 
     if model:
@@ -53,14 +55,16 @@ def serve(
     address = _address(host, port)
     typer.echo(f"Kinolex is starting. The page: {address}/", err=True)
     typer.echo(f"Try: curl -F file=@video.mp4 {address}/classify", err=True)
-    exit_code = serve_app(
-        "app.main:create_app",
-        host=host,
-        port=port,
-        workers=workers,
-        log_level=settings.log_level,
-        stop=Stop(settings.stop_grace_seconds, settings.stop_delay_seconds),
-    )
+    print_database(settings)
+    with hold_folder(settings.data_dir, address):
+        exit_code = serve_app(
+            "app.main:create_app",
+            host=host,
+            port=port,
+            workers=workers,
+            log_level=settings.log_level,
+            stop=Stop(settings.stop_grace_seconds, settings.stop_delay_seconds),
+        )
     raise typer.Exit(exit_code)
 
 

@@ -1,6 +1,8 @@
 """Set the number of torch threads for one thread of the process."""
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 
 # Two callers at once would each restore the other's number as the default.
 _LOCK = threading.Lock()
@@ -21,3 +23,20 @@ def use_cores(number: int) -> None:
         restoring = threading.Thread(target=torch.set_num_threads, args=(default,))
         restoring.start()
         restoring.join()
+
+
+@contextmanager
+def one_core() -> Generator[None]:
+    """Let torch use one thread for the calling thread's work in the block.
+
+    For work on many small tensors: on a busy computer the threads of each operation wait for each
+    other for longer than they compute.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    use_cores(1)
+    try:
+        yield
+    finally:
+        use_cores(before)

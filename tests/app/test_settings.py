@@ -20,6 +20,23 @@ def test_every_setting_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) 
     assert settings.allowed_hosts == ("tags.example", "*.intern.example")
 
 
+@pytest.mark.parametrize(
+    ("named", "folder"),
+    [
+        ("/shared", "/shared/kinolex"),
+        ("not/absolute", "/me/.local/share/kinolex"),
+        ("", "/me/.local/share/kinolex"),
+    ],
+)
+def test_data_are_in_the_users_data_folder(
+    named: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/me")
+    monkeypatch.setenv("XDG_DATA_HOME", named)
+
+    assert str(Settings().data_dir) == folder
+
+
 def test_a_variable_that_is_empty_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     # `KINOLEX_PORT=${PORT:-}` in a compose file gives an empty value
     monkeypatch.setenv("KINOLEX_PORT", "")

@@ -15,14 +15,9 @@ import pyarrow.fs as fs
 import pyarrow.parquet as pq
 from fsspec.implementations.arrow import ArrowFSWrapper
 
+from app.archive.batch.video_suffixes import VIDEO_SUFFIXES
 from model import KinolexError
 
-# What a folder is searched for; a glob or a list takes every file that it names.
-VIDEO_SUFFIXES = frozenset({
-    "3g2", "3gp", "apng", "avi", "avif", "dv", "flv", "gif", "m2ts",
-    "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogg",
-    "ogv", "ts", "vob", "webm", "wmv",
-})  # fmt: skip
 PATH_COLUMN = "path"
 REFERENCES = pa.schema(
     [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from pydantic import ValidationError
 
+from app.cli.storage import print_database
 from app.errors import InvalidParameter
 from app.settings import Settings
 from app.store import Example, LabelStore, NewLabel, SetState
@@ -48,7 +49,11 @@ def _load_tagger(settings: Settings) -> "Tagger":
 
 @contextmanager
 def label_store(settings: Settings, tagger: LazyTagger | None = None) -> Generator[LabelStore]:
-    """Open the label store for the block; print expected errors and exit with code 1."""
+    """Open the label store for the block; print expected errors and exit with code 1.
+
+    Says first which database it is.
+    """
+    print_database(settings)
     try:
         store = LabelStore.open(
             settings.store_url,

@@ -5,11 +5,11 @@ library would be a dependency of every installation for two commands.
 """
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 from urllib.parse import urlencode, urlsplit
 
@@ -30,6 +30,8 @@ Pairs = Sequence[tuple[str, str]]
 
 # A search and the answers about jobs take milliseconds; an upload is written piece by piece.
 _TIMEOUT_SECONDS = 120.0
+# A film's tags are sent when all of it is tagged; the service's own limit is half an hour.
+_FILM_SECONDS = 2000.0
 
 
 class ServiceRefused(Exception):
@@ -50,24 +52,30 @@ class RemoteService:
 
     def get(self, path: str, query: Pairs = ()) -> dict[str, Any]:
         """Return the JSON of an address."""
-        return self._send("GET", path, query)
+        return self._json("GET", path, query)
 
     def delete(self, path: str) -> dict[str, Any]:
         """Send DELETE and return the JSON of the answer."""
-        return self._send("DELETE", path, ())
+        return self._json("DELETE", path, ())
 
-    def post_video(
-        self, path: str, video: Path, query: Pairs, idempotency_key: str | None
+    def submit(
+        self, video: BinaryIO, query: Pairs, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Send a video file as the body, with the options in the query; return the JSON."""
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(video.stat().st_size),
-        }
+        """Send a video file as a job, with the options in the query; return the job."""
+        headers = _headers_of(video)
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        with video.open("rb") as file:
-            return self._send("POST", path, query, file, headers)
+        return self._json("POST", "/jobs", query, video, headers)
+
+    def classify(self, video: BinaryIO, query: Pairs, accept: str) -> str:
+        """Send a video file and return its tags as text of the media type `accept`."""
+        headers = {**_headers_of(video), "Accept": accept}
+        if accept == "application/json":
+            return json.dumps(self._json("POST", "/classify", query, video, headers, _FILM_SECONDS))
+        status, body = self._exchange("POST", "/classify", query, video, headers, _FILM_SECONDS)
+        if status >= 400:
+            _json_of(status, body, self.url)
+        return body.decode("utf-8", "replace")
 
     def pages(self, path: str, query: Pairs, limit: int) -> Iterator[dict[str, Any]]:
         """Yield up to `limit` items of a list, page after page."""
@@ -80,23 +88,36 @@ class RemoteService:
             if not token or limit <= 0:
                 return
 
-    def _send(
+    def _json(
         self,
         method: str,
         path: str,
         query: Pairs,
         body: BinaryIO | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = _TIMEOUT_SECONDS,
     ) -> dict[str, Any]:
+        status, answer = self._exchange(method, path, query, body, headers or {}, timeout)
+        return _json_of(status, answer, self.url)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Pairs,
+        body: BinaryIO | None,
+        headers: Mapping[str, str],
+        timeout: float,
+    ) -> tuple[int, bytes]:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ServiceRefused("invalid_url", f"{self.url!r} is no http or https address")
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        sent = dict(headers or {})
+        sent = dict(headers)
         if self.api_key:
             sent["Authorization"] = f"Bearer {self.api_key}"
         target = parts.path.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
-        connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
+        connection = kind(parts.hostname, parts.port, timeout=timeout)
         try:
             try:
                 connection.request(method, target, body, sent)
@@ -105,11 +126,16 @@ class RemoteService:
                 if body is None or connection.sock is None:
                     raise
             answer = connection.getresponse()
-            return _json_of(answer.status, answer.read(), self.url)
+            return answer.status, answer.read()
         except HTTPException as error:
             raise ServiceRefused("no_answer", f"{self.url} gave no answer of HTTP") from error
         finally:
             connection.close()
+
+
+def _headers_of(video: BinaryIO) -> dict[str, str]:
+    size = os.fstat(video.fileno()).st_size
+    return {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
 
 
 def _json_of(status: int, body: bytes, url: str) -> dict[str, Any]:

@@ -64,8 +64,8 @@ def submit(
     }
     query = [(name, value) for name, value in options.items() if value is not None]
     query += [("labels", value) for value in labels or ()]
-    with remote_service(url) as service:
-        job = service.post_video("/jobs", video, query, idempotency_key)
+    with remote_service(url) as service, video.open("rb") as file:
+        job = service.submit(file, query, idempotency_key)
         if wait:
             job = _end_of(job, service)
     if not wait:

@@ -44,6 +44,12 @@ _FORMATS: dict[str, Callable[[ClassifyAnswer], str]] = {
 SUBTITLE_CONTENT = dict.fromkeys(_FORMATS, _TEXT)
 
 
+def subtitles(media_type: str, answer: ClassifyAnswer) -> str | None:
+    """Return the answer as subtitles of the type; None if there is no such type."""
+    write = _FORMATS.get(media_type)
+    return None if write is None else write(answer)
+
+
 def as_accepted(request: Request, answer: ClassifyAnswer) -> ClassifyAnswer | Response:
     """Return the answer in the format of subtitles that `Accept` names, or as it is."""
     accepted = request.headers.get("accept", "").lower()

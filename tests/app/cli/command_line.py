@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from app.cli.program import cli
 
 
-def kinolex(*arguments: object, typed: str | None = None) -> Result:
+def kinolex(*arguments: object, typed: str | bytes | None = None) -> Result:
     """Run a command with `typed` on stdin."""
     return CliRunner().invoke(cli, [str(argument) for argument in arguments], input=typed)
 
