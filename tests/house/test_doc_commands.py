@@ -51,6 +51,7 @@ LEFT_OUT = {
     r"kinolex checkpoint ": "a hub or hours; tests/app/cli/test_checkpoint.py runs each command",
     r"kinolex data ": "data sets; tests/app/cli/test_data.py runs each command",
     r"kinolex (train|evaluate) ": "hours; tests/app/cli/test_train.py runs each command",
+    r"kinolex evaluate-mteb ": "data sets; tests/model/training/measure/test_mteb_tasks.py",
 }
 
 
