@@ -6,7 +6,7 @@ formats and codecs of this file are allowed. Every error that FFmpeg raises beco
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
@@ -30,7 +30,7 @@ from model.video.recognition.file_types import (
     may_move,
 )
 from model.video.recognition.other_files import describe
-from model.video.recognition.truncation import lacks_index
+from model.video.recognition.truncation import cut_fragment, lacks_index
 from model.video.stream_choice import best_stream, moving_streams, video_streams
 from model.video.values import VideoLimits
 
@@ -87,6 +87,10 @@ STILL_PICTURE = (
     "the file is a picture of one frame; videos and animated pictures (GIF, WebP, APNG, AVIF) are "
     "tagged. To tag a picture, make a video of it: ffmpeg -loop 1 -i picture.jpg -t 1 video.mp4"
 )
+# For titles and comments, which nothing here reads, that are no UTF-8; PyAV 19 always takes them.
+TEXT_OPTIONS: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
 # Each thread holds frames of its own: eight threads for 4K, two for 8K.
 _MAX_PIXELS_OF_THREADS = 71_000_000
 
@@ -135,8 +139,19 @@ def open_stream(
 
 
 def _open_container(file: BinaryIO) -> InputContainer:
-    return av.open(
-        FileView(file),
+    try:
+        return _open_view(FileView(file))
+    except av.error.InvalidDataError:
+        # FFmpeg 9 refuses a whole file whose last index is cut short; older ones read up to there.
+        end = cut_fragment(FileView(file), file_size(file))
+        if end is None:
+            raise
+    return _open_view(FileView(file, end))
+
+
+def _open_view(view: FileView) -> InputContainer:
+    container: InputContainer = av.open(
+        view,
         "r",
         container_options={
             "protocol_whitelist": "",
@@ -144,8 +159,9 @@ def _open_container(file: BinaryIO) -> InputContainer:
             # FFmpeg decodes the first frames while it probes: only with these decoders.
             "codec_whitelist": ",".join(CODECS.values()),
         },
-        metadata_errors="replace",
+        **TEXT_OPTIONS,
     )
+    return container
 
 
 def _not_readable(file: BinaryIO, head: bytes) -> VideoError:

@@ -36,6 +36,18 @@ def last_box_end(view: FileView, size: int, kinds: set[bytes] | None = None) -> 
 
     `kinds` collects the types of the boxes.
     """
+    return _last_box(view, size, set() if kinds is None else kinds)[1]
+
+
+def cut_fragment(view: FileView, size: int) -> int | None:
+    """Return where the last fragment of an MP4 starts, if its index (`moof`) is cut short."""
+    start, end = _last_box(view, size, set())
+    view.seek(start + 4)
+    return start if end > size and view.read(4) == b"moof" else None
+
+
+def _last_box(view: FileView, size: int, kinds: set[bytes]) -> tuple[int, int]:
+    """Return where the last top-level box starts, and where it says that it ends."""
     position = 0
     for _ in range(_MAX_BOXES):
         view.seek(position)
@@ -43,12 +55,12 @@ def last_box_end(view: FileView, size: int, kinds: set[bytes] | None = None) -> 
         length = int.from_bytes(header[:4], "big")
         if length == 1:
             length = int.from_bytes(header[8:], "big")
-        if kinds is not None and len(header) >= 8:
+        if len(header) >= 8:
             kinds.add(header[4:8])
         if len(header) < 8 or length < 8 or position + length >= size:
-            return position + length if length >= 8 else position
+            return position, position + length if length >= 8 else position
         position += length
-    return position
+    return position, position
 
 
 def lacks_index(view: FileView, size: int) -> bool:

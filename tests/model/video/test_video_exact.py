@@ -14,7 +14,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from model.errors import VideoError
-from model.video.container import MIN_THREADED_PIXELS
+from model.video.container import MIN_THREADED_PIXELS, TEXT_OPTIONS
 from model.video.fields import upper_field
 from model.video.frames import DecodedFrame
 from model.video.reader import open_video
@@ -101,7 +101,7 @@ KINDS: dict[str, dict[str, Any]] = {
 def full_decode(data: bytes) -> tuple[list[DecodedFrame], float]:
     """Decode every frame with plain PyAV; return them sorted by time, and the seconds per tick."""
     decoded: list[DecodedFrame] = []
-    with av.open(io.BytesIO(data), "r", metadata_errors="replace") as container:
+    with av.open(io.BytesIO(data), "r", **TEXT_OPTIONS) as container:
         hidden = Disposition.attached_pic
         stream = next(s for s in container.streams.video if not s.disposition & hidden)
         stream.codec_context.thread_count = 1
