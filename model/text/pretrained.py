@@ -40,11 +40,11 @@ def weights_sha256(source: Path | str) -> str | None:
 
     None when the weights are not in `model.safetensors`.
     """
-    from huggingface_hub import try_to_load_from_cache
-
     if isinstance(source, Path):
         path = source / WEIGHTS
         return sha256_of(path) if path.is_file() else None
+    from huggingface_hub import try_to_load_from_cache
+
     cached = try_to_load_from_cache(source, WEIGHTS)
     return sha256_of(Path(cached)) if isinstance(cached, str) else None
 
