@@ -1,6 +1,8 @@
-"""Whether the operating system gives this process more memory."""
+"""Memory of this process: whether the system gives more, and giving back what is free."""
 
+import ctypes
 import mmap
+from contextlib import suppress
 
 from app.errors import ResourcesExhausted
 
@@ -18,3 +20,9 @@ def check_memory(needed_bytes: int = _NEEDED_BYTES) -> None:
         mmap.mmap(-1, needed_bytes).close()
     except (OSError, MemoryError) as error:
         raise ResourcesExhausted("no memory is left for a request; try again later") from error
+
+
+def release_free_memory() -> None:
+    """Give memory that was freed back to the operating system, where the C library can (glibc)."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
