@@ -5,7 +5,7 @@ Each function prepares a video and returns the unit of work to repeat. Run by
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class _Group:
     wanted: frozenset[int]
 
 
-def _must_decode(path: str) -> list[_Group]:
+def _must_decode(path: str, wanted_seconds: Sequence[float]) -> list[_Group]:
     """The packets that every decoder has to decode, found from the file's packets alone."""
     with av.open(path) as container:
         stream = container.streams.video[0]
@@ -58,7 +58,7 @@ def _must_decode(path: str) -> list[_Group]:
             if packet.size and packet.pts is not None
         ]
     shown = sorted(pts for pts, _ in listed)
-    ticks = [shown[0] + int(seconds / seconds_per_tick + 1e-6) for seconds in times_of(path)]
+    ticks = [shown[0] + int(seconds / seconds_per_tick + 1e-6) for seconds in wanted_seconds]
     wanted = {shown[bisect_right(shown, tick) - 1] for tick in ticks}
     starts = [position for position, (_, is_keyframe) in enumerate(listed) if is_keyframe]
     groups = []
@@ -77,7 +77,12 @@ def libavcodec(path: str) -> Callable[[], object]:
     Decoding goes from each keyframe that has wanted frames after it to the last of these frames.
     The decoder skips frames that no other frame refers to.
     """
-    groups = _must_decode(path)
+    return decode_at(path, times_of(path))
+
+
+def decode_at(path: str, times: Sequence[float]) -> Callable[[], object]:
+    """Like `libavcodec`, for the frames at these times, in seconds and in order."""
+    groups = _must_decode(path, times)
 
     def unit() -> int:
         found = 0

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,12 +55,21 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else math.nan
 
 
-def run_clients(port: int, path: str, body: Body, *, clients: int, seconds: float) -> Load:
+def run_clients(
+    port: int,
+    path: str,
+    body: Body,
+    *,
+    clients: int,
+    seconds: float,
+    at_end: Callable[[], object] = lambda: None,
+) -> Load:
     """Run `clients` clients of a server on 127.0.0.1; none starts a request after `seconds`.
 
-    Each client gets at least one answer. A request that is in progress at the end counts by the
-    share of its time that lies before the end: counting whole answers would be off by up to
-    `clients` answers, which is much if one answer takes as long as the measurement.
+    `at_end` is called after `seconds`, when all clients still wait for an answer. Each client gets
+    at least one answer. A request that is in progress at the end counts by the share of its time
+    that lies before the end: counting whole answers would be off by up to `clients` answers, which
+    is much if one answer takes as long as the measurement.
     """
     spans: list[tuple[float, float]] = []
     errors: list[str] = []
@@ -87,6 +96,8 @@ def run_clients(port: int, path: str, body: Body, *, clients: int, seconds: floa
     began = time.perf_counter()
     end = began + seconds
     start.wait()
+    time.sleep(seconds)
+    at_end()
     for thread in threads:
         thread.join()
     # if every answer takes longer than `seconds`, the first answer ends the measurement

@@ -133,7 +133,7 @@ def test_the_bound_decodes_the_wanted_frames_and_no_more_than_kinolex(tiny: Path
         ours = video.decoded_packets
 
     assert found == len(wanted) > 1
-    needed = sum(group.packets for group in decoders._must_decode(str(tiny)))
+    needed = sum(group.packets for group in decoders._must_decode(str(tiny), wanted))
     # to show the first frame a decoder takes a few more, where none of them is wanted
     assert needed <= ours <= needed + 3
 
@@ -308,3 +308,64 @@ def test_servers_are_started_without_the_users_settings(
         assert 1 < memory.peak_mib < 200
         assert 0 < server.cpu_seconds() < 10
     assert not server.process.is_running()
+
+
+def loaded(per_second: float, cpu_seconds: float) -> list[dict[str, Any]]:
+    return [{"per_second": per_second, "cpu_seconds": cpu_seconds, "latencies": [1.0], "errors": 0}]
+
+
+def test_a_rival_is_compared_at_its_best_number_of_clients() -> None:
+    pytest.importorskip("psutil", reason="needs the extra `bench`")
+    from benchmarks.serving import ratios
+
+    bound = {"per_second": 20.0, "cpu_seconds": 0.1}
+    loads = {
+        "kinolex": {1: loaded(8.0, 0.2), 4: loaded(16.0, 0.125)},
+        "obvious": {1: loaded(2.0, 1.0), 4: loaded(1.0, 1.5)},
+    }
+
+    found = ratios(bound, loads)
+
+    assert found["clients_obvious"] == 1
+    assert found["times_obvious"] == pytest.approx(4.0)
+    assert found["cpu_times_obvious"] == pytest.approx(5.0)
+    assert found["served_over_bound"] == pytest.approx(0.8)
+    assert found["cpu_served_over_bound"] == pytest.approx(0.8)
+
+
+def test_the_bound_is_the_least_processor_time_on_all_cores() -> None:
+    pytest.importorskip("psutil", reason="needs the extra `bench`")
+    from benchmarks.serving import best_bound
+    from benchmarks.worker_group import CORES
+
+    slow, fast = {"per_second": 3.0, "cpu_seconds": 0.5}, {"per_second": 2.0, "cpu_seconds": 0.25}
+
+    assert best_bound([slow, fast]) == {
+        "per_second": CORES / 0.25,
+        "cpu_seconds": 0.25,
+        "clock_per_second": 3.0,
+    }
+
+
+def test_a_run_on_a_busy_computer_is_not_judged_by_the_clock() -> None:
+    busy = results()
+    busy["serve"]["a"]["bound"] = {"per_second": 10.0, "cpu_seconds": 0.2, "clock_per_second": 5.0}
+
+    assert judged(busy)["times_obvious"] is None
+
+
+def test_starts_films_and_refusals_are_judged() -> None:
+    measured = results() | {
+        "starts": {"first": {"cpu_seconds": 5.0, "rss_mb": 600.0}}
+        | {"later": {"cpu_seconds": 3.0, "rss_mb": 650.0}},
+        "film": {"video_seconds_per_cpu_second": 70.0, "over_bound": 0.9},
+        "refusals": {"refused_p99_ms": 20.0},
+    }
+
+    found = judged(measured)
+
+    assert found["rss_mb_ready"] == 650.0
+    assert found["cpu_seconds_to_ready"] == 5.0
+    assert found["films_over_bound"] == 0.9
+    assert found["films_video_seconds_per_cpu_second"] == 70.0
+    assert found["refusal_p99_ms"] == 20.0
