@@ -136,6 +136,8 @@ def _embed_batches(
     embedded: dict[str, Prototypes] = {}
     refused: LabelError | None = None
     unknown: list[UnknownWords] = []
+    if report is not None:
+        report(0, len(labels))
     for batch in _batches(labels):
         check()
         try:

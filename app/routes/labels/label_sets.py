@@ -75,17 +75,16 @@ async def get_set(
 )
 async def put_set(
     request: Request,
-    response: Response,
     settings: SettingsDep,
     store: StoreDep,
     tagger: TaggerDep,
     grant: GrantDep,
     label_set: SetName,
-) -> WriteAnswer | Response:
+) -> Response:
     """Replaces the labels of the set by the given ones, or by those of another set.
 
     Requires `If-Match` with the ETag of the set to replace, or `If-None-Match: *` to create one.
-    With `Accept: text/event-stream` the answer is a stream of events, as of `PUT /labels`.
+    Long writes are answered as by `PUT /labels`: with line breaks first, or as a stream of events.
     """
     condition = require_condition(request)
     body = await json_body(request)
@@ -111,7 +110,7 @@ async def put_set(
         warnings = [*advice, *advise_on_size(written.state, settings.many_labels)]
         return write_answer(written, tagger, warnings)
 
-    return await answer_long_write(request, response, write)
+    return answer_long_write(request, write)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,24 +68,24 @@ _labels = APIRouter(tags=["labels"])
 )
 async def put_labels(
     request: Request,
-    response: Response,
     settings: SettingsDep,
     store: StoreDep,
     tagger: TaggerDep,
     label_set: AddressedSet,
-) -> WriteAnswer | Response:
+) -> Response:
     """Adds labels and replaces those with the same name: all of them, or none on an error.
 
     Every request that is sent after the answer finds them. `If-Match` writes only if the set is at
     that revision, `If-None-Match: *` only if the set does not exist. The body may also be JSON
     lines or CSV, as `GET` returns them with `format`. With `Accept: text/event-stream` the answer
     is a stream of Server-Sent Events: `progress` every second, then `result` with the JSON of the
-    plain answer, or `problem`. When the client disconnects, nothing is stored.
+    plain answer, or `problem`. The plain answer to a write that embeds over 1,000 labels begins
+    with line breaks. When the client disconnects, nothing is stored.
     """
     condition = read_condition(request)
     labels = await _read_labels(request, settings)
     write = partial(write_labels, label_set, labels, condition, settings, store, tagger)
-    return await answer_long_write(request, response, write)
+    return answer_long_write(request, write)
 
 
 def write_labels(

@@ -17,6 +17,7 @@ from tests.support.servers import running_server
 
 # more than one batch of the text model, and more than may be embedded in a request's own thread
 LABELS = [f"red thing number {number}" for number in range(1_000)]
+MANY = [*LABELS, *(f"red thing number {number}" for number in range(1_000, 1_200))]
 FEW = [f"blue thing number {number}" for number in range(100)]
 JSON = {"Content-Type": "application/json"}
 
@@ -142,8 +143,8 @@ def test_progress_is_sent_before_the_end(address: str, text: GatedText) -> None:
         address, "PUT", "/label-sets/sports/labels", LABELS, Accept="text/event-stream"
     )
     answer = connection.getresponse()
-    assert b"event: progress\n" in iter(answer.readline, b"")
-    progress = json.loads(answer.readline().removeprefix(b"data: "))
+    events = (json.loads(line[6:]) for line in answer if line.startswith(b"data: "))
+    progress = next(event for event in events if event["done"])
     text.gate.set()
     rest = answer.read()
     connection.close()
@@ -169,3 +170,56 @@ def test_a_write_that_fails_after_its_stream_began_ends_with_a_problem(
     assert answer.status == 200
     assert "event: problem" in events
     assert '"code": "label_set_deleted"' in events
+
+
+def begun_plain_write(address: str, text: GatedText) -> tuple[Any, Any]:
+    """Send many labels, and return the connection and the answer, of which a byte was read."""
+    text.stop_at = 2
+    connection = send(address, "PUT", "/label-sets/sports/labels", MANY)
+    answer = connection.getresponse()
+    assert answer.read(1) == b"\n"
+    return connection, answer
+
+
+def test_a_plain_answer_to_a_long_write_begins_before_its_end(
+    address: str, text: GatedText
+) -> None:
+    connection, answer = begun_plain_write(address, text)
+    assert text.red_things < len(MANY)
+    text.gate.set()
+    written = json.loads(answer.read())
+    connection.close()
+
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert written["created"] == len(MANY)
+
+
+def test_a_begun_plain_answer_does_not_end_when_the_write_fails(
+    address: str, text: GatedText
+) -> None:
+    ask(address, "PUT", "/label-sets/sports/labels", ["green"])
+    connection, answer = begun_plain_write(address, text)
+    ask(address, "DELETE", "/label-sets/sports")
+    text.gate.set()
+
+    with pytest.raises(http.client.IncompleteRead) as cut:
+        answer.read()
+    connection.close()
+    assert json.loads(cut.value.partial)["code"] == "label_set_deleted"
+    assert ask(address, "GET", "/label-sets/sports")[1]["code"] == "label_set_not_found"
+
+
+def test_a_begun_plain_write_is_dropped_when_the_client_hangs_up(
+    address: str, text: GatedText
+) -> None:
+    connection, answer = begun_plain_write(address, text)
+    before = text.red_things
+    answer.close()
+    connection.close()
+    ask(address, "GET", "/healthz")
+    text.gate.set()
+    ask(address, "PUT", "/label-sets/others/labels", FEW)
+
+    assert text.red_things == before < len(MANY)
+    assert ask(address, "GET", "/label-sets/sports")[1]["code"] == "label_set_not_found"
