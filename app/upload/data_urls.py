@@ -11,7 +11,7 @@ from app.observe.timings import stage
 from app.settings import Settings
 from app.upload.admission import Admission
 from app.upload.buffer import Piece, SealedFile, UploadBuffers
-from app.upload.intake import RAW_TYPES
+from app.upload.intake import may_be_video
 
 _SCHEME = "data:"
 
@@ -52,7 +52,7 @@ def _decoded(name: str, url: str) -> bytes:
     media_type, *parameters = head.lower().split(";")
     if not comma or "base64" not in [parameter.strip() for parameter in parameters]:
         raise _fault(name, "is not a URL such as data:video/mp4;base64,AAAA")
-    if not media_type.startswith("video/") and media_type not in RAW_TYPES:
+    if not may_be_video(media_type):
         raise UnsupportedMediaType(f"{name}: send a video as data:video/mp4;base64,...")
     try:
         content = binascii.a2b_base64(encoded.encode(), strict_mode=True)

@@ -30,14 +30,14 @@ RAW_TYPES = frozenset(
         "application/mxf",
         "application/ogg",
         "application/vnd.ms-asf",
-        "image/apng",
-        "image/avif",
-        "image/gif",
-        "image/png",
-        "image/webp",
     }
 )
 FORM_TYPE = "multipart/form-data"
+
+
+def may_be_video(media_type: str) -> bool:
+    """Whether files are sent as this type that may be videos, or pictures, which may move."""
+    return media_type.startswith(("video/", "image/")) or media_type in RAW_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _reader(request: Request, max_videos: int) -> MultipartReader | _RawReader:
     sent_as = media_type(request)
     if sent_as == FORM_TYPE:
         return MultipartReader(request.headers["content-type"], max_videos=max_videos)
-    if sent_as.startswith("video/") or sent_as in RAW_TYPES:
+    if may_be_video(sent_as):
         return _RawReader()
     raise UnsupportedMediaType(
         f"send a form ({FORM_TYPE}) with a part `file`, or the video itself as video/* or "

@@ -81,11 +81,12 @@ MIN_THREADED_PIXELS = 1280 * 720
 
 ALLOWED_FORMATS = (
     "MP4, QuickTime, 3GP, Matroska, WebM, AVI, MPEG-TS, MPEG-PS, FLV, Ogg, ASF/WMV, MXF, IVF, raw "
-    "H.264 and H.265, and animated GIF, WebP, APNG and AVIF"
+    "H.264 and H.265, and animated GIF, WebP, APNG, AVIF and HEIC"
 )
 STILL_PICTURE = (
-    "the file is a picture of one frame; videos and animated pictures (GIF, WebP, APNG, AVIF) are "
-    "tagged. To tag a picture, make a video of it: ffmpeg -loop 1 -i picture.jpg -t 1 video.mp4"
+    "the file is a picture of one frame; videos and animated pictures (GIF, WebP, APNG, AVIF, "
+    "HEIC) are tagged. To tag a picture, make a video of it: ffmpeg -loop 1 -i picture.jpg -t 1 "
+    "video.mp4"
 )
 # For titles and comments, which nothing here reads, that are no UTF-8; PyAV 19 always takes them.
 TEXT_OPTIONS: dict[str, Any] = (

@@ -32,7 +32,7 @@ read. Everything is recognised by its bytes, not by the name or the `Content-Typ
 
 | file | what happens |
 |---|---|
-| GIF, WebP, APNG, AVIF sequence with two frames or more | tagged for the time that one loop lasts, each frame for its own delay; delays of 0.01 s or less count 0.1 s in GIF and WebP, as in browsers; transparent parts are white |
+| GIF, WebP, APNG, AVIF or HEIC sequence with two frames or more | tagged for the time that one loop lasts, each frame for its own delay; delays of 0.01 s or less count 0.1 s in GIF and WebP, as in browsers; transparent parts are white |
 | any picture of one frame, JPEG, PNG, HEIC, TIFF, JPEG XL | 415 `still_picture`; the text tells how to make a video of it |
 
 ## What a file may be besides

@@ -21,8 +21,9 @@ _IMAGE_MAGIC = (
     b"\x00\x00\x00\x0cJXL ",
     b"\x00\x00\x00\x0cjP  ",
 )
-_IMAGE_BRANDS = {b"avif", b"avis", b"mif1", b"msf1"} | {
-    b"hei" + letter for letter in (b"c", b"x", b"m", b"s")
+# Pictures and sequences of them: of any codec, of AV1, H.264 and H.265.
+_IMAGE_BRANDS = {b"mif1", b"mif2", b"msf1", b"avif", b"avis", b"avci", b"avcs"} | {
+    start + profile for start in (b"hei", b"hev") for profile in (b"c", b"x", b"m", b"s")
 }
 _CONTAINER_MAGIC = (
     b"\x1aE\xdf\xa3",

@@ -246,8 +246,8 @@ def test_a_body_that_cannot_be_read_is_refused_with_the_reason(
 
 
 def test_every_octet_stream_and_video_type_is_taken_as_raw(client: TestClient) -> None:
-    assert {"binary/octet-stream", "application/x-matroska", "image/gif"} < RAW_TYPES
-    for kind in (*RAW_TYPES, "video/quicktime", "VIDEO/X-Matroska; a=b"):
+    assert {"binary/octet-stream", "application/x-matroska"} < RAW_TYPES
+    for kind in (*RAW_TYPES, "video/quicktime", "VIDEO/X-Matroska; a=b", "image/heic-sequence"):
         ask(client, RED, ("labels", "red"), headers={"Content-Type": kind})
 
 
