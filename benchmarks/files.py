@@ -150,12 +150,21 @@ def _ffmpeg(source: Path, target: Path, *arguments: str) -> None:
 
 
 def _probed(path: Path) -> tuple[float, float]:
-    """Return the duration of the frames in seconds and their mean rate, by ffprobe."""
-    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-of", "json"]
-    command += ["-show_entries", "frame=best_effort_timestamp_time", str(path)]
+    """Return the duration of the frames in seconds and their mean rate, by ffprobe.
+
+    Of H.264 with B-frames in AVI, ffprobe gives the first frames late and the last no time: there
+    the header's duration counts, and the number of frames.
+    """
+    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-of", "json", "-show_entries"]
+    command += ["frame=best_effort_timestamp_time,pict_type:format=duration", str(path)]
     output = subprocess.run(command, check=True, capture_output=True).stdout
-    frames = [frame for frame in json.loads(output)["frames"] if frame]
-    times = sorted(float(frame["best_effort_timestamp_time"]) for frame in frames)
+    probed = json.loads(output)
+    frames = [frame for frame in probed["frames"] if frame]
+    given = [frame.get("best_effort_timestamp_time") for frame in frames]
+    if None in given:
+        duration = float(probed["format"]["duration"])
+        return duration, len(frames) / duration
+    times = sorted(map(float, given))
     rate = (len(times) - 1) / (times[-1] - times[0])
     return times[-1] - times[0] + 1 / rate, rate
 
