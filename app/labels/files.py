@@ -95,12 +95,14 @@ def _said(found: ErrorDetails) -> str:
 
 def _table(lines: Iterable[str]) -> Iterator[_Record]:
     rest = iter(lines)
-    first = next(rest, "")
-    skipped = 0
-    if first.lower().startswith("sep="):
-        # Excel's own note of the separator
-        first = next(rest, "")
-        skipped = 1
+    skipped = -1
+    for first in rest:
+        skipped += 1
+        # empty rows, and Excel's own note of the separator
+        if first.strip() and not first.lower().startswith("sep="):
+            break
+    else:
+        first, skipped = "", 0
     rows = csv.DictReader(chain([first], rest), delimiter=_separator(first), strict=True)
     rows.fieldnames = columns = _columns(rows.fieldnames or [])
     for row in rows:

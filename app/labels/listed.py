@@ -6,8 +6,12 @@ import json
 _EXAMPLE = (
     'write labels=cat,dog or labels=["cat", "dog"], or repeat the option: labels=cat&labels=dog'
 )
+# Also the commas and semicolons of Chinese, Japanese and Arabic.
+_OTHER_SEPARATORS = ";|，、；،؛"  # noqa: RUF001  # those are meant
 _OPENING_QUOTES = "'‘“„«"  # noqa: RUF001  # quotes of texts that people paste
 _CLOSING_QUOTES = "'’”“»"  # noqa: RUF001  # the same
+# Where they enclose several names, no name has both.
+_CURLED = "“”„«»"
 
 
 def split_labels(value: str) -> list[str]:
@@ -22,7 +26,8 @@ def split_labels(value: str) -> list[str]:
     if not names:
         raise ValueError(f"has no label; {_EXAMPLE}")
     for name in names:
-        if len(name) > 1 and name[0] in _OPENING_QUOTES and name[-1] in _CLOSING_QUOTES:
+        is_quoted = len(name) > 1 and name[0] in _OPENING_QUOTES and name[-1] in _CLOSING_QUOTES
+        if is_quoted or name[0] in _CURLED or name[-1] in _CURLED:
             raise ValueError(f"{name} is in quotes other than double quotes; {_EXAMPLE}")
     return names
 
@@ -41,7 +46,7 @@ def _from_json(text: str) -> list[str]:
 
 
 def _from_list(text: str) -> list[str]:
-    separator = next((sign for sign in ";|" if sign in text), None)
+    separator = next((sign for sign in _OTHER_SEPARATORS if sign in text), None)
     if separator is not None and '"' not in text:
         raise ValueError(
             f"has {separator!r} in a name, commas separate names; {_EXAMPLE}; "

@@ -130,8 +130,9 @@ def test_a_csv_file_with_a_fault_is_refused(text: str, pointer: str) -> None:
         "sep=;\r\nname;aliases;threshold\r\nfencing;épée|foil;0,5\r\nrowing\r\n",
         "Name\tAliases\tThreshold\nfencing\tépée|foil\t0.5\nrowing\n",
         " NAME ,aliases,threshold,,\nfencing,épée|foil,0.5,,\n,,,,\n\nrowing,,,,\n",
+        "\n \r\nname,aliases,threshold\nfencing,épée|foil,0.5\nrowing\n",
     ],
-    ids=["Excel", "Excel with its note", "tabs", "other spelling and empty cells"],
+    ids=["Excel", "Excel with its note", "tabs", "other spelling and empty cells", "empty rows"],
 )
 def test_a_table_is_read_as_spreadsheets_write_it(text: str) -> None:
     assert read(text, "csv") == [
