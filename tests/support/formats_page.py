@@ -40,10 +40,11 @@ read. Everything is recognised by its bytes, not by the name or the `Content-Typ
 | the file | what happens |
 |---|---|
 | a transport stream whose clock jumps, falls back or wraps; joined recordings | the parts are shown one after the other, as ffplay does; a warning says where the clock jumps |
+| a transport stream that goes on with a recording under another packet id | the first is tagged, as ffplay shows it; a warning says that there is another |
 | a transport stream with missing data | tagged, with a warning that counts the places; the frame rate is that of the frames that are there |
 | a program stream whose clock restarts | the parts are shown one after the other |
 | a recording that starts inside a group of pictures | tagged from the first frame that can be decoded |
-| a file that was cut short (MP4 with its index in front, fragmented MP4, Matroska, AVI, ASF, FLV, WebP) | tagged as far as it goes, with the warning `ends early` |
+| a file that was cut short (MP4 with its index in front, fragmented MP4, Matroska, AVI, ASF, FLV, MXF, IVF, WebP) | tagged as far as it goes, with the warning `ends early` |
 | an MP4 whose index is missing | 422 `corrupt`; the text says that the upload or recording was cut short |
 | damaged frames | left out, with a warning; over 1,000 of them end the decoding |
 | H.264 or HEVC with B-frames in AVI, or without a container | times in the order of display, as in MP4 |

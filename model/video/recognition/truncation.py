@@ -6,13 +6,18 @@ from model.video.file_view import FileView
 
 _MAX_BOXES = 100_000
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
+_IVF = b"DKIF"
 _ASF = b"0&\xb2u\x8ef\xcf\x11"
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _HEAD_BYTES = 4096
+# The key of the partition that begins an MXF file; three more bytes tell its kind.
+_MXF = bytes.fromhex("060e2b34020501010d01020101")
 
 
 def is_cut_short(view: FileView, size: int) -> bool:
-    """Whether an MP4, Matroska, AVI, WebP, ASF or FLV file says that it is longer than `size`.
+    """Whether a file says that it is longer than `size`.
+
+    MP4, Matroska, AVI, WebP, ASF, FLV, MXF and IVF are asked.
 
     False for a file of another type, and for one that does not say.
     """
@@ -28,6 +33,10 @@ def is_cut_short(view: FileView, size: int) -> bool:
         return _asf_size(head) > size
     if head.startswith(b"FLV"):
         return _flv_size(head) > size
+    if head.startswith(_MXF):
+        return _mxf_footer(head) >= size
+    if head.startswith(_IVF):
+        return _last_ivf_frame_end(view, size) > size
     return head[4:8].isalnum() and last_box_end(view, size) > size
 
 
@@ -105,6 +114,27 @@ def _flv_size(head: bytes) -> int:
     return int(size) if 0 < size < 1e15 else 0
 
 
+def _mxf_footer(head: bytes) -> int:
+    """Return where an MXF file's last partition begins, 0 where it does not say."""
+    # the length after the 16 bytes of the key has up to 9 bytes of its own
+    more = head[16] & 0x7F if head[16] & 0x80 else 0
+    at = 17 + more + 24
+    return int.from_bytes(head[at : at + 8], "big")
+
+
+def _last_ivf_frame_end(view: FileView, size: int) -> int:
+    """Return where the last frame of an IVF file says that it ends."""
+    view.seek(6)
+    position = int.from_bytes(view.read(2), "little")
+    for _ in range(_MAX_BOXES):
+        if position >= size:
+            break
+        view.seek(position)
+        # its length, and a time of 8 bytes
+        position += 12 + int.from_bytes(view.read(4), "little")
+    return position
+
+
 def early_end(
     view: FileView, size: int, claimed_seconds: float, found_seconds: float, frame_seconds: float
 ) -> str | None:
@@ -136,6 +166,9 @@ def _header_seconds(view: FileView, size: int, claimed_seconds: float) -> float 
             return None
         microseconds, *_, frames = struct.unpack("<5I", head[at : at + 20])
         return float(microseconds * frames / 1e6)
+    if head.startswith(_IVF):
+        # in frames or in ticks: programs differ
+        return None
     kinds: set[bytes] = set()
     if head[4:8].isalnum():
         last_box_end(view, size, kinds)

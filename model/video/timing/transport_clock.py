@@ -26,6 +26,10 @@ _MAX_REORDERING = _SECOND
 # Of 25 frames/s, for a stream without two frames in order.
 _DEFAULT_STEP = 3_600
 _HEAD_BYTES = 4096
+_SEQUEL = (
+    "the file goes on with another recording under another packet id, which is not shown: send the "
+    "recordings one by one, or join them with ffmpeg -f concat"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,12 @@ def with_one_clock(file: BinaryIO) -> OneClock:
         return OneClock(file, {})
     fields: list[tuple[Ints, NDArray[np.uint8]]] = []
     warnings = {}
-    for pid, frames in scan_streams(view, layout).items():
+    streams = scan_streams(view, layout)
+    starts = [int(frames.pts_at[0]) for frames in streams.values() if frames.dts.size]
+    for pid, frames in streams.items():
         if frames.dts.size:
-            warnings[pid] = _correct(frames, fields)
+            has_sequel = any(start > frames.pts_at[-1] for start in starts)
+            warnings[pid] = (*_correct(frames, fields), *([_SEQUEL] if has_sequel else []))
     if not fields:
         return OneClock(file, warnings)
     at, values = (np.concatenate(part) for part in zip(*fields, strict=True))

@@ -69,6 +69,7 @@ def info_of_part(data: bytes, share: float) -> VideoInfo:
         {"container": "avi", "codec": "mpeg4"},
         {"container": "asf", "codec": "wmv2"},
         {"container": "flv", "codec": "flv"},
+        {"container": "mxf", "codec": "mpeg2video", "fps": 25},
     ],
     ids=lambda options: options.get("container", "mp4"),
 )
@@ -84,9 +85,16 @@ def test_a_file_that_is_cut_short_ends_early_and_says_so(options: dict[str, Any]
     assert f"the file holds {half.duration_seconds:.1f} s" in warning
 
 
-def test_a_fragmented_mp4_that_is_cut_short_says_so() -> None:
-    fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    data = clip_bytes(**TEN_SECONDS, container_options=fragments)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"container_options": {"movflags": "frag_keyframe+empty_moov+default_base_moof"}},
+        {"container": "ivf", "codec": "libvpx"},
+    ],
+    ids=["fragmented MP4", "IVF"],
+)
+def test_a_file_without_its_length_that_is_cut_short_says_so(options: dict[str, Any]) -> None:
+    data = clip_bytes(**TEN_SECONDS, **options)
 
     assert probe(io.BytesIO(data)).warnings == ()
     assert any("ends early" in warning for warning in info_of_part(data, 0.6).warnings)

@@ -57,6 +57,16 @@ def test_parts_with_clocks_of_their_own_are_shown_one_after_the_other(
     assert numbers_at(data, middles) == [5, 20, 35] * len(starts)
 
 
+def test_a_second_recording_under_another_packet_id_gives_a_warning() -> None:
+    other = {"mpegts_start_pid": "768", "mpegts_pmt_start_pid": "4352"}
+    data = stream() + stream(500, container_options=other)
+
+    info = info_of(data)
+
+    assert info.duration_seconds == pytest.approx(4, abs=0.11)
+    assert "goes on with another recording" in info.warnings[0]
+
+
 def test_a_clock_that_wraps_around_is_no_jump() -> None:
     data = stream(WRAP_SECONDS - 2)
 
