@@ -92,6 +92,9 @@ STILL_PICTURE = (
 TEXT_OPTIONS: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
+_JPEG = b"\xff\xd8\xff"
+# The first picture of a camera that sends JPEG after JPEG is no longer.
+_FIRST_JPEG_BYTES = 4 * 1024 * 1024
 # Each thread holds frames of its own: eight threads for 4K, two for 8K.
 _MAX_PIXELS_OF_THREADS = 71_000_000
 
@@ -114,7 +117,7 @@ def open_stream(
     if not head:
         raise NotAVideo("the file is empty")
     if is_image(head) and not may_move(file, head):
-        raise StillPicture(STILL_PICTURE)
+        raise _picture(file, head)
     try:
         container = _open_container(file)
     except FOREIGN_ERRORS as error:
@@ -165,6 +168,15 @@ def _open_view(view: FileView) -> InputContainer:
     return container
 
 
+def _picture(file: BinaryIO, head: bytes) -> VideoError:
+    if head.startswith(_JPEG):
+        view = FileView(file)
+        view.seek(0)
+        head = view.read(_FIRST_JPEG_BYTES)
+    other = describe(head)
+    return StillPicture(STILL_PICTURE) if other is None else _not_a_video(other)
+
+
 def _not_readable(file: BinaryIO, head: bytes) -> VideoError:
     """Say why FFmpeg cannot open a file, as far as its bytes tell."""
     if is_image(head):
@@ -175,9 +187,12 @@ def _not_readable(file: BinaryIO, head: bytes) -> VideoError:
                 "its index (the moov box) is missing: the upload or the recording was cut short"
             )
         return CorruptVideo("the container is damaged and cannot be read")
-    other = describe(head)
+    return _not_a_video(describe(head))
+
+
+def _not_a_video(kind: str | None) -> NotAVideo:
     return NotAVideo(
-        f"{f'this is {other}' if other else 'the bytes are in no allowed video format'}. "
+        f"{f'this is {kind}' if kind else 'the bytes are in no allowed video format'}. "
         f"Allowed are {ALLOWED_FORMATS}"
     )
 

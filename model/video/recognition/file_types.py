@@ -31,7 +31,6 @@ _CONTAINER_MAGIC = (
     b"OggS",
     b"0&\xb2u\x8ef\xcf\x11",
     b"\x00\x00\x01\xba",
-    b"\x00\x00\x01\xb3",
 )
 _BOX_TYPES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx"}
 # MP4 boxes that may contain an `encv` box -> offset in bytes of the boxes inside. In a sample

@@ -29,6 +29,8 @@ _BY_FIRST_BYTES = {
     b"ZWS": "Flash; convert it to MP4",
     b"YUV4MPEG2": "uncompressed video (YUV4MPEG2); encode it, for example as MP4",
     b"nut/multimedia": "NUT; copy the video into MP4 or Matroska",
+    b"\x00\x00\x01\xb3": "a raw MPEG-1 or MPEG-2 stream; copy it into MP4 or a program stream",
+    b"\x12\x00\x0a": "a raw AV1 stream; copy it into MP4, WebM or IVF",
     b"DVDVIDEO": "the menu of a DVD; send its VOB files",
     b"\x1f\x07\x00": "a raw DV stream; put it into AVI or QuickTime",
     b"#EXTM3U": "a playlist (M3U8); send the video that it names",
@@ -38,6 +40,9 @@ _BY_FIRST_BYTES = {
     b"\x93NUMPY": "a NumPy array",
 }
 _WAVE = "a WAV sound file"
+_PICTURE_SERIES = "a series of JPEGs (raw Motion JPEG); copy it into AVI: ffmpeg -f mjpeg -i FILE"
+# Where one JPEG ends and another one begins.
+_NEXT_JPEG = b"\xff\xd9\xff\xd8\xff"
 # A frame of MPEG audio: 11 set bits, a layer, and for AAC the layer 0.
 _MPEG_AUDIO = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]", re.DOTALL)
 _AAC = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
@@ -52,11 +57,16 @@ _TEXT = set(string.printable.encode()) | set(range(0x80, 0x100))
 
 
 def describe(head: bytes) -> str | None:
-    """Name the type of a file that starts with these bytes; None for an unknown one."""
+    """Name the type of a file that starts with these bytes; None for an unknown one.
+
+    A series of JPEGs is known only where the second one begins within these bytes.
+    """
     if not head.strip(b"\0"):
         return "only zero bytes: the upload or recording failed"
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return _WAVE
+    if _NEXT_JPEG in head or (head.startswith(b"--") and b"image/jpeg" in head):
+        return _PICTURE_SERIES
     if head[257:262] == b"ustar":
         return "a tar archive; unpack it"
     for first, name in _BY_FIRST_BYTES.items():

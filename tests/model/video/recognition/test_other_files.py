@@ -8,7 +8,7 @@ import pytest
 
 from model.errors import CorruptVideo, NotAVideo
 from model.video.reader import VideoInfo, probe
-from tests.support.clips import clip_bytes, sound_bytes
+from tests.support.clips import clip_bytes, sound_bytes, still_bytes
 
 TEN_SECONDS: dict[str, Any] = {"seconds_colours": ["red", "blue"] * 5, "numbered": True}
 FASTSTART = {"container_options": {"movflags": "faststart"}}
@@ -31,6 +31,10 @@ FASTSTART = {"container_options": {"movflags": "faststart"}}
         (b"\x1f\x8b\x08" + bytes(100), "a gzip archive"),
         (b".RMF\0\0\0\x12" + bytes(100), "RealMedia"),
         (b"YUV4MPEG2 W64 H48 F25:1\n", "uncompressed video"),
+        (b"\0\0\x01\xb3\x0a\0\x5a\x13" + bytes(100), "a raw MPEG-1 or MPEG-2 stream"),
+        (b"\x12\0\x0a\x0a" + bytes(100), "a raw AV1 stream"),
+        (still_bytes("jpeg") * 3, "a series of JPEGs"),
+        (b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + bytes(100), "a series of JPEGs"),
         (b'{"error": "no such file"}', "JSON"),
         (b"Internal Server Error", "a text"),
         (bytes(5000), "only zero bytes"),
