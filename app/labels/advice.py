@@ -30,7 +30,8 @@ MAX_ADVISED = 1_000
 _NEIGHBOURS = 5
 # Sentence embeddings of "running" and "not running" have a cosine similarity of 0.755.
 _NEGATION = re.compile(
-    r"\b(?:not|never|without|nobody|nothing|none|neither|nor|cannot|no(?!-))\b|\w+n['\u2019]t\b|\bnon-\w+",
+    r"\b(?:not|never|without|nobody|nothing|none|neither|nor|cannot|no(?!-)|excluding|except"
+    r"|lacking|(?:absence|lack) of|anything but|other than)\b|\w+n['\u2019]t\b|\bnon-\w+",
     re.IGNORECASE,
 )
 

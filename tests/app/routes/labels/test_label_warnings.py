@@ -72,6 +72,8 @@ def test_a_label_that_says_what_is_not_shown_gets_a_warning(client: TestClient) 
                 "not running",
                 {"name": "an empty street", "aliases": ["Nobody walks"], "prompts": ["no people"]},
                 "a door that isn't open",
+                "anything but running",
+                {"name": "a dark room", "prompts": ["lack of light"]},
             ]
         },
     )
@@ -81,6 +83,8 @@ def test_a_label_that_says_what_is_not_shown_gets_a_warning(client: TestClient) 
         ("#/labels/5/aliases/0", "negation"),
         ("#/labels/5/prompts/0", "negation"),
         ("#/labels/6", "negation"),
+        ("#/labels/7", "negation"),
+        ("#/labels/8/prompts/0", "negation"),
     ]
 
 
