@@ -44,7 +44,7 @@ ENCODINGS: dict[str, Sequence[str]] = {
     "mjpeg.avi": ("-c:v", "mjpeg", "-q:v", "3"),
     "wmv2.wmv": ("-c:v", "wmv2", "-q:v", "4"),
     "prores.mov": ("-c:v", "prores_ks"),
-    "half_size.mp4": (*_X264, "-vf", "scale=iw/4*2:ih/4*2"),
+    "half_size.mp4": (*_X264, "-vf", "scale=trunc(iw/4)*2:trunc(ih/4)*2"),
     "half_rate.mp4": (*_X264, "-vf", "fps=15"),
 }
 
