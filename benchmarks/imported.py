@@ -5,7 +5,8 @@ network, counted by torch without weights. Then a CLIP of the size of ViT-B/32 w
 is imported, and encodes 8 frames in OpenVINO with bfloat16, as it is served; beside it, OpenVINO
 runs transformers' own vision tower on the same frames, without Kinolex. Both run on one core, in
 turns, and processor time is compared, because other processes may use the computer. One JSON line
-last.
+last. With `--parity`, the trial of runtimes measures OpenVINO and `torch.compile` on a small random
+model of each family instead, as it does before the service switches.
 """
 
 import argparse
@@ -25,9 +26,17 @@ from model import load_checkpoint
 from model.encoder.encoder import Runtime
 from model.encoder.perception_tower import PeArchitecture
 from model.encoder.runtime import make_encoder
+from model.encoder.runtime_measurement import measure_runtimes
 from model.encoder.torch_encoder import TorchEncoder
 from model.training.convert.import_model import import_model
-from tests.support.tiny_towers import save_tiny
+from tests.support.tiny_encoders import (
+    save_pe_core,
+    save_video_prism,
+    tiny_pe_core,
+    tiny_video_prism,
+)
+from tests.support.tiny_sentence_models import save_video_model
+from tests.support.tiny_towers import save_tiny, tiny_clip, tiny_siglip
 
 _FRAMES = 8
 
@@ -119,14 +128,40 @@ def bare(model: Any) -> Callable[[torch.Tensor], Any]:
     return run
 
 
+def parities(folder: Path) -> None:
+    """Print how the runtimes agree with plain PyTorch, for a small model of each family."""
+    makers: dict[str, Callable[[Path], Path]] = {
+        "CLIP": lambda source: save_tiny(tiny_clip(), source),
+        "SigLIP": lambda source: save_tiny(tiny_siglip(), source),
+        "VideoPrism": lambda source: save_video_prism(tiny_video_prism(), source),
+        "PE-Core": lambda source: save_pe_core(tiny_pe_core(), source),
+        "sentence-transformers": save_video_model,
+    }
+    for name, save in makers.items():
+        source = save(folder / name / "model")
+        tagger = load_checkpoint(import_model(str(source), folder / name / "out", command=""))
+        reference = tagger.encoder
+        assert isinstance(reference, TorchEncoder)
+        for each in measure_runtimes(
+            reference, ["eager", "openvino", "compile"], tagger.widescreen_shape
+        ):
+            found = each.fault.partition("\n")[0] or f"cosine {each.cosine:.6f}"
+            print(f"{name}, {each.runtime}: {found}", flush=True)
+
+
 def main() -> None:
     """Measure, print a table and one JSON line."""
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--rounds", type=int, default=60)
+    options.add_argument("--parity", action="store_true")
     given = options.parse_args()
     torch.set_num_threads(1)
+    if given.parity:
+        with tempfile.TemporaryDirectory() as folder:
+            parities(Path(folder))
+        return
     found: dict[str, Any] = {"multiplications": costs()}
     for name, value in found["multiplications"].items():
         print(f"{name}: {value:,.1f} G")
