@@ -2,10 +2,10 @@
 #
 #   docker build --build-arg TORCH_INDEX_URL=<PyTorch's CPU wheel index> --target cpu .
 #
-# Without that address the cpu image works too, but contains the CUDA libraries that PyPI's torch
-# depends on: several GB that it never loads.
+# Without that address the cpu image works too, but contains those CUDA libraries without which
+# PyPI's torch does not start: 2 GB that it never uses. docs/how-to/compose.md has the sizes.
 
-ARG BASE_IMAGE=python:3.11-slim-bookworm
+ARG BASE_IMAGE=python:3.14-slim-trixie
 
 # ---- base of every stage ------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS base
@@ -21,8 +21,11 @@ RUN python3 dependencies.py encoders mcp openvino postgres > requirements.txt
 
 FROM base AS environment
 WORKDIR /build
-RUN python3 -m venv /opt/kinolex
+# Not empty: torch and torchvision are those of the base image, as `--debootstrap` makes it.
+ARG TORCH_OF_BASE=
+RUN python3 -m venv ${TORCH_OF_BASE:+--system-site-packages} /opt/kinolex
 COPY constraints.txt ./
+RUN if [ -n "$TORCH_OF_BASE" ]; then sed -i '/^torch/d' constraints.txt; fi
 COPY --from=requirements /build/requirements.txt ./
 
 FROM environment AS dependencies-cpu
@@ -33,10 +36,14 @@ RUN --mount=type=cache,target=/root/.cache/pip \
             torch torchvision; \
     fi \
     && pip install --constraint constraints.txt --requirement requirements.txt
+COPY docker/slim.py ./
+RUN python3 slim.py --without-gpu /opt/kinolex
 
 FROM environment AS dependencies-cuda
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint constraints.txt --requirement requirements.txt
+COPY docker/slim.py ./
+RUN python3 slim.py /opt/kinolex
 
 # ---- the code, as a wheel -----------------------------------------------------------------
 FROM environment AS wheel

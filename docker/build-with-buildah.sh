@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Builds the image, and runs it, on computers without a Docker engine. Needs root, buildah, and
+# Builds the image on computers without a Docker engine, and checks it. Needs root, buildah, and
 # debootstrap for --debootstrap.
 #
 #   docker/build-with-buildah.sh [options]
 #     --target NAME        stage to build: cpu (default), cuda, or any other stage
-#     --debootstrap        make the base image from Debian's packages instead of a registry's image
+#     --debootstrap        make the base image from Debian's packages instead of a registry's image:
+#                          Debian testing, with its Python and its builds of torch, which have no CUDA
 #     --mount HOST:INSIDE  mount a folder or file of this computer, read-only, in the build's steps:
 #                          CA certificates, pip configuration, wheel folders (may be repeated)
-#     --check              run the built image and wait until its health check passes
+#     --check              print what each layer costs, run the image and check what it promises
 #   BUILD_ARGS             further --build-arg values, separated by spaces
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,17 +36,25 @@ mkdir "$scratch/context"
 docker/copy-context.sh "$scratch/context"
 
 if $debootstrap; then
-    base=localhost/kinolex-base:bookworm
+    suite=forky
+    base=localhost/kinolex-base:$suite
     if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
         rootfs=$scratch/rootfs
-        debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
-            bookworm "$rootfs"
-        rm -rf "$rootfs"/var/cache/apt "$rootfs"/var/lib/apt/lists/*
+        # Older debootstraps do not know the name; all suites since sid are made alike.
+        script=$suite
+        [[ -e /usr/share/debootstrap/scripts/$suite ]] || script=sid
+        packages=python3,python3-venv,ca-certificates,python3-torch,python3-torchvision
+        # Without it, torch would use the reference implementation of BLAS.
+        packages+=,libopenblas0-pthread
+        debootstrap --variant=minbase --include="$packages" "$suite" "$rootfs" "" "$script" \
+            >"$scratch/debootstrap.log" || { tail -20 "$scratch/debootstrap.log" >&2; exit 1; }
+        rm -rf "$rootfs"/var/cache/apt "$rootfs"/var/lib/apt/lists/* \
+            "$rootfs"/usr/share/{doc,locale,man}/*
         container=$(buildah from scratch)
         buildah add --quiet "$container" "$rootfs" / >/dev/null
         buildah commit --quiet --rm "$container" "$base" >/dev/null
     fi
-    build_args+=(--build-arg "BASE_IMAGE=$base")
+    build_args+=(--build-arg "BASE_IMAGE=$base" --build-arg TORCH_OF_BASE=true)
 fi
 
 # chroot isolation and the host's network also work inside another container or a small VM.
@@ -54,37 +63,12 @@ buildah bud --format docker --isolation chroot --network host --layers \
     "${mounts[@]}" "${build_args[@]}" --target "$target" --tag "kinolex:$target" \
     "$scratch/context"
 echo "built kinolex:$target"
-buildah images --format '{{.Name}}:{{.Tag}}  {{.Size}}' "kinolex:$target"
 
 $check || exit 0
 
-# As compose runs it: an unprivileged user, the entrypoint, a new and empty data volume.
-port=${KINOLEX_PORT:-8000}
-container=$(buildah from "kinolex:$target")
-data=$scratch/data
-install --directory --owner 10001 --group 10001 "$data"
-chmod 711 "$scratch"
-inside() {
-    buildah run --isolation chroot --network host --volume "$data:/data" \
-        --env "KINOLEX_PORT=$port" "$container" -- "$@"
-}
-inside entrypoint serve &
-service=$!
-stop() {
-    kill "$service" 2>/dev/null || true
-    wait "$service" 2>/dev/null || true
-    buildah rm "$container" >/dev/null
-    rm -rf "$scratch"
-}
-trap stop EXIT
-
-for second in $(seq 120); do
-    if inside python3 /usr/local/bin/healthcheck.py 2>/dev/null; then
-        echo "kinolex:$target is ready after $second s, as user $(inside id -un)"
-        exit 0
-    fi
-    kill -0 "$service" 2>/dev/null || { echo "the service stopped" >&2; exit 1; }
-    sleep 1
-done
-echo "kinolex:$target was not ready within two minutes" >&2
-exit 1
+# torch of an ordinary index brings CUDA libraries, which the limit does not hold for.
+limit=()
+if [[ $target == cpu && " ${build_args[*]}" == *[=\ ]TORCH_* ]]; then limit=(--limit 1500); fi
+buildah push --quiet "kinolex:$target" "oci:$scratch/oci:image" >/dev/null
+python3 docker/image_sizes.py "$scratch/oci" "${limit[@]}"
+docker/check-with-buildah.sh "kinolex:$target"

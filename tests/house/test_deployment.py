@@ -130,6 +130,19 @@ def test_the_pod_runs_without_root_without_rights_and_with_a_read_only_root() ->
     assert "memory" in container()["resources"]["limits"]
 
 
+def test_the_pod_has_the_user_the_port_and_the_folders_of_the_image() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    security = pod()["securityContext"]
+    (port,) = container()["ports"]
+    mounted = {mount["mountPath"] for mount in container()["volumeMounts"]}
+
+    user = f"{security['runAsUser']}:{security['runAsGroup']}"
+    assert re.findall(r"^USER (.*)$", dockerfile, re.MULTILINE) == [user, user]
+    assert security["fsGroup"] == security["runAsGroup"]
+    assert re.findall(r"^EXPOSE (.*)$", dockerfile, re.MULTILINE) == [str(port["containerPort"])]
+    assert set(re.findall(r"^VOLUME (.*)$", dockerfile, re.MULTILINE)) == mounted - {"/tmp"}
+
+
 def test_settings_of_the_manifests_exist_and_open_nothing() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     given = {**variables("settings.env"), **variables("secrets.env.example")}

@@ -82,8 +82,14 @@ def test_a_code_change_does_not_install_the_dependencies_again(target: str) -> N
     dependencies = lineage(f"dependencies-{target}")
 
     copied = [rest for stage in dependencies for rest in stage.arguments("COPY")]
-    assert copied == ["constraints.txt ./", "--from=requirements /build/requirements.txt ./"]
-    assert any("requirements.txt" in run for run in dependencies[-1].arguments("RUN"))
+    assert copied == [
+        "constraints.txt ./",
+        "--from=requirements /build/requirements.txt ./",
+        "docker/slim.py ./",
+    ]
+    installed, slimmed = dependencies[-1].arguments("RUN")
+    assert "requirements.txt" in installed
+    assert ("--without-gpu" in slimmed) == (target == "cpu")
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -94,6 +100,22 @@ def test_an_image_copies_the_environment_before_it_installs_the_code(target: str
 
     assert words[0] == ("COPY", f"--from=dependencies-{target} /opt/kinolex /opt/kinolex")
     assert "--no-deps" in words[1][1]
+
+
+def test_the_image_has_the_newest_python_that_the_project_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    minors = [
+        int(text.rpartition(".")[2])
+        for text in project["classifiers"]
+        if text.startswith("Programming Language :: Python :: 3.")
+    ]
+
+    assert minors == list(range(min(minors), max(minors) + 1))
+    assert project["requires-python"] == f">=3.{min(minors)}"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python 3.{min(minors)} to 3.{max(minors)} on Linux" in readme
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert f"ARG BASE_IMAGE=python:3.{max(minors)}-slim" in dockerfile
 
 
 def test_torchs_index_is_an_argument_that_is_empty_by_default() -> None:
