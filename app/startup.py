@@ -11,8 +11,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import anyio
-import numpy as np
-import numpy.typing as npt
 from anyio import to_thread
 from anyio.abc import TaskGroup
 from structlog.typing import FilteringBoundLogger
@@ -50,10 +48,12 @@ from app.upload.admission import Admission
 from model import (
     CheckpointError,
     Label,
+    Prototypes,
     RuntimeEncoder,
     Tagger,
     TorchEncoder,
     VideoLimits,
+    VideoRanking,
     load_checkpoint,
     use_cores,
 )
@@ -118,6 +118,7 @@ async def open_service(
             analyses,
             tagger.video_space,
             tagger.encoder.dim,
+            VideoRanking(tagger.calibration),
             partial(_typical_queries, tagger),
             settings.cache_dir,
         )
@@ -243,9 +244,8 @@ def _open_store(
     )
 
 
-def _typical_queries(tagger: Tagger) -> npt.NDArray[np.float32]:
-    labels = [Label(name) for name in everyday_actions()]
-    return np.concatenate([each.vectors for each in tagger.prototypes(labels)])
+def _typical_queries(tagger: Tagger) -> list[Prototypes]:
+    return tagger.prototypes([Label(name) for name in everyday_actions()])
 
 
 def _gpu_decode_pool(

@@ -1,4 +1,4 @@
-from .calibration import Calibration, CalibrationConfig
+from .calibration import Calibration, CalibrationConfig, VideoQuery, VideoRanking
 from .checkpoint import load_checkpoint, save_checkpoint
 from .cpu.torch_threads import use_cores
 from .encoder.encoder import Encoder, Runtime, RuntimeName, ShapedEncoder
@@ -91,6 +91,8 @@ __all__ = [
     "VideoError",
     "VideoInfo",
     "VideoLimits",
+    "VideoQuery",
+    "VideoRanking",
     "VideoTooLong",
     "Window",
     "WindowMeans",

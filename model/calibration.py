@@ -26,6 +26,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,11 @@ _NEAREST_CLIPS = 3
 RIVALS = 32
 # exp() of more than 709 overflows; with this maximum, sums of many weights are finite too.
 _MAX_EXPONENT = 500.0
+# A search calls about the same share of absent actions known, whatever the number of videos. Chosen
+# on real clips: see "Nothing fits" in docs/experiments.md.
+_VIDEOS_EXPONENT = 0.5
+# Videos whose similarities to all reference actions are in memory at a time: about 30 MB.
+_RANKED_TOGETHER = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +156,15 @@ class Calibration:
         return background
 
     @cached_property
-    def _reference_background(self) -> Vectors:
+    def reference_background(self) -> Vectors:
+        """Level and spread of each reference action, (A, 2)."""
         return self.background_of(self.reference)
 
     def none_weights(self, embeddings: Vectors) -> npt.NDArray[np.float64]:
         """Compute the weight of "none of the labels" for (Q, dim) embeddings: (Q,) float64."""
         if not len(self.reference):
             return np.ones(len(embeddings))
-        level, spread = self._reference_background.T
+        level, spread = self.reference_background.T
         similarities = (embeddings @ self.reference.T - level) / spread
         exponents = self.config.score_slope * similarities.astype(np.float64)
         exponents += self.config.reference_bias
@@ -179,6 +186,76 @@ class Calibration:
         slope, bias = self.config.score_slope, self.config.score_bias
         weights = [_weight(slope * each + bias) for each in best_standardised[:RIVALS]]
         return ScoreScale(self.config, none, sum(weights))
+
+    @staticmethod
+    def unknown_among(lowest: float, videos: int) -> float:
+        """Return the probability that none of some videos shows a label, from the lowest of any.
+
+        Among many videos one fits by chance alone: their number weighs against the best of them, as
+        the number of a set's labels does on one video.
+        """
+        against = lowest * math.pow(max(1, videos), _VIDEOS_EXPONENT)
+        return against / (against + 1.0 - lowest)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoQuery:
+    """A label that videos are ranked for: `vector` (dim,) float32, not of unit length.
+
+    `offset` is the part of a value that is the same for all videos.
+    """
+
+    config: CalibrationConfig
+    vector: Vectors
+    offset: float
+
+    def score(self, value: float) -> float:
+        """Return the score 0 to 1 that the label alone has on a video of this value."""
+        alone = value - self.offset
+        weight = _weight(self.config.score_slope * alone + self.config.score_bias)
+        return ScoreScale(self.config, 1.0, weight).score(alone)
+
+
+class VideoRanking:
+    """Ranks videos by the score that one label alone has on each of them.
+
+    The weight of "none of the labels" is a video's own, so that the order of the scores is not that
+    of the similarities. It is the order of the values (vector @ embedding - level) / spread, of the
+    `vector` of `query` and the `background` of the video: a video takes the place that a label has
+    in a `LabelIndex`.
+    """
+
+    def __init__(self, calibration: Calibration) -> None:
+        self._calibration = calibration
+        # a label's spread, so that a query has about the length of a label's vector
+        spreads = calibration.reference_background[:, 1]
+        self._spread = float(spreads.mean()) if len(spreads) else 1.0
+
+    @property
+    def digest(self) -> str:
+        """Identifier to store with backgrounds: equal where they are."""
+        config = self._calibration.config
+        digest = sha256(repr((config.score_slope, config.reference_bias)).encode())
+        for each in (self._calibration.reference, self._calibration.bank):
+            digest.update(np.ascontiguousarray(each, np.float32).tobytes())
+        return digest.hexdigest()
+
+    def background(self, embeddings: Vectors) -> Vectors:
+        """Compute level and spread of (N, dim) float32 unit embeddings of videos: (N, 2)."""
+        background = np.zeros((len(embeddings), 2), np.float32)
+        background[:, 1] = self._spread
+        slope = self._calibration.config.score_slope
+        if slope > 0.0:
+            for start in range(0, len(embeddings), _RANKED_TOGETHER):
+                some = slice(start, start + _RANKED_TOGETHER)
+                none = np.log(self._calibration.none_weights(embeddings[some]))
+                background[some, 0] = self._spread * none / slope
+        return background
+
+    def query(self, vector: Vectors, level: float, spread: float) -> VideoQuery:
+        """Return the query of a label's vector (dim,) with its level and spread over the bank."""
+        scaled = np.asarray(vector * (self._spread / spread), np.float32)
+        return VideoQuery(self._calibration.config, scaled, level / spread)
 
 
 def _weight(exponent: float) -> float:

@@ -9,7 +9,7 @@ from app.archive.spans import SpanKey, SpanSearch, Wanted
 from app.archive.window_index import WindowIndex, read_name
 from app.question import Analysis
 from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
-from model import LabelIndex, Prototypes, Tagger, Unknown
+from model import LabelIndex, Prototypes, Tagger, Unknown, VideoQuery
 
 # Windows that the first search returns; each further one returns four times as many.
 _FIRST_DEPTH = 256
@@ -86,8 +86,9 @@ class ArchiveSearch:
                     kept[each], analysis = found[each]
                     yield each, analysis
 
-        ranked = _RankedVideos(indexed.index, query.prototypes, allowed)
-        wanted = Wanted(query.prototypes, query.min_score, query.limit, query.after)
+        ranked = _RankedVideos(indexed.index, self._spans.query(query.prototypes), allowed)
+        videos = indexed.videos if allowed is None else len(allowed)
+        wanted = Wanted(query.prototypes, videos, query.min_score, query.limit, query.after)
         page = self._spans.find(wanted, ranked, read)
         spans = [
             FoundSpan(
@@ -95,7 +96,6 @@ class ArchiveSearch:
             )
             for each in page.spans
         ]
-        videos = indexed.videos if allowed is None else len(allowed)
         return Found(tuple(spans), page.has_more, page.unknown, videos)
 
 
@@ -103,10 +103,10 @@ class _RankedVideos:
     """The RankedVideos of an index; of `allowed` ids only, if they are given."""
 
     def __init__(
-        self, index: LabelIndex, prototypes: Prototypes, allowed: frozenset[int] | None
+        self, index: LabelIndex, query: VideoQuery, allowed: frozenset[int] | None
     ) -> None:
         self._index = index
-        self._vector = np.ascontiguousarray(prototypes.vectors[:1], np.float32)
+        self._vector = query.vector[np.newaxis]
         self._allowed = allowed
         self._depth = _FIRST_DEPTH
         self._returned: set[int] = set()
@@ -115,7 +115,7 @@ class _RankedVideos:
         self._search()
 
     @property
-    def next_similarity(self) -> float | None:
+    def next_value(self) -> float | None:
         return next(iter(self._waiting.values()), self._deepest)
 
     def next_videos(self) -> list[int]:
@@ -132,10 +132,10 @@ class _RankedVideos:
     def _search(self) -> None:
         depth = min(self._depth, len(self._index))
         [hits] = self._index.search(self._vector, depth)
-        # the index may hold windows that are less similar than these
-        self._deepest = hits[-1].similarity if hits and depth < len(self._index) else None
+        # the index may hold windows below these
+        self._deepest = hits[-1].standardised if hits and depth < len(self._index) else None
         for hit in hits:
             video = read_name(hit.name)
             is_allowed = self._allowed is None or video in self._allowed
             if is_allowed and video not in self._returned:
-                self._waiting.setdefault(video, hit.similarity)
+                self._waiting.setdefault(video, hit.standardised)

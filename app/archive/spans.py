@@ -1,26 +1,33 @@
-"""Finds the best spans of time in videos that are ranked by their most similar window."""
+"""Finds the best spans of time in videos that are ranked by their best window."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.question import Analysis
-from model import LabelIndex, Prototypes, TaggedSegments, Tagger, Unknown
+from model import (
+    LabelIndex,
+    Prototypes,
+    TaggedSegments,
+    Tagger,
+    Unknown,
+    VideoQuery,
+    VideoRanking,
+)
 
-# An index and a video's own windows give similarities that differ in the last digits.
-_MARGIN = 1e-6
+# An index and a video's own windows give values that differ in the last digits of float32.
+_MARGIN = 1e-4
 
 
 class RankedVideos(Protocol):
-    """Videos by their most similar window, best first, a few at a time.
+    """Videos by the value of their best window (`model.VideoRanking`), best first, a few at a time.
 
-    `next_similarity` bounds that of the windows of videos that were not returned yet; it is None
-    when all were.
+    `next_value` bounds that of the windows of videos that were not returned yet; it is None when
+    all were.
     """
 
     @property
-    def next_similarity(self) -> float | None: ...
+    def next_value(self) -> float | None: ...
 
     def next_videos(self) -> list[int]:
         """Return the ids of the next videos; empty when there are no more."""
@@ -62,9 +69,13 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to find: `prototypes` of one text or clip, and which page of the spans."""
+    """What to find: `prototypes` of one text or clip, and which page of the spans.
+
+    `videos` is the number of videos that are searched.
+    """
 
     prototypes: Prototypes
+    videos: int
     min_score: float = 0.0
     limit: int = 10
     after: SpanKey | None = None
@@ -75,6 +86,12 @@ class SpanSearch:
 
     def __init__(self, tagger: Tagger) -> None:
         self._tagger = tagger
+        self._ranking = VideoRanking(tagger.calibration)
+
+    def query(self, prototypes: Prototypes) -> VideoQuery:
+        """Return what videos are ranked for, to search for the first of these vectors."""
+        level, spread = prototypes.background[0].tolist()
+        return self._ranking.query(prototypes.vectors[0], level, spread)
 
     def find(
         self,
@@ -89,22 +106,19 @@ class SpanSearch:
         """
         name = wanted.prototypes.texts[0]
         words = LabelIndex.build([(name, wanted.prototypes)], self._tagger.encoder.dim)
+        query = self.query(wanted.prototypes)
         spans: list[Span] = []
-        unknown = Unknown(1.0, True)
+        lowest = 1.0
         while True:
             ids = ranked.next_videos()
             for video_id, analysis in read(ids):
                 tagged = self._tag(analysis, words, wanted.min_score)
                 spans += _spans_of(video_id, tagged)
-                unknown = min(unknown, tagged.unknown, key=lambda each: each.score)
-            bound = self._score(wanted.prototypes, ranked.next_similarity)
+                lowest = min(lowest, tagged.unknown.score)
+            bound = _bound(query, ranked.next_value)
             # spans of the videos that are left have at most this score
             page = sorted(
-                (
-                    each
-                    for each in spans
-                    if each.score > bound + _MARGIN and _is_after(each, wanted)
-                ),
+                (each for each in spans if each.score > bound and _is_after(each, wanted)),
                 key=lambda each: each.key,
             )
             if not ids or len(page) > wanted.limit or bound < wanted.min_score:
@@ -112,8 +126,13 @@ class SpanSearch:
         return Spans(
             tuple(page[: wanted.limit]),
             len(page) > wanted.limit,
-            replace(unknown, duration_ratio=None),
+            self._unknown(lowest, wanted.videos),
         )
+
+    def _unknown(self, lowest: float, videos: int) -> Unknown:
+        calibration = self._tagger.calibration
+        score = calibration.unknown_among(lowest, videos)
+        return Unknown(score, score > calibration.config.unknown_limit)
 
     def _tag(self, analysis: Analysis, words: LabelIndex, min_score: float) -> TaggedSegments:
         tagging = self._tagger.segment_tagging(
@@ -122,21 +141,6 @@ class SpanSearch:
         tagging.add(analysis.windows.embeddings)
         return tagging.finish()
 
-    def _score(self, prototypes: Prototypes, similarity: float | None) -> float:
-        """Return the highest score that a window of this similarity has; -1 for None."""
-        if similarity is None:
-            return -1.0
-        standardised = _standardised(prototypes, similarity)
-        scale = self._tagger.calibration.scale([standardised], self._least_none)
-        return scale.score(standardised)
-
-    @cached_property
-    def _least_none(self) -> float:
-        """The least weight of "none of the labels" of any video: that of the checkpoint's bank."""
-        return float(
-            min(self._tagger.calibration.none_weights(self._tagger.typical_videos), default=1)
-        )
-
 
 def _spans_of(video_id: int, tagged: TaggedSegments) -> Iterator[Span]:
     for segment in tagged.segments:
@@ -144,13 +148,9 @@ def _spans_of(video_id: int, tagged: TaggedSegments) -> Iterator[Span]:
         yield Span(video_id, segment.start_seconds, segment.end_seconds, tag.score, tag.similarity)
 
 
-def _key(span: Span) -> SpanKey:
-    return span.key
-
-
-def _standardised(prototypes: Prototypes, similarity: float) -> float:
-    level, spread = prototypes.background[0].tolist()
-    return float((similarity - level) / spread)
+def _bound(query: VideoQuery, value: float | None) -> float:
+    """Return the maximum score of windows up to this value; -1 for None."""
+    return -1.0 if value is None else query.score(value + _MARGIN)
 
 
 def _is_after(span: Span, wanted: Wanted) -> bool:

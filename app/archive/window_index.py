@@ -1,14 +1,15 @@
 """The index of all kept windows: a cache of the database, updated with its changes.
 
 It is the index that labels are searched in, with a window in the place of a label: its row is the
-window's embedding and its name `id:position`. A query is a label's vector. Each index is immutable:
-a search uses one to its end, while changes and merges make a new one.
+window's embedding with its background (`model.VideoRanking`), its name `id:position`. A query is a
+label's, and windows are ordered by its score. Each index is immutable: a search uses one to its
+end, while changes and merges make a new one.
 """
 
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,12 +22,18 @@ from filelock import FileLock, Timeout
 
 from app.store.analyses import AnalysisStore, ArchiveChanges, ArchiveState, KeptWindows
 from app.store.low_priority import lower_priority
-from model import KinolexError, LabelBlock, LabelIndex, Prototypes, load_index, save_index
+from model import (
+    KinolexError,
+    LabelBlock,
+    LabelIndex,
+    Prototypes,
+    VideoRanking,
+    load_index,
+    save_index,
+)
 
 # Minimum number of windows for a file; fewer are read from the database within a second.
 MIN_SAVED = 10_000
-# Not standardised: level 0 and spread 1. A query's own level and spread apply to all windows.
-_PLAIN = np.array([[0.0, 1.0]], np.float32)
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +54,7 @@ class IndexedWindows:
 class WindowIndex:
     """One process's index of the windows that one checkpoint made; thread-safe.
 
-    `queries` returns (N, dim) float32 typical queries, and is called once, before the first merge.
+    `queries` returns typical queries, and is called before each merge.
     Without a `cache_folder`, every start reads all windows from the database.
     """
 
@@ -56,12 +63,14 @@ class WindowIndex:
         store: AnalysisStore,
         video_space: str,
         dim: int,
-        queries: Callable[[], npt.NDArray[np.float32]],
+        ranking: VideoRanking,
+        queries: Callable[[], Sequence[Prototypes]],
         cache_folder: Path | None = None,
     ) -> None:
         self._store = store
         self._video_space = video_space
         self._dim = dim
+        self._ranking = ranking
         self._queries = queries
         digest = hashlib.sha256(video_space.encode()).hexdigest()[:16]
         self._path = None if cache_folder is None else cache_folder / f"windows-{digest}.index"
@@ -91,7 +100,7 @@ class WindowIndex:
             if updated is not None:
                 return updated
         with self._store.changes(self._video_space, -1) as changes:
-            index = LabelIndex.build(_items(changes.added), self._dim)
+            index = LabelIndex.build(self._items(changes.added), self._dim)
             return IndexedWindows(changes.state, changes.video_count, index)
 
     def _updated(self, base: IndexedWindows) -> IndexedWindows | None:
@@ -103,7 +112,7 @@ class WindowIndex:
                 return None
             if not state.complete_since <= since <= state.revision:
                 return None
-            index = base.index.upsert(_items(changes.added)).remove(_removed_names(changes))
+            index = base.index.upsert(self._items(changes.added)).remove(_removed_names(changes))
             if len(index) != changes.window_count:
                 _log.warning("the index of kept windows does not fit the database; reading it anew")
                 return None
@@ -127,7 +136,7 @@ class WindowIndex:
             built = self._built
             if built is None:
                 return
-            merged = built.index.merged(self._queries())
+            merged = built.index.merged(self._typical_queries())
             with self._building:
                 self._built = self._build(replace(built, index=merged, saved=merged.base))
             self._save(built.state, merged)
@@ -142,7 +151,10 @@ class WindowIndex:
         if found is None:
             return None
         stamp, index = found
-        if stamp.pop("video_space") != self._video_space or index.dim != self._dim:
+        if stamp["video_space"] != self._video_space or index.dim != self._dim:
+            return None
+        # of an older release, or of another text model
+        if stamp.get("ranking") != self._ranking.digest:
             return None
         created_at = datetime.fromisoformat(stamp["created_at"])
         return IndexedWindows(ArchiveState(stamp["revision"], 0, created_at), 0, index, index.base)
@@ -152,6 +164,7 @@ class WindowIndex:
             return
         stamp: dict[str, Any] = {
             "video_space": self._video_space,
+            "ranking": self._ranking.digest,
             "revision": state.revision,
             "created_at": state.created_at.astimezone(UTC).isoformat(),
         }
@@ -164,17 +177,24 @@ class WindowIndex:
         except OSError as error:
             _log.warning("the index of kept windows cannot be saved: %s", error)
 
+    def _items(self, analyses: Iterator[KeptWindows]) -> Iterator[tuple[str, Prototypes]]:
+        for each in analyses:
+            background = self._ranking.background(each.embeddings)
+            for position in range(len(each.embeddings)):
+                name, row = f"{each.id}:{position}", slice(position, position + 1)
+                yield name, Prototypes((name,), each.embeddings[row], background[row])
+
+    def _typical_queries(self) -> npt.NDArray[np.float32]:
+        vectors = [
+            self._ranking.query(each.vectors[0], *each.background[0].tolist()).vector
+            for each in self._queries()
+        ]
+        return np.array(vectors, np.float32).reshape(-1, self._dim)
+
 
 def read_name(name: str) -> int:
     """Return the id of the analysis to which a window of this name belongs."""
     return int(name.partition(":")[0])
-
-
-def _items(analyses: Iterator[KeptWindows]) -> Iterator[tuple[str, Prototypes]]:
-    for each in analyses:
-        for position in range(len(each.embeddings)):
-            name = f"{each.id}:{position}"
-            yield name, Prototypes((name,), each.embeddings[position : position + 1], _PLAIN)
 
 
 def _removed_names(changes: ArchiveChanges) -> Iterator[str]:

@@ -21,7 +21,7 @@ from app.store import everyday_actions
 from app.store.analyses import AnalysisStore
 from app.store.analyses.writes import keep
 from app.store.database import migrate, open_engine, writing
-from model import Label, LabelIndex, Tagger, VideoInfo, WindowPlan, load_checkpoint
+from model import Label, LabelIndex, Tagger, VideoInfo, VideoRanking, WindowPlan, load_checkpoint
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,7 +54,12 @@ def measure(folder: Path, windows: int, say: Callable[[str], None]) -> dict[str,
 
     def open_index() -> WindowIndex:
         return WindowIndex(
-            store, tagger.video_space, tagger.encoder.dim, lambda: vectors, folder / "cache"
+            store,
+            tagger.video_space,
+            tagger.encoder.dim,
+            VideoRanking(tagger.calibration),
+            lambda: queries,
+            folder / "cache",
         )
 
     started = time.perf_counter()

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.calibration import RIVALS, Calibration, CalibrationConfig, ScoreScale
+from model.calibration import (
+    RIVALS,
+    Calibration,
+    CalibrationConfig,
+    ScoreScale,
+    VideoRanking,
+)
 
 BANK = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.6, 0.8]], np.float32)
 values = st.floats(-1e6, 1e6)
@@ -208,3 +214,43 @@ def test_shares_must_be_in_0_to_1(name: str, wrong: float) -> None:
 def test_a_higher_similarity_must_not_give_a_lower_score() -> None:
     with pytest.raises(ValueError, match="score_slope"):
         CalibrationConfig(score_slope=-1.0)
+
+
+def test_videos_are_ranked_by_the_score_that_a_label_has_on_each() -> None:
+    random = np.random.default_rng(0)
+    videos, reference, [label] = (
+        rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        for rows in (random.standard_normal((size, 6)).astype(np.float32) for size in (40, 3, 1))
+    )
+    config = CalibrationConfig(score_slope=4.0, score_bias=-1.0, reference_bias=0.5)
+    calibration = Calibration(config, videos[:20], reference)
+    [(level, spread)] = calibration.background_of(label[np.newaxis]).tolist()
+    ranking = VideoRanking(calibration)
+
+    query = ranking.query(label, level, spread)
+    levels, spreads = ranking.background(videos).T
+    ranked = ((videos @ query.vector - levels) / spreads).tolist()
+
+    standardised = ((videos @ label - level) / spread).tolist()
+    scores = [
+        calibration.scale([each], none).score(each)
+        for each, none in zip(standardised, calibration.none_weights(videos), strict=True)
+    ]
+    np.testing.assert_allclose([query.score(value) for value in ranked], scores, rtol=1e-4)
+    assert np.argsort(ranked).tolist() == np.argsort(scores).tolist()
+    assert np.argsort(standardised).tolist() != np.argsort(scores).tolist()
+
+
+def test_the_number_of_videos_weighs_against_the_best_of_them() -> None:
+    assert Calibration.unknown_among(0.2, 1) == pytest.approx(0.2)
+    assert Calibration.unknown_among(0.2, 16) == pytest.approx(0.5)
+    assert Calibration.unknown_among(1.0, 16) == 1.0
+    assert Calibration.unknown_among(0.0, 16) == 0.0
+
+
+def test_without_a_slope_all_videos_rank_alike() -> None:
+    calibration = Calibration(CalibrationConfig(score_slope=0.0), BANK, BANK[:1])
+
+    background = VideoRanking(calibration).background(BANK)
+
+    np.testing.assert_array_equal(background[:, 0], 0.0)

@@ -13,7 +13,7 @@ from app.archive.batch.rows import analyses_in
 from app.archive.spans import Span, Spans, SpanSearch, Wanted
 from app.labels.ad_hoc import AdHocLabels
 from app.question import Analysis
-from model import Tagger
+from model import Tagger, VideoQuery, VideoRanking
 
 # Videos whose spans are computed together.
 _VIDEOS_PER_STEP = 16
@@ -33,7 +33,7 @@ class FoundInArchive:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """The best similarity of each video (N,) with each text, and where each row is.
+    """The best value of each video for each text, (texts, N), and where each row is.
 
     A video's id is its place; `starts` has the first id of each group of files.
     """
@@ -59,13 +59,15 @@ def search_archive(
     """
     labels = AdHocLabels(tagger)
     prototypes = [labels.prototypes(text) for text in texts]
-    compared = _compare(folder, np.concatenate([each.vectors[:1] for each in prototypes]), report)
     search, found = SpanSearch(tagger), []
+    queries = [search.query(each) for each in prototypes]
+    compared = _compare(folder, queries, VideoRanking(tagger.calibration), report)
     for text, each, best in zip(texts, prototypes, compared.best, strict=True):
-        reader = _Reader(folder, compared)
-        page = search.find(Wanted(each, min_score, limit), _Ranked(best), reader.read)
+        reader, videos = _Reader(folder, compared), int((best > _NOT_SEARCHED).sum())
+        wanted = Wanted(each, videos, min_score, limit)
+        page = search.find(wanted, _Ranked(best), reader.read)
         names = tuple(reader.sha256s[span.id] for span in page.spans)
-        found.append(FoundInArchive(text, page, names, int((best > _NOT_SEARCHED).sum())))
+        found.append(FoundInArchive(text, page, names, videos))
     return found
 
 
@@ -74,19 +76,24 @@ def spans_of(found: FoundInArchive) -> Iterator[tuple[str, Span]]:
     return zip(found.sha256s, found.page.spans, strict=True)
 
 
-def _compare(folder: ArchiveFolder, vectors: npt.NDArray[np.float32], report: Report) -> _Compared:
+def _compare(
+    folder: ArchiveFolder, queries: Sequence[VideoQuery], ranking: VideoRanking, report: Report
+) -> _Compared:
     groups, starts, best = folder.groups(), [0], []
+    vectors = np.array([query.vector for query in queries])
     report(0, len(groups))
     for done, rows in enumerate(folder.all_rows(groups, ["code", "windows", "window_count"]), 1):
-        best.append(_best_of(rows, vectors))
+        best.append(_best_of(rows, vectors, ranking))
         starts.append(starts[-1] + len(rows))
         report(done, len(groups))
-    empty = np.empty((len(vectors), 0), np.float32)
+    empty = np.empty((len(queries), 0), np.float32)
     return _Compared(groups, starts[:-1], np.concatenate([empty, *best], axis=1))
 
 
-def _best_of(rows: pa.Table, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the highest similarity of each row's windows with each vector, (V, rows)."""
+def _best_of(
+    rows: pa.Table, vectors: npt.NDArray[np.float32], ranking: VideoRanking
+) -> npt.NDArray[np.float32]:
+    """Return the highest value of each row's windows for each vector, (V, rows)."""
     best = np.full((len(vectors), len(rows)), _NOT_SEARCHED, np.float32)
     counts = rows["window_count"].fill_null(0).to_numpy()
     searched = np.flatnonzero(counts * rows["is_new"].to_numpy())
@@ -94,14 +101,17 @@ def _best_of(rows: pa.Table, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np
         return best
     windows = rows["windows"].take(pa.array(searched)).to_pylist()
     matrix = np.frombuffer(b"".join(windows), "<f2").reshape(-1, vectors.shape[1])
+    embeddings = matrix.astype(np.float32)
+    level, spread = ranking.background(embeddings).T
+    values = (vectors @ embeddings.T - level) / spread
     firsts = np.concatenate([[0], np.cumsum(counts[searched])[:-1]])
-    best[:, searched] = np.maximum.reduceat(vectors @ matrix.astype(np.float32).T, firsts, axis=1)
+    best[:, searched] = np.maximum.reduceat(values, firsts, axis=1)
     return best
 
 
 @dataclass(slots=True)
 class _Ranked:
-    """The RankedVideos of one text: `best` (N,) is the highest similarity of each video."""
+    """The RankedVideos of one text: `best` (N,) is the highest value of each video."""
 
     best: npt.NDArray[np.float32]
     order: npt.NDArray[np.intp] = field(init=False)
@@ -112,7 +122,7 @@ class _Ranked:
         self.order = order[: int((self.best > _NOT_SEARCHED).sum())]
 
     @property
-    def next_similarity(self) -> float | None:
+    def next_value(self) -> float | None:
         if self.returned >= len(self.order):
             return None
         return float(self.best[self.order[self.returned]])

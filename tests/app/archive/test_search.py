@@ -1,7 +1,7 @@
 """Search over kept windows: the spans, their order, pages and filters, and the index behind it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,17 @@ import pytest
 from app.archive.search import ArchiveSearch, Found, SpanQuery
 from app.archive.window_index import MIN_SAVED, WindowIndex
 from app.question import Analysis
-from app.store.analyses import AnalysisStore, VideoFilter
+from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
 from app.store.database import migrate, open_engine
-from model import Label, WindowPlan
+from model import (
+    Calibration,
+    CalibrationConfig,
+    Label,
+    Prototypes,
+    Tagger,
+    VideoRanking,
+    WindowPlan,
+)
 from tests.support.analyses import SPACE, analysis_of
 from tests.support.fakes import colour_tagger
 
@@ -23,8 +31,14 @@ RED_BLUE = analysis_of(["red", "red", "blue"])
 GREEN_BLUE = analysis_of(["green", "blue"])
 
 
-def typical() -> npt.NDArray[np.float32]:
-    return np.eye(3, dtype=np.float32)
+def typical() -> list[Prototypes]:
+    return TAGGER.prototypes([Label(name) for name in ("red", "green", "blue")])
+
+
+def index_of(
+    store: AnalysisStore, cache: Path | None = None, tagger: Tagger = TAGGER
+) -> WindowIndex:
+    return WindowIndex(store, SPACE, 3, VideoRanking(tagger.calibration), typical, cache)
 
 
 @pytest.fixture
@@ -41,7 +55,7 @@ def open_index(store: AnalysisStore, tmp_path: Path) -> Iterator[Callable[[], Wi
     opened: list[WindowIndex] = []
 
     def open_one() -> WindowIndex:
-        opened.append(WindowIndex(store, SPACE, 3, typical, tmp_path / "cache"))
+        opened.append(index_of(store, tmp_path / "cache"))
         return opened[-1]
 
     yield open_one
@@ -102,6 +116,22 @@ def test_nothing_is_found_where_nothing_fits(store: AnalysisStore, search: Archi
     assert found.unknown.is_unknown
 
 
+def test_among_many_videos_a_weak_fit_is_chance(
+    store: AnalysisStore, search: ArchiveSearch
+) -> None:
+    window = np.array([[0.6, 0.8, 0.0]], np.float32)
+    store.keep(_with_windows(window, "weak"))
+
+    alone = search.find(query("red"))
+    for number in range(20):
+        store.keep(analysis_of(["blue"], name=str(number)))
+    among_many = search.find(query("red"))
+
+    assert among_many.spans == alone.spans
+    assert not alone.unknown.is_unknown
+    assert among_many.unknown.is_unknown
+
+
 def test_a_search_sees_what_was_kept_and_deleted_before_it(
     store: AnalysisStore, search: ArchiveSearch
 ) -> None:
@@ -156,12 +186,10 @@ def test_pages_hold_every_span_once_although_videos_are_kept_between_them(
 
 
 def test_the_best_windows_are_those_of_a_comparison_with_all(store: AnalysisStore) -> None:
-    rows = np.random.default_rng(0).standard_normal((600, 3)).astype(np.float32)
-    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
-    windows = rows.astype(np.float32)
+    windows = _random_windows(600)
     for number in range(300):
         store.keep(_with_windows(windows[2 * number : 2 * number + 2], str(number)))
-    index = WindowIndex(store, SPACE, 3, typical)
+    index = index_of(store)
     search = ArchiveSearch(index, store, TAGGER)
 
     found = search.find(replace(query("green"), min_score=0.0, limit=20))
@@ -169,6 +197,43 @@ def test_the_best_windows_are_those_of_a_comparison_with_all(store: AnalysisStor
     best = np.sort(windows.reshape(300, 2, 3)[:, :, 1].max(axis=1))[::-1][:20]
     np.testing.assert_allclose([each.similarity for each in found.spans[:20]], best, atol=1e-6)
     index.close()
+
+
+def test_windows_are_ordered_by_score_where_other_actions_fit_some_of_them_better(
+    database_url: str,
+) -> None:
+    engine = open_engine(database_url)
+    migrate(engine)
+    store, tagger = CountingStore(engine), reference_tagger()
+    for number, window in enumerate(_random_windows(300)):
+        store.keep(_with_windows(window[np.newaxis], str(number)))
+    index = index_of(store, tagger=tagger)
+    [prototypes] = tagger.prototypes([Label("green")])
+
+    everything = ArchiveSearch(index, store, tagger).find(SpanQuery(prototypes, limit=1_000))
+    store.read = 0
+    best = ArchiveSearch(index, store, tagger).find(SpanQuery(prototypes, limit=10))
+
+    assert len(everything.spans) == 300
+    assert best.spans == everything.spans[:10]
+    assert [each.similarity for each in best.spans] != sorted(
+        (each.similarity for each in everything.spans), reverse=True
+    )[:10]
+    assert store.read <= 32, "a search reads the videos that it returns, and few others"
+    index.close()
+    engine.dispose()
+
+
+def test_a_file_of_other_reference_actions_is_not_used(
+    store: AnalysisStore, open_index: Callable[[], WindowIndex], tmp_path: Path
+) -> None:
+    store.keep(_with_windows(_random_windows(MIN_SAVED), "many"))
+    _save_index(open_index(), tmp_path)
+
+    other = index_of(store, tmp_path / "cache", reference_tagger())
+
+    assert other.get().saved is None
+    other.close()
 
 
 def test_the_index_is_read_from_its_file_and_brought_up_to_date(
@@ -208,11 +273,36 @@ def test_a_file_of_another_database_is_not_used(
     other = AnalysisStore(engine)
     other.keep(RED_BLUE)
 
-    mixed = WindowIndex(other, SPACE, 3, typical, tmp_path / "cache")
+    mixed = index_of(other, tmp_path / "cache")
 
     assert len(mixed.get().index) == 3
     mixed.close()
     engine.dispose()
+
+
+class CountingStore(AnalysisStore):
+    """A store that counts the analyses that are read by their ids."""
+
+    read = 0
+
+    def by_id(self, ids: Sequence[int]) -> dict[int, tuple[KeptVideo, Analysis]]:
+        self.read += len(ids)
+        return super().by_id(ids)
+
+
+def reference_tagger() -> Tagger:
+    """A tagger of colours with two reference actions, one of them near to green."""
+    reference = np.array([[0.0, 0.8, 0.6], [1.0, 0.0, 0.0]], np.float32)
+    config = CalibrationConfig(score_slope=10.0, score_bias=-5.0, reference_bias=-4.0)
+    bank = _random_windows(50)
+    return replace(TAGGER, calibration=Calibration(config, bank, reference))
+
+
+def _random_windows(count: int) -> npt.NDArray[np.float32]:
+    rows = np.random.default_rng(0).standard_normal((count, 3)).astype(np.float32)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    rounded: npt.NDArray[np.float32] = unit.astype(np.float16).astype(np.float32)
+    return rounded
 
 
 def _save_index(index: WindowIndex, folder: Path) -> None:

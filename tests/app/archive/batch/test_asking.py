@@ -16,6 +16,7 @@ from app.labels.ad_hoc import AdHocLabels
 from app.store.analyses import AnalysisStore, VideoFilter
 from app.store.database import migrate, open_engine
 from benchmarks.archive.tag_colours import folder_of
+from model import VideoRanking
 from tests.support.analyses import analysis_of
 from tests.support.archives import analysed, write_videos
 from tests.support.fakes import colour_tagger
@@ -55,7 +56,8 @@ def test_a_search_of_the_archive_is_a_search_of_the_service(
             folder.pack(folder.known())
     folder.write_analysis(row_of_error("e" * 64, "corrupt", "", folder.options()))
     tagger = colour_tagger()
-    index = WindowIndex(store, tagger.video_space, 3, lambda: np.eye(3, dtype=np.float32))
+    ranking = VideoRanking(tagger.calibration)
+    index = WindowIndex(store, tagger.video_space, 3, ranking, list)
 
     red, blue = search(folder, "red", "blue", limit=1_000)
     imported = import_archive(folder, store, ignore)
