@@ -32,7 +32,7 @@ Report = Callable[[int, int, int], None]
 
 
 class ClusterUnreachable(KinolexError):
-    """No Ray cluster answers at the address."""
+    """No Ray cluster answers at the address, or Ray does not start on this computer."""
 
     code = "cluster_unreachable"
 
@@ -60,7 +60,8 @@ def ray_session(address: str | None) -> Generator[Machines]:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # a bare one where Ray's processes do not start within 30 s
+        ray.shutdown()
         raise ClusterUnreachable(f"{address or 'this computer'}: {error}") from error
     try:
         context = ray.data.DataContext.get_current()
