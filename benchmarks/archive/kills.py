@@ -3,18 +3,34 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
-from typing import Any
+from statistics import median
+from typing import Any, Literal, TypeAlias
 
+from sqlalchemy import Engine, func, select
+
+from app.store.database import open_engine, reading
+from app.store.jobs.tables import JobRow
 from benchmarks.labels.service import Service, start
 from tests.support.clips import clip_bytes
+from tests.support.databases import has_postgres, new_database, running_postgres
 
 _SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
-_WAIT_SECONDS = 600.0
+_WAIT_SECONDS = 1_800.0
+# Requests under way at a time, and new ones for each kill: some are answered while it happens.
+_POSTERS = 4
+_MIN_POSTED = 5
+# One job at a time, of a film: a queue stays for the next kill.
+_SLOTS = "1"
+_COLOURS = ("red", "green", "blue") * 20
+
+Database: TypeAlias = Literal["sqlite", "postgresql"]
 
 
 class _Webhooks:
@@ -30,45 +46,114 @@ class _Webhooks:
         self.count += 1
 
 
-def measure(folder: Path, kills: int, in_flight: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Post `in_flight` jobs before each kill, and wait for all in the end."""
-    random = Random(0)
-    clip = clip_bytes(seconds_colours=["red", "green"])
+def measure(
+    folder: Path,
+    kills: int,
+    in_flight: int,
+    databases: Sequence[Database],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Kill a service on each of the databases, and sum up what that cost."""
+    total: Counter[str] = Counter()
+    unfinished: list[int] = []
+    for name in databases:
+        (folder / name).mkdir()
+        with _database(name, folder / name) as url:
+            figures, waiting = _killed(folder / name, url, kills, in_flight, say)
+        say(f"{name}: {figures}")
+        total.update(figures)
+        unfinished += waiting
+    return {
+        **total,
+        "kills_databases": " ".join(databases),
+        "jobs_in_flight_median": median(unfinished),
+        "jobs_in_flight_min": min(unfinished),
+    }
+
+
+def installed() -> list[Database]:
+    """Return the databases that can be used here."""
+    return ["sqlite", "postgresql"] if has_postgres() else ["sqlite"]
+
+
+@contextmanager
+def _database(name: Database, folder: Path) -> Iterator[str]:
+    if name == "sqlite":
+        yield f"sqlite:///{folder / 'labels.sqlite'}"
+    else:
+        with running_postgres() as socket_folder:
+            yield new_database(socket_folder)
+
+
+def _killed(
+    folder: Path, url: str, kills: int, in_flight: int, say: Callable[[str], None]
+) -> tuple[dict[str, int], list[int]]:
+    """Kill the service with `in_flight` jobs unfinished, and wait for all jobs in the end.
+
+    Returns what the kills cost, and the number of unfinished jobs at each.
+    """
+    random = Random()
+    film = clip_bytes(seconds_colours=_COLOURS)
     acknowledged: list[str] = []
+    unfinished: list[int] = []
+    engine = open_engine(url)
     with _receiver() as (address, webhooks):
-        service = _started(folder)
+        query = f"/jobs?labels=red&granularity=segments&callback_url={address}"
+
+        def post() -> None:
+            with suppress(OSError):
+                status, body = service.ask("POST", query, film, "video/mp4")
+                if status == 202:
+                    acknowledged.append(json.loads(body)["id"])
+
+        service = _started(folder, url)
         for number in range(kills):
-            for _ in range(in_flight):
-                with suppress(OSError):
-                    status, body = service.ask(
-                        "POST", f"/jobs?labels=red&callback_url={address}", clip, "video/mp4"
-                    )
-                    if status == 202:
-                        acknowledged.append(json.loads(body)["id"])
-            time.sleep(random.random())
-            service.kill()
-            service = _started(folder)
-            say(f"kill {number + 1} of {kills}")
+            # some end before the kill
+            missing = 2 * in_flight - (unfinished[-1] if unfinished else 0)
+            before = len(acknowledged)
+            with ThreadPoolExecutor(_POSTERS) as posters:
+                posts = [posters.submit(post) for _ in range(max(_MIN_POSTED, missing))]
+                wanted = before + max(1, missing - _POSTERS)
+                while len(acknowledged) < wanted and not all(each.done() for each in posts):
+                    time.sleep(0.01)
+                time.sleep(random.random() * 0.5)
+                service.kill()
+            unfinished.append(_unfinished(engine))
+            service = _started(folder, url)
+            say(f"kill {number + 1} of {kills}: {unfinished[-1]} jobs in flight")
         end = time.monotonic() + _WAIT_SECONDS
-        missing = set(acknowledged)
-        while missing and time.monotonic() < end:
-            missing = {job for job in missing if not _has_succeeded(service, job)}
+        lost = set(acknowledged)
+        while lost and time.monotonic() < end:
+            lost = {job for job in lost if not _has_succeeded(service, job)}
             time.sleep(0.5)
-        while len(webhooks.ids) < len(acknowledged) - len(missing) and time.monotonic() < end:
+        while set(acknowledged) - webhooks.ids.keys() - lost and time.monotonic() < end:
             time.sleep(0.5)
         service.stop()
-    return {
+    engine.dispose()
+    figures = {
         "kills": kills,
         "jobs_acknowledged": len(acknowledged),
-        "jobs_lost": len(missing),
+        "jobs_lost": len(lost),
         "webhooks_missing": len(set(acknowledged) - webhooks.ids.keys()),
         "webhooks_received": webhooks.count,
         "webhooks_with_two_ids": sum(len(ids) > 1 for ids in webhooks.ids.values()),
     }
+    return figures, unfinished
 
 
-def _started(folder: Path) -> Service:
-    settings = {"KINOLEX_CALLBACK_SECRETS": _SECRET, "KINOLEX_CALLBACK_PRIVATE": "true"}
+def _unfinished(engine: Engine) -> int:
+    with reading(engine) as connection:
+        count = select(func.count()).where(JobRow.status.in_(["queued", "running"]))
+        return int(connection.execute(count).scalar_one())
+
+
+def _started(folder: Path, url: str) -> Service:
+    settings = {
+        "KINOLEX_CALLBACK_SECRETS": _SECRET,
+        "KINOLEX_CALLBACK_PRIVATE": "true",
+        "KINOLEX_DATABASE_URL": url,
+        "KINOLEX_JOB_SLOTS": _SLOTS,
+    }
     service = start(["-m", "benchmarks.labels.toy_server"], folder, settings)
     service.wait_until_ready()
     return service

@@ -1,5 +1,6 @@
 """Compare `kinolex archive tag` with the same decode and encode workers without Ray."""
 
+import struct
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from app.archive.batch.sources import find_videos, open_place
 from app.archive.batch.tagging import options_of, tag_archive
 from app.cli.archive.embedder import configured_tagger, open_embedder
 from app.settings import Settings
-from benchmarks.archive.tag_kills import write_tree
+from tests.support.clips import clip_bytes
 from tests.support.paths import ROOT
 
 _MEMORY_BYTES = 2 << 30
@@ -83,7 +84,7 @@ def measure(folder: Path, videos: str, rows: Sequence[int]) -> dict[str, Any]:
         }
     for count in rows:
         tree = folder / f"rows{count}"
-        write_tree(tree / "videos", count)
+        _write_copies(tree / "videos", count)
         figures[f"tag_memory_mb_{count}_rows"] = _peak_memory(tree) / 1e6
     return figures
 
@@ -130,6 +131,14 @@ def _folder(out: Path, settings: Settings) -> ArchiveFolder:
     return ArchiveFolder.create(
         *open_place(str(out)), options_of(settings, configured_tagger(settings))
     )
+
+
+def _write_copies(folder: Path, count: int) -> None:
+    """Write copies of a clip that differ in a box without content at their end."""
+    folder.mkdir(parents=True)
+    clip = clip_bytes(seconds_colours=["red", "green"])
+    for number in range(count):
+        (folder / f"{number:06}.mp4").write_bytes(clip + struct.pack(">I4sQ", 16, b"free", number))
 
 
 def _peak_memory(tree: Path) -> float:

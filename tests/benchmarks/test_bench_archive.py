@@ -9,10 +9,13 @@ from benchmarks.archive.__main__ import JUDGED, main
 
 
 @pytest.mark.slow  # a killed process's jobs are run after their lease of 30 s
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+)
 def test_a_kill_loses_no_job_and_no_webhook(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--only", "kills", "--kills", "1", "--in-flight", "3"]
+    options = ["--only", "kills", "--kills", "1", "--in-flight", "3", "--database", database]
     monkeypatch.setattr(sys, "argv", ["benchmarks.archive", *options])
 
     main()
@@ -22,4 +25,5 @@ def test_a_kill_loses_no_job_and_no_webhook(
     assert figures.keys() == set(JUDGED)
     assert (figures["kills"], figures["jobs_lost"], figures["webhooks_missing"]) == (1, 0, 0)
     assert figures["webhooks_with_two_ids"] == 0
-    assert "jobs_acknowledged: 3" in others
+    assert f"kills_databases: {database}" in others
+    assert "jobs_acknowledged: 0" not in others

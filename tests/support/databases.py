@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -33,9 +34,23 @@ def _server_user() -> str | None:
 def postgres_server() -> Iterator[str]:
     """The socket folder of a running server; `kinolex` is its superuser."""
     pytest.importorskip("psycopg", reason="psycopg (extra `postgres`) is not installed")
-    initdb, postgres = _program("initdb"), _program("postgres")
-    if initdb is None or postgres is None:
+    if not has_postgres():
         pytest.skip("the Debian package postgresql is not installed")
+    with running_postgres() as folder:
+        yield folder
+
+
+def has_postgres() -> bool:
+    """Whether the server's programs are installed."""
+    return _program("initdb") is not None and _program("postgres") is not None
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """Run a server, and yield its socket folder; `kinolex` is its superuser."""
+    initdb, postgres = _program("initdb"), _program("postgres")
+    assert initdb is not None
+    assert postgres is not None
     user = _server_user()
     # the path of a socket must be short, which pytest's folders are not
     with tempfile.TemporaryDirectory(prefix="kinolex-pg-") as folder:
@@ -79,14 +94,19 @@ def _wait_until_ready(folder: str, server: "subprocess.Popen[bytes]") -> None:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> str:
     """The URL of a new, empty database."""
+    return new_database(postgres_server)
+
+
+def new_database(folder: str) -> str:
+    """Make an empty database in the server with this socket folder, and return its URL."""
     import psycopg
 
     name = f"test_{uuid4().hex}"
     with psycopg.connect(
-        host=postgres_server, user="kinolex", dbname="postgres", autocommit=True
+        host=folder, user="kinolex", dbname="postgres", autocommit=True
     ) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    return f"postgresql://kinolex@/{name}?host={postgres_server}"
+    return f"postgresql://kinolex@/{name}?host={folder}"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
