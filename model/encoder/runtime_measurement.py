@@ -14,6 +14,7 @@ from torch import Tensor
 
 from model.encoder.encoder import ClipShape, Encoder, Runtime, RuntimeName, ShapedEncoder
 from model.encoder.runtime import make_encoder
+from model.encoder.sentence_tower import SentenceTower
 from model.encoder.torch_encoder import TorchEncoder
 
 # Minimum cosine to the float32 reference's embeddings (docs/performance.md).
@@ -58,7 +59,7 @@ def measure_runtimes(
     A runtime is measured in float32 only where bfloat16 is not supported, failed, or disagreed
     with the reference: float32 does the same work in more time.
     """
-    probes = probe_pixels(clips)
+    probes = _probes_of(reference, clips)
     expected = np.concatenate([reference.encode(video[None]) for video in probes])
     yield _measured(reference, probes, expected)
     for name in names:
@@ -85,17 +86,26 @@ def fastest_on_gpu(reference: TorchEncoder, clips: ClipShape) -> TorchEncoder:
     (`PARITY`).
     """
     # On the GPU, as served pixels are: copying them would take longer than encoding them.
-    probes = probe_pixels(clips).to("cuda")
+    probes = _probes_of(reference, clips).to("cuda")
     expected = reference.encode(probes)
     best, best_seconds = reference, _wall_seconds(reference, probes)
     for dtype in (torch.bfloat16, torch.float16):
         encoder = TorchEncoder(reference.network, reference.dim, device="cuda", dtype=dtype)
-        if float((encoder.encode(probes) * expected).sum(axis=1).min()) < PARITY:
+        if min_cosine(encoder.encode(probes), expected) < PARITY:
             continue
         seconds = _wall_seconds(encoder, probes)
         if seconds < best_seconds:
             best, best_seconds = encoder, seconds
     return best
+
+
+def min_cosine(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
+    """Return the minimum cosine between the unit rows of (B, dim); -1 for rows that are not finite.
+
+    Some models overflow in float16, and a comparison with their cosine would be false either way.
+    """
+    cosines = (found * expected).sum(axis=1)
+    return float(np.where(np.isfinite(cosines), cosines, -1.0).min())
 
 
 def _wall_seconds(encoder: Encoder, pixels: Tensor) -> float:
@@ -140,11 +150,20 @@ def probe_pixels(clips: ClipShape) -> Tensor:
     return videos.permute(0, 1, 2, 5, 3, 4)
 
 
+def _probes_of(reference: TorchEncoder, clips: ClipShape) -> Tensor:
+    """Make the test videos on the scale of the network's pixels."""
+    probes = probe_pixels(clips)
+    if isinstance(getattr(reference.network, "backbone", None), SentenceTower):
+        return ((probes + 1.0) * 127.5).round()
+    return probes
+
+
 def _measured(encoder: Encoder, probes: Tensor, expected: npt.NDArray[np.float32]) -> Measured:
     found = np.concatenate([encoder.encode(video[None]) for video in probes])
-    cosines = (found * expected).sum(axis=1)
     seconds = min(_seconds(encoder, probes[:1]) for _ in range(_TIMED_RUNS))
-    return Measured(encoder.runtime, round(1000 * seconds, 2), round(float(cosines.min()), 7))
+    return Measured(
+        encoder.runtime, round(1000 * seconds, 2), round(min_cosine(found, expected), 7)
+    )
 
 
 def _seconds(encoder: Encoder, pixels: Tensor) -> float:

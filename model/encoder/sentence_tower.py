@@ -56,7 +56,7 @@ class SentenceTower(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map (M, T, 3, H, W) clips to (M, dim); images are averaged over T."""
-        frames = clips.round().to(torch.uint8)
+        frames = clips.round().clamp(0, 255).to(torch.uint8)
         if self.config.modality == "video":
             return self._encode([{"video": self._with_times(clip)} for clip in frames])
         pictures = [{"image": frame} for frame in frames.flatten(0, 1)]

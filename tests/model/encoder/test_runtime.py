@@ -23,6 +23,7 @@ from model.encoder.runtime_measurement import (
     fastest,
     fastest_on_gpu,
     measure_runtimes,
+    min_cosine,
     probe_pixels,
 )
 from model.encoder.torch_encoder import TorchEncoder
@@ -233,6 +234,13 @@ def test_a_runtime_that_breaks_does_not_stop_the_others(reference: TorchEncoder)
         "RuntimeError: no such plugin"
     )
     assert fastest(measured).runtime.name == "eager"
+
+
+def test_embeddings_that_are_not_finite_agree_with_none() -> None:
+    right = np.eye(2, dtype=np.float32)
+    overflown = np.array([[1.0, 0.0], [np.nan, np.inf]], np.float32)
+    assert min_cosine(right, right) == 1.0
+    assert min_cosine(overflown, right) < PARITY
 
 
 def test_the_fastest_of_the_right_ones_is_chosen() -> None:
