@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-PARTS = ("retag", "search", "jobs", "kills", "tag", "pass", "tag-kills")
+PARTS = ("retag", "search", "mission", "jobs", "kills", "tag", "pass", "tag-kills")
 VIDEOS = "../shared/data/videos/validation"
 JUDGED = (
     "retag_p50_ms",
@@ -21,6 +21,8 @@ JUDGED = (
     "add_1000_windows_ms",
     "start_from_cache_seconds",
     "memory_gb",
+    "mission_found_first",
+    "mission_named_but_not_found_first",
     "jobs_list_p99_ms",
     "kills",
     "jobs_lost",
@@ -49,7 +51,7 @@ def main() -> None:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
     parser.add_argument("--tag-kills", type=int, default=100, help="kills of `archive tag`")
     parser.add_argument("--tag-videos", type=int, default=100, help="videos that it tags meanwhile")
-    parser.add_argument("--videos", default=VIDEOS, help="source whose tagging is timed")
+    parser.add_argument("--videos", default=VIDEOS, help="real clips to tag")
     parser.add_argument("--rows", type=int, nargs="*", default=[100, 5_000], help="for the memory")
     parser.add_argument("--composed", type=int, default=1_000_000, help="analyses of one pass")
     options = parser.parse_args()
@@ -93,6 +95,10 @@ def _measured(part: str, folder: Path, options: argparse.Namespace) -> Mapping[s
         from benchmarks.archive import job_list
 
         return job_list.measure(folder, options.jobs)
+    if part == "mission":
+        from benchmarks.archive import mission
+
+        return mission.measure(folder, Path(options.videos).parent)
     if part == "retag":
         from benchmarks.archive import retag
 
