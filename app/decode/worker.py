@@ -54,6 +54,8 @@ _REQUESTS: Sequence[type[Probe | Decode | Sample]] = (Probe, Decode, Sample)
 _MAX_LOOSE_BYTES = 8 << 20
 # A worker that holds more than this share of its memory limit asks to be replaced.
 _WORN_OUT_SHARE = 4
+# Memory that jobs left, also what is free in between; a worker with more asks the same.
+_MAX_LEFT_BYTES = 48 << 20
 
 
 def _answer(
@@ -130,17 +132,20 @@ def _serve(
     gauge = MemoryGauge()
     sandbox = confine_decode_worker(start.max_memory_bytes)
     held_bytes = gauge.resident_bytes()
+    # What earlier jobs left counts as the next one's, so that all together have the allowance.
+    first_data_bytes = gauge.data_bytes()
     connection.send(encode(Ready(sandbox=sandbox)))
     for request, fds in receive_jobs(connection, start.cpu_seconds, _REQUESTS):
         allowed = request.allowance
-        limited = limited_job(allowed.cpu_seconds, allowed.memory_bytes, gauge)
+        limited = limited_job(allowed.cpu_seconds, first_data_bytes + allowed.memory_bytes)
         with limited, metered(allowed) as meter:
             answer = answer_job(request, fds, start.limits, kept)
         # frames whose side data was read are in reference cycles: up to 12 MB for each video
         gc.collect()
         answer = replace(
             answer,
-            worn_out=gauge.resident_bytes() > start.max_memory_bytes // _WORN_OUT_SHARE,
+            worn_out=gauge.resident_bytes() > start.max_memory_bytes // _WORN_OUT_SHARE
+            or gauge.data_bytes() > first_data_bytes + _MAX_LEFT_BYTES,
             cpu_seconds=meter.cpu_seconds,
         )
         connection.send(encode(answer))

@@ -15,12 +15,12 @@ from model.errors import ExpensiveVideo
 # Files up to this size all may cost the same.
 _SMALL_FILE_BYTES = 1_000_000
 # A small file may cost 2 s of a core in all; the rest is left for what surrounds the decoder.
-_SMALL_FILE_SECONDS = 1.7
+_SMALL_FILE_SECONDS = 1.65
 # Three times what the most expensive of 29 small clips costs when all of its frames are decoded
 # (docs/decisions/0032-what-a-file-may-cost-follows-from-its-size.md).
 _SECONDS_PER_BYTE = 8e-6
-# A small file may cost 300 MB of a decode process, which has 48 MB before its first video.
-_SMALL_FILE_MEMORY = 245_000_000
+# A small file may cost 300 MB of a decode process, which has 56 MB before its first video.
+_SMALL_FILE_MEMORY = 230_000_000
 # An index takes up to 50 bytes in memory per byte of its file; 4K needs 20 frames of 12 or 25 MB.
 _MEMORY_PER_BYTE = 50
 # 120 frames of 4K, or 36 s of 640x360 at 30 frames/s; then as the processor time.

@@ -233,12 +233,6 @@ def flv_of_names(count: int) -> bytes:
     return clip[:13] + tag + clip[13:]
 
 
-def ogg_of_comments(count: int) -> bytes:
-    comments = b"".join(b"\x0a\0\0\0k%07d=v" % index for index in range(count))
-    header = b"\x81theora" + bytes(4) + count.to_bytes(4, "little") + comments
-    return b"OggS" + bytes(22) + header
-
-
 def asf_of_tags(count: int) -> bytes:
     clip = clip_bytes(codec="wmv2", container="asf")
     head = bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850")

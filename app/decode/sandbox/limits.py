@@ -6,11 +6,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.decode.sandbox.memory_gauge import MemoryGauge
-
 # What the decoder may exceed its allowance by before the process ends: most videos are given up in
 # between, at the next packet.
-_GRACE_SECONDS = 0.2
+_GRACE_SECONDS = 0.15
 _MAX_OPEN_FILES = 32
 # The kernel counts all threads of the user, those of the service and of other programs too. The
 # limit only ends a flood of threads; seccomp refuses new processes.
@@ -39,15 +37,15 @@ def limit_cpu_time(seconds: int) -> None:
 
 
 @contextmanager
-def limited_job(cpu_seconds: float, memory_bytes: int, gauge: MemoryGauge) -> Iterator[None]:
-    """Limit what the block may add to this process's processor time and memory.
+def limited_job(cpu_seconds: float, data_bytes: int) -> Iterator[None]:
+    """Limit what the block may add to this process's processor time, and its private memory.
 
-    The process ends with SIGPROF when the processor time is over. Allocations beyond
-    `memory_bytes` fail.
+    The process ends with SIGPROF when the processor time is over. Allocations beyond `data_bytes`
+    in all (`MemoryGauge.data_bytes`) fail.
     """
     signal.setitimer(signal.ITIMER_PROF, cpu_seconds + _GRACE_SECONDS)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (gauge.data_bytes() + memory_bytes, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, hard))
     try:
         yield
     finally:

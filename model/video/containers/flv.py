@@ -10,7 +10,8 @@ from model.video.containers.source import Source, number
 
 _HEADER_BYTES = 13
 _SCRIPT = 18
-_MAX_FLV_TAGS = 4_096
+# All of a file of 1.5 MB, at the 15 bytes that a tag has at least.
+_MAX_FLV_TAGS = 100_000
 _MAX_SCRIPT_BYTES = 1 << 20
 _MAX_DEPTH = 16
 _NUMBER, _BOOLEAN, _STRING, _OBJECT, _ECMA_ARRAY, _LIST, _DATE, _LONG_STRING = (

@@ -36,12 +36,24 @@ MAX_EDITS_PER_SAMPLE = 4
 MAX_FRAGMENTS = 50_000
 # Boxes of a header: 128 tracks of 40, and the tags.
 MAX_HEADER_BOXES = 10_000
+# Parts of one list: top-level boxes of an MP4, elements of Matroska, chunks of an AVI. FFmpeg reads
+# all of them, so that a walker which stopped early would miss what follows. Ordinary pieces have
+# 512 bytes and more.
+_MAX_PARTS = 20_000
+_BYTES_PER_PART = 512
+# Entries of an index have 12 bytes and more; a walker needs 0.3 s for as many.
+MAX_ELEMENTS = 100_000
 # A compressed header may be this large; 4 MB describe 500,000 samples.
 MAX_INFLATED_HEADER = 4_000_000
 # Distinct tables of a transport stream; it repeats the same few all the time.
 MAX_STREAM_TABLES = 1_000
 MAX_PROGRAMS = 256
 MAX_STREAMS = 256
+
+
+def max_parts(size_bytes: int) -> int:
+    """Return how many parts one list of a file of this size may have."""
+    return _MAX_PARTS + size_bytes // _BYTES_PER_PART
 
 
 def refuse_over(limit: float, found: float, what: str) -> None:

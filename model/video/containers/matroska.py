@@ -5,6 +5,7 @@ the zero bits in front of their first one say.
 """
 
 from collections.abc import Iterator
+from itertools import count
 
 from model.errors import ExpensiveVideo
 from model.video.containers import limits
@@ -21,7 +22,6 @@ _ATTACHMENTS, _ATTACHMENT = 0x1941A469, 0x61A7
 _CUES, _CUE_POINT, _CUE_TIME = 0x1C53BB6B, 0xBB, 0xB3
 _VIDEO = 1
 _STRIPPED_HEADERS = 3
-_MAX_ELEMENTS = 20_000
 # More than any limit.
 _MAX_COUNTED = 6_000
 _MAX_SEEKS = 256
@@ -40,10 +40,14 @@ def check_matroska(source: Source) -> None:
 
 
 def _elements(source: Source, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the number of each element, and where its payload begins and ends."""
-    for _ in range(_MAX_ELEMENTS):
+    """Yield the number of each element, and where its payload begins and ends.
+
+    Raises ExpensiveVideo if there are too many.
+    """
+    for index in count():
         if start >= end:
             return
+        refuse_over(limits.MAX_ELEMENTS + limits.max_parts(source.size), index, "elements")
         header = source.read(start, 12)
         if len(header) < 2 or not header[0]:
             return

@@ -18,7 +18,6 @@ _PARENTS = dict.fromkeys(
 ) | dict.fromkeys([b"mfra", b"ilst", b"tref", b"cmov", b"wide", b"hoov"], 0)
 _TAGS = (b"udta", b"ilst")
 _MAX_DEPTH = 10  # FFmpeg descends no further
-_MAX_TOP_BOXES = 2 * limits.MAX_FRAGMENTS
 # Flags of `trun`: each sample has a duration, size, flags or offset in the file.
 _LISTED_SAMPLES = 0xF00
 _SOUND = b"soun"
@@ -54,8 +53,7 @@ def check_mp4(source: Source) -> None:
     """Raise ExpensiveVideo if the boxes describe more than an ordinary file would."""
     totals = _Totals()
     for index, (kind, start, end) in enumerate(_boxes(source, 0, source.size)):
-        if index >= _MAX_TOP_BOXES:
-            return
+        refuse_over(limits.max_parts(source.size), index, "boxes")
         _visit(source, kind, start, end, totals, 1)
     _check_tracks(totals, source.size)
 

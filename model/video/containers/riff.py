@@ -5,6 +5,7 @@ padded to an even size. The index of indexes is that of OpenDML.
 """
 
 from collections.abc import Iterator
+from itertools import count
 
 from model.video.containers import limits
 from model.video.containers.limits import refuse_over
@@ -12,7 +13,6 @@ from model.video.containers.source import Source
 
 _INDEX_OF_INDEXES = 0
 _INDEX_ENTRY_BYTES = 16
-_MAX_CHUNKS = 20_000
 _MAX_DEPTH = 4
 
 
@@ -31,11 +31,15 @@ def check_avi(source: Source) -> None:
 
 
 def _chunks(source: Source, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the type of each chunk, and where its payload begins and ends."""
-    for _ in range(_MAX_CHUNKS):
+    """Yield the type of each chunk, and where its payload begins and ends.
+
+    Raises ExpensiveVideo if there are too many.
+    """
+    for index in count():
         header = source.read(start, 8)
         if start + 8 > end or len(header) < 8:
             return
+        refuse_over(limits.max_parts(source.size), index, "chunks")
         size = int.from_bytes(header[4:], "little")
         yield header[:4], start + 8, min(start + 8 + size, end)
         start += 8 + size + size % 2

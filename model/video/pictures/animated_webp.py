@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.errors import CorruptVideo, VideoTooLong
 from model.video.container import FOREIGN_ERRORS
-from model.video.cost import count_decoded
+from model.video.cost import check_cost, count_decoded
 from model.video.file_view import FileView, file_size
 from model.video.frame_scaler import FrameScaler, Rotation, on_white
 from model.video.frames import DecodedFrame
@@ -95,6 +95,7 @@ class AnimatedWebp:
         canvas = np.zeros((picture.height, picture.width, 4), np.uint8)
         has_frame = False
         for frame in picture.frames[: last + 1]:
+            check_cost()
             self.decoded_packets += 1
             count_decoded(frame.width * frame.height)
             pixels = _decode(frame_file(self._view, frame), frame)

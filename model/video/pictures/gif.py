@@ -4,6 +4,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from model.video.cost import check_cost
 from model.video.file_view import FileView
 from model.video.timing.patched_file import PatchedFile
 
@@ -28,6 +29,7 @@ def _short_delays(view: FileView) -> list[int]:
     screen = view.read(13)
     view.seek(13 + _colour_bytes(screen[10:11]))
     while block := view.read(1):
+        check_cost()
         if block[0] == _EXTENSION:
             is_control = view.read(1) == bytes([_CONTROL])
             if is_control:
@@ -53,4 +55,5 @@ def _colour_bytes(flags: bytes) -> int:
 def _skip_parts(view: FileView) -> None:
     """Skip the parts of a block, each with its length in front; the last one is empty."""
     while (length := view.read(1)) and length[0]:
+        check_cost()
         view.seek(view.tell() + length[0])

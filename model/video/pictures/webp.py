@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model.errors import CorruptVideo, PictureTooLarge, StillPicture, VideoTooLong
+from model.video.cost import check_cost
 from model.video.file_view import FileView
 from model.video.values import VideoLimits
 
@@ -86,7 +87,7 @@ def read_webp(view: FileView, limits: VideoLimits, still_text: str) -> WebpFrame
 
 def frame_file(view: FileView, frame: WebpFrame) -> bytes:
     """Return a frame as a WebP file of its own."""
-    body = b""
+    body = bytearray()
     for kind, position, length in _chunks(view, frame.position, frame.position + frame.size):
         if kind in _KEPT_CHUNKS:
             view.seek(position)
@@ -94,8 +95,8 @@ def frame_file(view: FileView, frame: WebpFrame) -> bytes:
             body += kind + length.to_bytes(4, "little") + data + b"\0" * (length % 2)
     if body.startswith(b"ALPH"):
         size = (frame.width - 1).to_bytes(3, "little") + (frame.height - 1).to_bytes(3, "little")
-        body = b"VP8X\x0a\0\0\0" + bytes([_HAS_ALPHA, 0, 0, 0]) + size + body
-    return b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body
+        body[:0] = b"VP8X\x0a\0\0\0" + bytes([_HAS_ALPHA, 0, 0, 0]) + size
+    return b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + bytes(body)
 
 
 def _frame(header: bytes, time: int, position: int, length: int) -> tuple[WebpFrame, int]:
@@ -120,6 +121,7 @@ def _frame(header: bytes, time: int, position: int, length: int) -> tuple[WebpFr
 def _chunks(view: FileView, position: int, end: int | None) -> Iterator[tuple[bytes, int, int]]:
     """Yield the type, the position of the data and its length of each chunk."""
     while end is None or position + 8 <= end:
+        check_cost()
         view.seek(position)
         header = view.read(8)
         if len(header) < 8:

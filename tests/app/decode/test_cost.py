@@ -75,7 +75,7 @@ def test_memory_beyond_the_allowance_cannot_be_had() -> None:
     program = (
         "from app.decode.sandbox.limits import limited_job\n"
         "from app.decode.sandbox.memory_gauge import MemoryGauge\n"
-        "with limited_job(60, 32 << 20, MemoryGauge()):\n"
+        "with limited_job(60, MemoryGauge().data_bytes() + (32 << 20)):\n"
         "    bytearray(8 << 20)\n"
         "    try: bytearray(48 << 20)\n"
         "    except MemoryError: print('refused')\n"
@@ -104,8 +104,7 @@ async def test_a_worker_that_cannot_stop_itself_is_ended(
 def test_an_endless_block_is_ended_by_its_processor_time() -> None:
     program = (
         "from app.decode.sandbox.limits import limited_job\n"
-        "from app.decode.sandbox.memory_gauge import MemoryGauge\n"
-        "with limited_job(0.05, 1 << 30, MemoryGauge()):\n"
+        "with limited_job(0.05, 1 << 40):\n"
         "    while True: pass\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
