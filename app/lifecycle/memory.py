@@ -5,6 +5,7 @@ import mmap
 from contextlib import suppress
 
 from app.errors import ResourcesExhausted
+from app.lifecycle.control_group import memory_left
 
 # What a request needs besides its video: frames, pixels, activations of the encoder.
 _NEEDED_BYTES = 64 * 1024 * 1024
@@ -14,8 +15,12 @@ def check_memory(needed_bytes: int = _NEEDED_BYTES) -> None:
     """Ask for memory, and give it back unused. Raises ResourcesExhausted if it is refused.
 
     It is refused by a limit on the address space (`ulimit -v`) and where the system does not
-    overcommit. A container's limit is not seen: the kernel ends processes there.
+    overcommit. In a container the kernel refuses nothing and ends processes, so that what its
+    limit leaves is read.
     """
+    left = memory_left()
+    if left is not None and left < needed_bytes:
+        raise ResourcesExhausted("the container's memory is used up; try again later")
     try:
         mmap.mmap(-1, needed_bytes).close()
     except (OSError, MemoryError) as error:
