@@ -97,6 +97,19 @@ def test_a_modified_packaged_model_is_refused(
         SentenceTextEncoder()
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt", "1_Pooling/config.json"])
+def test_a_packaged_model_with_another_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    copied = packaged_copy(tmp_path)
+    changed = copied / name
+    changed.write_bytes(changed.read_bytes() + b" ")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(CheckpointError, match=f"carries {name} with sha256"):
+        find_text_model(DEFAULT_TEXT_MODEL)
+
+
 def test_a_model_is_loaded_from_a_folder(tmp_path: Path, minilm: SentenceTextEncoder) -> None:
     copied = packaged_copy(tmp_path)
     found = SentenceTextEncoder(str(copied))
