@@ -12,7 +12,12 @@ def video_body(options: type[BaseModel]) -> dict[str, Any]:
     generated client would send its defaults in both places, and an option may be given once.
     """
     video = {"type": "string", "format": "binary", "description": "The video file."}
-    form = {"type": "object", "properties": {"file": video}, "required": ["file"]}
+    form = {
+        "type": "object",
+        "properties": {"file": video},
+        "required": ["file"],
+        "additionalProperties": False,
+    }
     raw = {"schema": {"type": "string", "format": "binary"}}
     return {
         "requestBody": {

@@ -31,7 +31,7 @@ class VideoOptions(BaseModel):
     )
     timeout_seconds: float | None = Field(
         None,
-        gt=0.0,
+        ge=0.1,
         le=86400.0,
         description="Maximum time from the last byte of the request to the answer. It can shorten "
         "the service's own timeout, not extend it.",

@@ -1,9 +1,10 @@
 """Parameters that select kept videos: of their list, and of a search."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 from fastapi import Depends, Query
-from pydantic import AfterValidator, AwareDatetime, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, TypeAdapter, ValidationError
 
 from app.errors import InvalidParameter
 from app.labels.metadata import Metadata
@@ -12,12 +13,18 @@ from app.store.analyses import VideoFilter
 
 MAX_SPANS = 100
 
-KeptAfter = Annotated[
-    AwareDatetime | None, Query(description="Only videos kept at this time or later.")
-]
-KeptBefore = Annotated[
-    AwareDatetime | None, Query(description="Only videos kept before this time.")
-]
+
+def _written_out(value: Any) -> Any:
+    """Refuse a number, which pydantic would read as seconds since 1970 in an unknown zone."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError("a time is written as 2026-11-30T18:00:00Z")
+    return value
+
+
+_Time = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+
+KeptAfter = Annotated[_Time | None, Query(description="Only videos kept at this time or later.")]
+KeptBefore = Annotated[_Time | None, Query(description="Only videos kept before this time.")]
 MinDuration = Annotated[float | None, Query(ge=0, description="Minimum duration in seconds.")]
 MaxDuration = Annotated[float | None, Query(ge=0, description="Maximum duration in seconds.")]
 KeptWith = Annotated[

@@ -84,20 +84,12 @@ def test_a_segments_mean_score_is_that_of_its_windows(client: TestClient) -> Non
     assert 0 < blue["mean_score"] < blue["score"]
 
 
-@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+@pytest.mark.parametrize("seconds", ["0", "-1", "5e-324", "nan", "soon"])
 def test_a_deadline_must_be_a_time_to_come(seconds: str, client: TestClient) -> None:
     answer = client.post(f"{TWO}&timeout_seconds={seconds}", content=SPARSE, headers=MP4)
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "#/timeout_seconds"
-
-
-@pytest.mark.parametrize("granularity", ["video", "segments"])
-def test_a_caller_may_shorten_the_deadline(granularity: str, client: TestClient) -> None:
-    path = f"{TWO}&granularity={granularity}&timeout_seconds=0.000001"
-    answer = client.post(path, content=SPARSE, headers=MP4)
-
-    assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
 
 
 @pytest.mark.parametrize("granularity", ["video", "segments"])

@@ -76,7 +76,7 @@ def test_a_text_that_is_refused_is_not_called_a_label(client: TestClient, text: 
         (still_bytes("png"), "video/mp4", {}, 415, "still_picture"),
         (b"red", "text/plain", {}, 415, "unsupported_media_type"),
         (RED, "video/mp4", {"top_k": "3"}, 422, "invalid_parameter"),
-        (RED, "video/mp4", {"timeout_seconds": "0.000001"}, 503, "deadline_exceeded"),
+        (RED, "video/mp4", {"timeout_seconds": "0.000001"}, 422, "invalid_parameter"),
     ],
 )
 def test_failures_are_those_of_classify(
