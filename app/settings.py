@@ -287,7 +287,7 @@ class Settings(BaseSettings):
         "a video that costs more is refused.",
     )
     decode_jobs_per_worker: int = Field(
-        default=1000,
+        default=250,
         ge=1,
         description="Number of videos after which a decode process is replaced.",
     )

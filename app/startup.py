@@ -259,7 +259,6 @@ def _gpu_decode_pool(
         environment=gpu_environment(),
         on_failure=lambda reason: log.warning("gpu_decode_failed", detail=reason),
         cpu_seconds=settings.decode_cpu_seconds,
-        jobs_per_worker=settings.decode_jobs_per_worker,
     )
 
 
