@@ -81,6 +81,15 @@ soak: $(VENV)/.benches ## send four times more requests than the service can ans
 fuzz: $(VENV)/.tests ## decode 100,000 mutated videos in real workers; hours, less with BENCH="--count 1000"
 	$(BIN)/python -m benchmarks.fuzz $(BENCH)
 
+.PHONY: fuzz-api
+fuzz-api: $(VENV)/.tests $(VENV)/.fuzzes ## ask a service what schemathesis makes of its OpenAPI document; 10 minutes
+	$(BIN)/python -m benchmarks.fuzz.api $(VENV)/fuzz/bin/schemathesis $(BENCH)
+
+.PHONY: fuzz-walkers
+fuzz-walkers: $(VENV)/.tests ## mutate containers guided by coverage of their walkers, with atheris; BENCH=-runs=100000
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet atheris==3.1.0
+	$(BIN)/python -m benchmarks.fuzz.walkers $(BENCH)
+
 .PHONY: bench-examples
 bench-examples: $(VENV)/.tests ## measure what example videos add to a label; needs ../shared
 	$(BIN)/python -m benchmarks.teach_by_example $(BENCH)
@@ -166,6 +175,12 @@ $(VENV)/.typescript: | $(VENV)/bin/python
 $(VENV)/.audits: docker/audit.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip --disable-pip-version-check install --requirement $<
+	@touch $@
+
+# Apart from the environment of the tests: schemathesis brings a pytest of its own.
+$(VENV)/.fuzzes: benchmarks/fuzz/schemathesis.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/fuzz
+	$(VENV)/fuzz/bin/python -m pip --disable-pip-version-check install --requirement $<
 	@touch $@
 
 $(VENV)/.benches: $(VENV)/.serves

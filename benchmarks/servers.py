@@ -18,7 +18,7 @@ from benchmarks.paths import ROOT
 from benchmarks.worker_group import Unavailable
 from tests.support.ports import free_port
 
-_START_SECONDS = 240.0
+_START_SECONDS = 900.0
 # A running service tries encoder runtimes in a process of this name, at the lowest priority. On a
 # busy computer that process may use no processor time for longer than `_QUIET_SECONDS`.
 TRIAL = "model.runtime_trial"
@@ -199,10 +199,11 @@ def restart_peaks(server: Server) -> None:
 
 def peak_mib(server: Server) -> float:
     """Sum of the peak resident memory of the server's present processes, in MiB."""
-    return sum(_peak_mib(process.pid) for process in server.tree())
+    return sum(peak_mib_of(process.pid) for process in server.tree())
 
 
-def _peak_mib(pid: int) -> float:
+def peak_mib_of(pid: int) -> float:
+    """Peak resident memory of a process, in MiB; 0 if it has ended."""
     with suppress(OSError, StopIteration):
         status = Path(f"/proc/{pid}/status").read_text().splitlines()
         line = next(line for line in status if line.startswith("VmHWM"))

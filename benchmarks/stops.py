@@ -29,7 +29,7 @@ REFUSED = "refused"
 # answers that say what to do; every other end of a request is a lost request
 _PROPER = {"200", "503 shutting_down", "503 overloaded", REFUSED}
 _CLIENTS = 3
-_START_SECONDS = 240.0
+_START_SECONDS = 900.0
 _MAX_LOAD_SECONDS = 2.0
 _PAUSE_SECONDS = 0.05
 

@@ -23,6 +23,13 @@ _ELEMENTS = tuple(
     )
 )
 _TIMES = (b"stts", b"ctts", b"elst", b"mdhd", b"tfdt", b"trun", b"tfhd", b"idx1", b"strh", b"avih")
+# Parts of RIFF, PNG, Ogg, FLV, ASF and IVF files, and the start codes of MPEG.
+_MARKS = (
+    *(b"ANMF", b"VP8X", b"VP8L", b"ALPH", b"LIST", b"strf", b"indx", b"IHDR", b"acTL", b"fcTL"),
+    *(b"fdAT", b"IDAT", b"OggS", b"DKIF", b"\0\0\1", b"\x21\xf9", b"\x2c", b"\x0a\x00onMetaData"),
+    *(b"\xff\xc0", b"\xff\xda", b"\x06\x0e\x2b\x34"),
+    *map(bytes.fromhex, ("a1dcab8c47a9cf11", "9107dcb7b7a9cf11", "3626b2758e66cf11")),
+)
 _MAX_BYTES = 99_000
 
 
@@ -132,6 +139,22 @@ def change_element(chance: random.Random, data: bytearray, _seeds: Mapping[str, 
             data[start:start] = part * chance.choice((1, 4, 50))
 
 
+def change_part(chance: random.Random, data: bytearray, _seeds: Mapping[str, bytes]) -> None:
+    """Fill, repeat or remove a part of a container or of a stream that has a mark."""
+    places = [start for mark in _MARKS for start in _places(data, mark)[:20]]
+    if not places:
+        return
+    start = chance.choice(places)
+    match chance.randrange(4):
+        case 0:
+            part = data[start : start + chance.choice((16, 64, 300))]
+            data[start:start] = part * chance.choice((1, 8, 100))
+        case 1:
+            del data[start : start + chance.choice((1, 8, 64))]
+        case _:
+            _write(chance, data, start + 2 + chance.randrange(40))
+
+
 def change_time(chance: random.Random, data: bytearray, _seeds: Mapping[str, bytes]) -> None:
     """Change the times or counts in a table of any container, or of a transport packet."""
     places = [start for kind in _TIMES for start in _places(data, kind)[:8]]
@@ -142,7 +165,7 @@ def change_time(chance: random.Random, data: bytearray, _seeds: Mapping[str, byt
 
 
 _Mutation = Callable[[random.Random, bytearray, Mapping[str, bytes]], None]
-_STRUCTURED: tuple[_Mutation, ...] = (change_box, change_element, change_time)
+_STRUCTURED: tuple[_Mutation, ...] = (change_box, change_element, change_part, change_time)
 _MUTATIONS: tuple[_Mutation, ...] = (
     *(flip, change_head, cut, remove, repeat, splice, set_number),
     *_STRUCTURED * 3,

@@ -4,6 +4,7 @@ import argparse
 
 import uvicorn
 
+from app.http.connection import BoundedConnection
 from app.main import create_app
 from app.settings import Settings
 from tests.support.fakes import colour_tagger
@@ -14,7 +15,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     app = create_app(Settings(), tagger=colour_tagger())
-    uvicorn.run(app, port=parser.parse_args().port, log_config=None, access_log=False)
+    uvicorn.run(
+        app,
+        http=BoundedConnection,
+        port=parser.parse_args().port,
+        log_config=None,
+        access_log=False,
+    )
 
 
 if __name__ == "__main__":
