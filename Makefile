@@ -157,7 +157,7 @@ $(VENV)/.serves: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[encoders,mcp,openvino]'
 	@touch $@
 
-$(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator | $(VENV)/.typescript
+$(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator $(VENV)/.label-studio | $(VENV)/.typescript
 	$(INSTALL) --editable '.[archive,dev,docs,mteb,otel,train,postgres,tensorboard]'
 	@touch $@
 
@@ -165,6 +165,12 @@ $(VENV)/.tests: $(VENV)/.serves $(VENV)/.generator | $(VENV)/.typescript
 $(VENV)/.generator: client/generator.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/generator
 	$(VENV)/generator/bin/python -m pip --disable-pip-version-check install --requirement $<
+	@touch $@
+
+# Another one, for the same reason.
+$(VENV)/.label-studio: client/label-studio.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/label-studio
+	$(VENV)/label-studio/bin/python -m pip --disable-pip-version-check install --requirement $<
 	@touch $@
 
 $(VENV)/.typescript: | $(VENV)/bin/python

@@ -17,6 +17,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GENERATOR = Path(sys.prefix) / "generator" / "bin" / "openapi-python-client"
+LABEL_STUDIO = Path(sys.prefix) / "label-studio" / "bin" / "python"
 TYPESCRIPT = Path(sys.prefix) / "typescript" / "node_modules" / ".bin" / "tsc"
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 
@@ -44,6 +45,10 @@ def _has_generator() -> bool:
     return GENERATOR.is_file()
 
 
+def _has_label_studio() -> bool:
+    return LABEL_STUDIO.is_file()
+
+
 def _has_typescript() -> bool:
     return TYPESCRIPT.is_file()
 
@@ -59,6 +64,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "browser": (_has_chromium, "needs chromium (apt-get install chromium)"),
     "postgres": (_has_postgres, "needs a PostgreSQL server (apt-get install postgresql)"),
     "generator": (_has_generator, "needs openapi-python-client (`make test` installs it)"),
+    "label_studio": (_has_label_studio, "needs Label Studio's SDK (`make test` installs it)"),
     "typescript": (_has_typescript, "needs TypeScript (`make test` installs it if there is npm)"),
     "buildah": (_has_buildah, "needs buildah (apt-get install buildah)"),
     "cuda": (_has_cuda, "needs an NVIDIA GPU"),
