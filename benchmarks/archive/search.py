@@ -50,14 +50,17 @@ def measure(folder: Path, windows: int, say: Callable[[str], None]) -> dict[str,
                 keep(connection, analysis, None, {})
     say(f"{windows} windows kept in {time.perf_counter() - started:.0f} s")
     queries = tagger.prototypes([Label(name) for name in everyday_actions()[:_SEARCHES]])
-    vectors = np.concatenate([each.vectors for each in queries])
+    ranking = VideoRanking(tagger.calibration)
+    vectors = np.array(
+        [ranking.query(each.vectors[0], *each.background[0].tolist()).vector for each in queries]
+    )
 
     def open_index() -> WindowIndex:
         return WindowIndex(
             store,
             tagger.video_space,
             tagger.encoder.dim,
-            VideoRanking(tagger.calibration),
+            ranking,
             lambda: queries,
             folder / "cache",
         )
@@ -133,11 +136,11 @@ def _wait_until_saved(index: WindowIndex, cache: Path) -> None:
 
 
 def _recall(index: LabelIndex, vectors: Floats) -> float:
-    """Return the share of the ten most similar windows that the index finds."""
+    """Return the share of the ten windows with the best scores that the index finds."""
     right = 0
     for vector in vectors:
-        similarities = index.base.rows[:, :-1] @ vector
-        tenth = np.partition(similarities, -10)[-10]
+        values = index.base.rows @ np.append(vector, np.float32(1))
+        tenth = np.partition(values, -10)[-10]
         [hits] = index.search(vector[np.newaxis], 10)
-        right += sum(hit.similarity >= tenth - 1e-5 for hit in hits)
+        right += sum(hit.standardised >= tenth - 1e-4 for hit in hits)
     return right / (10 * len(vectors))
