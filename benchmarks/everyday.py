@@ -4,8 +4,9 @@ DATA holds `videos/manifest.csv`; its labelled videos with the split `validation
 all their labels. Prints top-1 and top-5 (95 % intervals by bootstrap over labels), the share of
 first tags with a score of 0.6 or more that are right, the calibration error of the first score, the
 AUROC of `unknown` for sets of ten labels with and without the right one, and how often the best
-score and unknown exceed 1 together; the same without parts of the checkpoint; and with `--curve`
-accuracy and processor time for other sizes and numbers of frames. The checkpoint's scores and
+score and unknown exceed 1 together; the same without parts of the checkpoint; the honesty of scores
+by size of the label set and of labels that were taught one example; and with `--curve` accuracy and
+processor time for other sizes and numbers of frames. The checkpoint's scores and
 levels were fitted on these videos, so that the figures flatter it. `--report FOLDER` writes
 reliability diagrams, the curve and the labels that attract wrong videos as everyday.html. One JSON
 line last.
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.checkpoint import FOLDER
+from benchmarks.everyday_scores import by_size, taught
 from model import Label, LabelIndex, Prototypes, Tagger, load_checkpoint
 from model.training.data.manifest import Sample, read_manifest
 from model.training.measure.intervals import accuracy_interval
@@ -228,11 +230,16 @@ def main() -> None:
         print(row_of(name, rows[name], milliseconds if name == "as served" else None))
         if name == "as served":
             served = firsts
+    sizes = by_size(tagger, case.embeddings, case.labels)
+    examples = taught(tagger, case.embeddings, case.labels)
+    for row in (*sizes, *examples):
+        print(row)
     points = curve(tagger, videos) if given.curve else {}
     if given.report:
-        from benchmarks.everyday_report import write_report
+        from benchmarks.everyday_report import Findings, write_report
 
-        write_report(given.report, tagger, case, served, rows, points)
+        findings = Findings(case, served, rows, sizes, examples, points)
+        write_report(given.report, tagger, findings)
     print(json.dumps({"revision": tagger.revision, **asdict(rows["as served"])}))
 
 

@@ -2,32 +2,47 @@
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.everyday import Case, Everyday, Firsts, attractors
+from benchmarks.everyday_scores import SizeRow, TaughtRow
 from model import Tagger
 from model.training.measure.metrics import reliability
 from model.training.report.pages import PAGE, percent, plain, table
 from model.training.report.plots import line_plot, reliability_plot
 
 
-def write_report(
-    folder: Path,
-    tagger: Tagger,
-    case: Case,
-    firsts: Firsts,
-    rows: Mapping[str, Everyday],
-    points: Mapping[tuple[int, int], tuple[Everyday, float]],
-) -> None:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Findings:
+    """Everything that the page shows; `points` are (pixels, frames) to figures and processor ms."""
+
+    case: Case
+    firsts: Firsts
+    rows: Mapping[str, Everyday]
+    sizes: Sequence[SizeRow]
+    taught: Sequence[TaughtRow]
+    points: Mapping[tuple[int, int], tuple[Everyday, float]]
+
+
+def write_report(folder: Path, tagger: Tagger, found: Findings) -> None:
     """Write `folder/everyday.html`, and the same figures as everyday.json."""
+    case, firsts, points = found.case, found.firsts, found.points
     sections = [
         "<h2>Accuracy and scores</h2>",
-        _table(rows),
+        _table(found.rows),
         "<h2>Do scores mean what they say?</h2>",
         _diagrams(firsts),
+        "<h2>Scores by size of the label set</h2>",
+        "<p>Half of the sets have the right label.</p>",
+        _sizes(found.sizes),
+        "<h2>Scores of labels that were taught one example</h2>",
+        "<p>Labels with several videos: one is the example, the others are tagged with all labels."
+        "</p>",
+        _taught(found.taught),
         "<h2>Labels that attract wrong videos</h2>",
         "<p>How often a label is the first tag, and how often of these it is wrong.</p>",
         table(
@@ -51,7 +66,9 @@ def write_report(
     (folder / "everyday.html").write_text(page, encoding="utf-8")
     figures = {
         "revision": tagger.revision,
-        "figures": plain(rows),
+        "figures": plain(found.rows),
+        "label_set_sizes": plain(found.sizes),
+        "taught": plain(found.taught),
         "curve": [
             {"side": side, "frames": frames, "milliseconds": round(cost, 1), **plain(found)}
             for (side, frames), (found, cost) in sorted(points.items())
@@ -98,6 +115,42 @@ def _diagrams(firsts: Firsts) -> str:
         for name, diagram in plots.items()
     ]
     return f'<div class="pair">{"".join(figures)}</div>'
+
+
+def _sizes(rows: Sequence[SizeRow]) -> str:
+    return table(
+        (
+            *("labels", "calibration error of the first tag", "of unknown"),
+            *("AUROC of unknown", "sure and right"),
+        ),
+        [
+            (
+                str(row.size),
+                f"{row.first_error:.3f}",
+                f"{row.unknown_error:.3f}",
+                f"{row.unknown_auroc:.3f}",
+                f"{row.sure_right:.2f} of {row.sure}",
+            )
+            for row in rows
+        ],
+    )
+
+
+def _taught(rows: Sequence[TaughtRow]) -> str:
+    return table(
+        ("", "videos", "labels", "first tag right", "its mean score", "calibration error"),
+        [
+            (
+                html.escape(row.name),
+                str(row.videos),
+                str(row.labels),
+                percent(row.right),
+                percent(row.mean_score),
+                f"{row.calibration_error:.3f}",
+            )
+            for row in rows
+        ],
+    )
 
 
 def _curve(points: Mapping[tuple[int, int], tuple[Everyday, float]]) -> str:
