@@ -31,7 +31,7 @@ JUDGED = (
     "tag_share_of_throughput",
     "pass_seconds_per_million",
     "tag_kills",
-    "tag_kills_midway",
+    "tag_midway",
     "tag_lost",
     "tag_repeated",
     "tag_different",
