@@ -76,7 +76,8 @@ def examine(tagger: Tagger, case: Case, names: Sequence[str]) -> DefaultLabels:
     texts = tagger.text.encode([*names, *own])
     near = texts[: len(names)] @ texts[len(names) :].T >= _SAME
     fits = {
-        label: {names[row] for row in np.flatnonzero(near[:, at])} for at, label in enumerate(own)
+        label: {names[int(row)] for row in np.flatnonzero(near[:, at])}
+        for at, label in enumerate(own)
     }
     firsts: list[tuple[str, str, float]] = []
     five: list[bool] = []

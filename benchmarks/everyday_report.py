@@ -37,7 +37,7 @@ def write_report(folder: Path, tagger: Tagger, found: Findings) -> None:
         "<h2>Do scores mean what they say?</h2>",
         _diagrams(firsts),
         "<h2>Scores by size of the label set</h2>",
-        "<p>Half of the sets have the right label.</p>",
+        "<p>Random sets, which have the right label as often as the scores were fitted for.</p>",
         _sizes(found.sizes),
         "<h2>Scores of labels that were taught one example</h2>",
         "<p>Labels with several videos: one is the example, the others are tagged with all labels."
@@ -120,12 +120,14 @@ def _diagrams(firsts: Firsts) -> str:
 def _sizes(rows: Sequence[SizeRow]) -> str:
     return table(
         (
-            *("labels", "calibration error of the first tag", "of unknown"),
+            *("labels", "sets with the right one", "calibration error of the first tag"),
+            "of unknown",
             *("AUROC of unknown", "sure and right"),
         ),
         [
             (
                 str(row.size),
+                percent(row.with_right),
                 f"{row.first_error:.3f}",
                 f"{row.unknown_error:.3f}",
                 f"{row.unknown_auroc:.3f}",

@@ -16,18 +16,21 @@ from model.training.measure.metrics import auroc, reliability
 
 Vectors = npt.NDArray[np.float32]
 SIZES = (1, 2, 5, 10, 25, 50, 100, 200)
-_DRAWS = 4
+_DRAWS = 8
+_AS_MANY_UNKNOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class SizeRow:
-    """Sets of `size` labels, half of them with the right one; errors are 0..1.
+    """Random sets of `size` labels, of which `with_right` (0..1) have the right one.
 
-    `first_error` is the calibration error of the first tag's score, `unknown_error` that of
-    `unknown`, `sure_right` the share of first tags with a score of 0.6 or more that are right.
+    Errors are 0..1. `first_error` is the calibration error of the first tag's score,
+    `unknown_error` that of `unknown`, `sure_right` the share of first tags with a score of 0.6 or
+    more that are right.
     """
 
     size: int
+    with_right: float
     first_error: float
     unknown_error: float
     unknown_auroc: float
@@ -54,7 +57,11 @@ class TaughtRow:
 def by_size(
     tagger: Tagger, embeddings: Vectors, labels: Sequence[str], sizes: Sequence[int] = SIZES
 ) -> list[SizeRow]:
-    """Measure random label sets of each size, with and without the right label equally often."""
+    """Measure random label sets of each size.
+
+    A set of n labels has the right one with the chance that the scores were fitted for, n / (n + 8)
+    and at least a half (decision 44): what a score means depends on it.
+    """
     names = sorted(set(labels))
     prototypes = dict(zip(names, tagger.prototypes([Label(name) for name in names]), strict=True))
     draw = random.Random(5)
@@ -74,21 +81,24 @@ def _size_row(
     draw: random.Random,
 ) -> SizeRow:
     scores, right, unknown, is_missing = [], [], [], []
+    chance = max(0.5, size / (size + _AS_MANY_UNKNOWN))
     for embedding, own in zip(embeddings, labels, strict=True):
         others = sorted(prototypes.keys() - {own})
         for _ in range(_DRAWS):
-            wrong = draw.sample(others, size)
-            for some in ([*wrong[:-1], own], wrong):
-                first, nothing = _tagged(tagger, embedding, some, prototypes)
-                scores.append(first[1])
-                right.append(first[0] == own)
-                unknown.append(nothing)
-                is_missing.append(own not in some)
+            some = draw.sample(others, size)
+            if draw.random() < chance:
+                some[-1] = own
+            first, nothing = _tagged(tagger, embedding, some, prototypes)
+            scores.append(first[1])
+            right.append(first[0] == own)
+            unknown.append(nothing)
+            is_missing.append(own not in some)
     hits, missing = np.array(right), np.array(is_missing)
     sure = np.array(scores) >= 0.6
     none = np.array(unknown)
     return SizeRow(
         size,
+        float(1 - missing.mean()),
         reliability(np.array(scores), hits).error,
         reliability(none, missing).error,
         auroc(none[missing], none[~missing]),
