@@ -94,7 +94,7 @@ def test_an_error_is_printed_with_its_code() -> None:
     assert [each.exit_code for each in (missing, no_set, file)] == [1, 1, 1]
     assert "(label_not_found)" in missing.stderr
     assert "(label_set_not_found)" in no_set.stderr
-    assert file.stderr.startswith("#/labels: not CSV")
+    assert file.stderr.splitlines()[-1].startswith("#/labels: not CSV")
 
 
 def test_a_set_is_copied_and_listed(url: str) -> None:
