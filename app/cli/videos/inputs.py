@@ -32,7 +32,7 @@ States: TypeAlias = Mapping[Path, tuple[int, int]]
 class FileNotReadable(KinolexError):
     """A file cannot be opened."""
 
-    code = "file_not_readable"
+    code = "file_unreadable"
 
 
 @dataclass(frozen=True, slots=True)
