@@ -43,13 +43,17 @@ class DecodeTimeout(KinolexError):
     code = "deadline_exceeded"
 
 
+class DecoderDied(CorruptVideo):
+    """The worker died on the video, or was killed from outside meanwhile."""
+
+
 class DecodePool:
     """Decodes videos in worker processes; an async context manager.
 
     Jobs wait for a worker; those of several clients begin in rotation. Every method takes the
     descriptor `fd` of a video file and does not change its offset. The deadline is that of the
     anyio scope around the call; cancelling a call kills the worker that runs it. Methods raise a
-    VideoError (CorruptVideo if the worker died on the video, ExpensiveVideo if it costs more than
+    VideoError (DecoderDied if the worker died on the video, ExpensiveVideo if it costs more than
     its budget), or DecodeTimeout if the deadline passed before the job began.
 
     A video's budget follows from its size, times `cost_factor`, and no job may use more than
@@ -221,7 +225,7 @@ class DecodePool:
         try:
             answer = await self._workers.do(make_job)
         except WorkerDied as error:
-            raise _decoder_died() from error
+            raise DecoderDied("the decoder died on this video") from error
         except CpuTimeExceeded as error:
             budget.spend(budget.next_job().cpu_seconds)
             raise too_expensive("processor time") from error
@@ -237,7 +241,7 @@ def _written(answer: FramesWritten, memory: FrameFile | JobMemory) -> FrameBatch
     try:
         return memory.batch(answer.height, answer.width, answer.warnings)
     except ProtocolError as error:
-        raise _decoder_died() from error
+        raise DecoderDied("the decoder died on this video") from error
 
 
 def _with_setting(error: VideoError) -> VideoError:
@@ -245,7 +249,3 @@ def _with_setting(error: VideoError) -> VideoError:
     if isinstance(error, PictureTooLarge):
         return PictureTooLarge(f"{error} (setting KINOLEX_MAX_PIXELS)")
     return error
-
-
-def _decoder_died() -> CorruptVideo:
-    return CorruptVideo("the decoder died on this video")

@@ -85,7 +85,11 @@ def run(folder: Path, kills: Sequence[Victim], count: int, say: Callable[[str], 
         by_name = {row["sha256"]: row for row in found}
         lost += len({row["sha256"] for row in calm} - by_name.keys())
         repeated += len(names) - len(by_name)
-        different += sum(by_name.get(row["sha256"], row) != row for row in calm)
+        for row in calm:
+            other = by_name.get(row["sha256"], row)
+            if other != row:
+                different += 1
+                say(f"{row['sha256']}: {row['code'] or 'tagged'}, then {other['code'] or 'tagged'}")
     return Killed(done, midway, rounds, len(calm), lost, repeated, different, again)
 
 

@@ -20,7 +20,8 @@ from anyio.from_thread import start_blocking_portal
 
 from app.archive.batch.folder import ArchiveFolder, Known
 from app.archive.batch.rows import FILES, row_of_analysis, row_of_error
-from app.embedding import VideoEmbedder, deadline
+from app.decode.decode_pool import DecoderDied
+from app.embedding import Analysis, VideoEmbedder, deadline
 from app.errors import EmptyFile
 from app.settings import Settings
 from app.upload.buffer import SealedFile, UploadBuffer
@@ -124,17 +125,25 @@ class Analyser:
             if not file.size_bytes:
                 raise EmptyFile("the file has no bytes")
             with deadline(work.settings.segments_timeout_seconds):
-                analysis = await self._embedder.analyse(
-                    file,
-                    window_seconds=work.options["window_seconds"],
-                    stride_seconds=work.options["stride_seconds"],
-                    decode=work.options["decode"],
-                )
+                try:
+                    analysis = await self._analysis_of(file)
+                except DecoderDied:
+                    # when this process is killed, its decoders may be killed just before it
+                    analysis = await self._analysis_of(file)
         except _FINAL as error:
             row = row_of_error(file.sha256, error.code, str(error), work.options)
             await to_thread.run_sync(work.folder.write_analysis, row)
             raise
         await to_thread.run_sync(work.folder.write_analysis, row_of_analysis(analysis))
+
+    async def _analysis_of(self, file: SealedFile) -> Analysis:
+        options = self._work.options
+        return await self._embedder.analyse(
+            file,
+            window_seconds=options["window_seconds"],
+            stride_seconds=options["stride_seconds"],
+            decode=options["decode"],
+        )
 
 
 def _open(stack: ExitStack, source: fs.FileSystem, path: str, settings: Settings) -> SealedFile:

@@ -1,9 +1,12 @@
 """What an actor writes: each video once, by its bytes; errors as rows; nothing analysed twice."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.fs as fs
 import pytest
@@ -112,3 +115,32 @@ def test_videos_of_an_object_store_are_copied_and_analysed(tmp_path: Path) -> No
 
     assert rows_of(tmp_path / "remote") == rows_of(tmp_path / "local")
     assert len(find_videos(str(videos)).references) == 2
+
+
+def test_a_decoder_that_is_killed_from_outside_makes_no_video_an_error(tmp_path: Path) -> None:
+    videos = write_videos(tmp_path / "videos", one=["red"])
+    folder = folder_of(str(tmp_path / "out"))
+    references = find_videos(str(videos)).references
+
+    with analyser(fs.LocalFileSystem(), folder) as analyse, ThreadPoolExecutor() as threads:
+        decoders = [each for each in psutil.Process().children() if is_decoder(each)]
+        for decoder in decoders:
+            decoder.suspend()  # so that the job is still there when the process is killed
+        rows = threads.submit(analyse, references)
+        while not is_open(videos / "one.mp4"):
+            time.sleep(0.01)
+        time.sleep(0.2)  # for the job to reach the decoder; without it, another decoder gets it
+        for decoder in decoders:
+            decoder.kill()
+        [row] = rows.result().to_pylist()
+
+    assert (row["code"], row["again"]) == ("", False)
+    assert [each["code"] for each in rows_of(tmp_path / "out")] == [""]
+
+
+def is_decoder(process: psutil.Process) -> bool:
+    return "app.decode.worker" in process.cmdline()
+
+
+def is_open(path: Path) -> bool:
+    return any(Path(file.path) == path for file in psutil.Process().open_files())
