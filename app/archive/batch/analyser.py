@@ -21,8 +21,9 @@ from anyio.from_thread import start_blocking_portal
 from app.archive.batch.folder import ArchiveFolder, Known
 from app.archive.batch.rows import FILES, row_of_analysis, row_of_error
 from app.decode.decode_pool import DecoderDied
-from app.embedding import Analysis, VideoEmbedder, deadline
+from app.embedding import VideoEmbedder, deadline
 from app.errors import EmptyFile
+from app.question import Analysis
 from app.settings import Settings
 from app.upload.buffer import SealedFile, UploadBuffer
 from model import KinolexError, VideoError
