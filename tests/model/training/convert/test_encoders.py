@@ -21,7 +21,6 @@ from model.errors import CheckpointError, LabelError
 from model.tagger import Tagger
 from model.training.convert.import_model import ImportOptions, import_model
 from model.video.reader import FrameBatch
-from tests.support.clips import write_clip
 from tests.support.tiny_encoders import (
     PE_NAME,
     PE_SIDE,
@@ -169,22 +168,9 @@ def test_it_is_served(
     tmp_path: Path,
     make_settings: Callable[..., Any],
 ) -> None:
-    from tests.support.servers import open_client
+    from tests.support.served import assert_served_cosines
 
-    tagger: Tagger = request.getfixturevalue(name)
-    write_clip(tmp_path / "red.mp4", seconds_colours=["red"])
-    labels = ["riding a horse", "red wall", "juggling"]
-    with (
-        open_client(make_settings(), tagger=tagger) as client,
-        (tmp_path / "red.mp4").open("rb") as file,
-    ):
-        answer = client.post("/classify", files={"file": file}, data={"labels": labels, "top_k": 3})
-    assert answer.status_code == 200, answer.text
-    with (tmp_path / "red.mp4").open("rb") as file:
-        _, embedding = tagger.embed(file)
-    expected = {name: float(tagger.text.encode([name])[0] @ embedding) for name in labels}
-    for tag in answer.json()["tags"]:
-        assert tag["similarity"] == pytest.approx(expected[tag["label"]], abs=1e-4)
+    assert_served_cosines(request.getfixturevalue(name), tmp_path, make_settings)
 
 
 @pytest.mark.parametrize("name", ["prism_tagger", "pe_tagger"])
