@@ -149,7 +149,7 @@ def test_an_unreadable_file_does_not_stop_the_others(
     lines = [json.loads(line) for line in out.splitlines()]
     assert code == 1
     assert [line.get("code") for line in lines] == [
-        "not_a_video", "empty_file", "file_not_readable", None,
+        "not_a_video", "empty_file", "file_unreadable", None,
     ]  # fmt: skip
     assert lines[0]["file"] == str(text)
     assert lines[3]["tags"][0]["label"] == "red"
