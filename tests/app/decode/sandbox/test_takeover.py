@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from app.decode.frame_memory import FrameSlot
-from app.decode.protocol import Failure, Probe, StartDecoding
+from app.decode.protocol import Failure, Probe, StartDecoding, VideoFacts
 from app.decode.sandbox.seccomp import system_calls
-from app.decode.worker_pool import WorkerPool
+from app.decode.worker_pool import WorkerDied, WorkerPool
 from app.decode.worker_process import Job
 from model.video.reader import VideoLimits
+from tests.support.clips import clip_bytes
+from tests.support.paths import SHARED
+from tests.support.pools import descriptor
 from tests.support.taken_over_worker import MARK
 
 pytestmark = [
@@ -75,6 +78,7 @@ ATTEMPTS = {
 }
 # uretprobe and uprobe of x86-64: seccomp lets them pass, and they work only inside a probe
 UPROBES = (335, 336)
+_SCRIPTS = SHARED / "attacks" / "tools"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +173,38 @@ for number in set(range(600)) - {listed}:
 result = passed
 """
     assert await run(pool, program) == "got: []"
+
+
+@pytest.mark.skipif(not _SCRIPTS.is_dir(), reason="needs ../shared/attacks, beside the checkout")
+async def test_the_script_of_the_review_gets_nothing(pool: WorkerPool[FrameSlot]) -> None:
+    script = (_SCRIPTS / "evil1.py").read_text().removeprefix("EVIL\n")
+    attempts = script.count("\nt(")
+    program = (
+        f"out = []\n{script}\nresult = len(out), [name for name, got, _ in out if got != 'no']"
+    )
+
+    assert attempts > 30
+    assert await run(pool, program) == f"got: ({attempts}, [])"
+
+
+async def test_a_worker_that_lies_about_a_later_video_is_replaced(
+    pool: WorkerPool[FrameSlot],
+) -> None:
+    program = """
+honest = main.decode
+def lie(*arguments):
+    answer = honest(*arguments)
+    object.__setattr__(answer.info, "codec", "owned")
+    return answer
+main.decode = lie
+result = "stays"
+"""
+    assert await run(pool, program) == "got: 'stays'"
+
+    with descriptor(clip_bytes()) as fd:
+        with pytest.raises(WorkerDied):
+            await pool.do(lambda _: Job(Probe(), (fd,)))
+        answer = await pool.do(lambda _: Job(Probe(), (fd,)))
+
+    assert isinstance(answer, VideoFacts)
+    assert answer.info.codec == "h264"
