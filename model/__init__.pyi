@@ -32,7 +32,16 @@ from .segment_tagging import SegmentTagging, TaggedSegments, WindowTags
 from .segments import Hysteresis, Segment
 from .tagger import Tagged, Tagger
 from .tags import LIKELY_SCORE, POSSIBLE_SCORE, Likelihood, Tag, Unknown, likelihood
-from .text.labels import MAX_NAME_CHARACTERS, Label, clean_name, clean_text, label_key
+from .text.labels import (
+    MAX_NAME_CHARACTERS,
+    Label,
+    clean_name,
+    clean_text,
+    folded_text,
+    label_key,
+    look_alike_letters,
+    plain_text,
+)
 from .text.sentence_encoder import SentenceTextEncoder
 from .text.text_encoder import KnowsWords, TextEncoder
 from .video.films.chunks import ChunkBatch, ChunkPlan, WindowMeans, chunks_of_windows, group_chunks
@@ -105,14 +114,17 @@ __all__ = [
     "decode",
     "example_weight",
     "fastest_on_gpu",
+    "folded_text",
     "group_chunks",
     "installed_runtimes",
     "label_key",
     "likelihood",
     "load_checkpoint",
     "load_index",
+    "look_alike_letters",
     "make_encoder",
     "measured_runtime",
+    "plain_text",
     "probe",
     "save_checkpoint",
     "save_index",

@@ -1,6 +1,7 @@
 """Warnings about new labels: near duplicates, negations, and texts that the model does not know."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import BaseModel, Field
@@ -17,6 +18,8 @@ from model import (
     TextEncoder,
     UnknownWords,
     label_key,
+    look_alike_letters,
+    plain_text,
 )
 
 # Minimum cosine similarity of near duplicates. The nearest pair among the default labels, two kinds
@@ -79,6 +82,7 @@ def advise(
             warnings += unknown
             warnings += [each for each in duplicates if each.pointer not in known]
             warnings += _negations(labels[position], pointer)
+            warnings += _look_alikes(labels[position], pointer)
     return warnings
 
 
@@ -95,8 +99,9 @@ def _not_understood(new: NewLabel, text: TextEncoder, pointer: str) -> Iterator[
     if not isinstance(text, KnowsWords):
         return
     for at, name in _names(new, pointer):
-        unknown = text.unknown_words(name, new.language)
-        if unknown and len(unknown) == len(name.split()):
+        plain = plain_text(name)
+        unknown = text.unknown_words(plain, new.language)
+        if unknown and len(unknown) == len(plain.split()):
             detail = (
                 f"the text model knows no word of {name!r}; describe the action in English, or use "
                 "a text model for this language (KINOLEX_TEXT_MODEL)"
@@ -142,6 +147,18 @@ def _negations(new: NewLabel, pointer: str) -> Iterator[Warned]:
                 "what is denied get the label too; describe what is shown instead"
             )
             yield Warned(pointer=at, code="negation", detail=detail)
+
+
+def _look_alikes(new: NewLabel, pointer: str) -> Iterator[Warned]:
+    """Yield a warning for each name and alias with a letter of another script that looks Latin."""
+    for at, name in _names(new, pointer):
+        if letters := look_alike_letters(name):
+            named = ", ".join(unicodedata.name(letter) for letter in letters)
+            detail = (
+                f"{name!r} has a letter that only looks Latin ({named}): the text model reads "
+                "another word, and the name in Latin letters is another label"
+            )
+            yield Warned(pointer=at, code="look_alike", detail=detail)
 
 
 def _names(new: NewLabel, pointer: str) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """Queries that read label sets and labels."""
 
-import unicodedata
 from collections.abc import Collection
 from typing import Any
 
@@ -17,7 +16,7 @@ from app.store.records import (
 )
 from app.store.rows import LABEL_COLUMNS, set_state, stored_label
 from app.store.tables import SETS, LabelRow, PrototypeRow
-from model import label_key
+from model import folded_text, label_key
 
 # Built once: every request runs it, and building it takes longer than running it.
 _SET_BY_NAME = select(SETS).where(SETS.c.name == bindparam("name"), SETS.c.deleted.is_(False))
@@ -79,7 +78,7 @@ def page_of_labels(
         .order_by(LabelRow.key)
         .limit(limit + 1)
     )
-    searched = " ".join(unicodedata.normalize("NFC", query).split()).casefold()
+    searched = folded_text(query)
     if searched:
         statement = statement.where(LabelRow.search_text.contains(searched, autoescape=True))
     rows = connection.execute(statement).all()

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from app.store.records import NewLabel, SetState, StoredLabel
 from app.store.tables import LabelRow
-from model import Label, Prototypes
+from model import Label, Prototypes, folded_text
 
 # little-endian on every machine that shares the database
 _FLOAT32 = np.dtype("<f4")
@@ -45,7 +45,7 @@ def label_values(new: NewLabel, key: str) -> dict[str, Any]:
         "threshold": label.threshold,
         "enabled": new.enabled,
         "metadata": dict(new.metadata),
-        "search_text": "\n".join(searchable).casefold(),
+        "search_text": "\n".join(map(folded_text, searchable)),
         "text_hash": new.text_hash,
     }
 

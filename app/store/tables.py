@@ -80,7 +80,7 @@ class LabelSetRow(Base):
 
 
 class LabelRow(Base):
-    """A label, identified in its set by its key (the casefolded clean name)."""
+    """A label, identified in its set by its key (the folded clean name)."""
 
     __tablename__ = "labels"
     __table_args__ = (
@@ -100,7 +100,7 @@ class LabelRow(Base):
     enabled: Mapped[bool] = mapped_column(Boolean)
     # not `metadata`: SQLAlchemy reserves that name
     extra: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
-    # name, aliases and description casefolded, for the text search
+    # name, aliases and description folded, for the text search
     search_text: Mapped[str] = mapped_column(Text)
     # digest of all texts that the prototypes are computed from
     text_hash: Mapped[str] = mapped_column(String(64))

@@ -19,6 +19,21 @@ _INVISIBLE = re.compile(
 _JOINER = re.compile("[\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 # Categories of the characters that they apply to: letters without case, and symbols.
 _JOINED = ("Lo", "Sm", "Sk", "So")
+# Quotes and dashes that word processors put in place of those of a keyboard.
+_KEYBOARD = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201b\u02bc", "'"),
+        **dict.fromkeys("\u201c\u201d\u201f", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"),
+    }
+)
+# Letters of Cyrillic and Greek that look like Latin ones.
+_LOOK_ALIKES = re.compile(
+    "[\u0405\u0406\u0408\u0410\u0412\u0415\u041a\u041c-\u041e\u0420-\u0423\u0425\u0430\u0435\u043e\u0440"
+    "\u0441\u0443\u0445\u0455\u0456\u0458\u04bb\u0501\u051a-\u051d\u0391\u0392\u0395-\u0397\u0399\u039a\u039c"
+    "\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf]"
+)
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +96,46 @@ def clean_text(text: str) -> str:
     return " ".join(text.split())
 
 
-def label_key(name: str) -> str:
-    """Return the key that identifies a label: its clean name, casefolded.
+def plain_text(text: str) -> str:
+    """Return a text as it is embedded: look-alike characters in their plain form.
 
-    Joiners and variation selectors do not count either. Raises LabelError like `clean_name`.
+    Letters of full width, ligatures and other compatibility characters are those of NFKC; curly
+    quotes and dashes are those of a keyboard.
     """
-    cleaned = clean_name(name)
-    if cleaned.isascii():
-        return cleaned.lower()
-    visible = unicodedata.normalize("NFC", _INVISIBLE.sub("", cleaned))
-    return unicodedata.normalize("NFC", visible.casefold())
+    if text.isascii():
+        return text
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_KEYBOARD).split())
+
+
+def folded_text(text: str) -> str:
+    """Return a text as it is compared: plain, casefolded and without invisible characters."""
+    if text.isascii():
+        return " ".join(text.split()).lower()
+    # in the order of Unicode's NFKC_Casefold: folding case may bring characters that NFKC changes
+    folded = unicodedata.normalize("NFD", _INVISIBLE.sub("", text))
+    for _ in range(2):
+        folded = plain_text(folded.casefold())
+    return _INVISIBLE.sub("", folded)
+
+
+def look_alike_letters(text: str) -> tuple[str, ...]:
+    """Return the Cyrillic and Greek letters that look Latin, in words with Latin letters too."""
+    if text.isascii():
+        return ()
+    words = [word for word in _WORD.findall(plain_text(text)) if any(map(_is_latin, word))]
+    return tuple(dict.fromkeys(letter for word in words for letter in _LOOK_ALIKES.findall(word)))
+
+
+def label_key(name: str) -> str:
+    """Return the key that identifies a label: its clean name, folded.
+
+    Raises LabelError like `clean_name`.
+    """
+    return folded_text(clean_name(name))
+
+
+def _is_latin(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith("LATIN ")
 
 
 def _without_invisible(text: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import TextField, UnknownWords
-from model.text.labels import Label, clean_name
+from model.text.labels import Label, clean_name, plain_text
 from model.text.text_encoder import KnowsWords, TextEncoder, normalise
 
 
@@ -14,15 +14,15 @@ def prompts_of(label: Label, templates: Sequence[str]) -> list[list[str]]:
     """Return the prompts of a label's prototypes: one list for the name, one for each alias.
 
     Every template contains one `{}`, which the name replaces. The name's list also contains the
-    label's own prompts and its description.
+    label's own prompts and its description. All are `plain_text`.
     """
     named, *aliased = (
-        [template.replace("{}", clean_name(name)) for template in templates]
+        [template.replace("{}", plain_text(clean_name(name))) for template in templates]
         for name in (label.name, *label.aliases)
     )
-    named += label.prompts
+    named += map(plain_text, label.prompts)
     if label.description:
-        named.append(f"{label.name}: {label.description}")
+        named.append(plain_text(f"{label.name}: {label.description}"))
     return [named, *aliased]
 
 
@@ -37,7 +37,7 @@ def unknown_words(labels: Iterable[Label], encoder: TextEncoder) -> list[Unknown
         UnknownWords(label.name, field, position, words)
         for label in labels
         for field, position, text in _texts(label)
-        if (words := encoder.unknown_words(text))
+        if (words := encoder.unknown_words(plain_text(text)))
     ]
 
 

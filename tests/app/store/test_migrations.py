@@ -12,6 +12,7 @@ from app.store import DEFAULT_SET, LabelStore, NewLabel, StoreMismatch
 from app.store.database import migrate, migrate_down, open_engine
 from app.store.tables import Base
 from model import Label, label_key
+from tests.support.spellings import full_width
 from tests.support.word_vectors import WordSource
 
 
@@ -72,6 +73,34 @@ def test_stored_names_lose_invisible_characters_and_no_label_is_lost(
     assert all(stored.new.key == label_key(stored.new.label.name) for stored in page.labels)
     assert (page.state.size, page.state.revision) == (4, before.revision + 1)
     assert found[0][0].name == "rowing"
+
+
+def test_stored_names_of_full_width_become_the_label_of_their_plain_letters(
+    store: LabelStore, url: str
+) -> None:
+    migrate_down(store.engine, "0008")
+    juggling, rowing, play = full_width("juggling"), full_width("Rowing"), "child\u2019s play"
+    names = {juggling: f"{juggling} (2)", rowing: rowing, play: play}
+    store.upsert(DEFAULT_SET, [NewLabel(Label(f"new {number}")) for number in range(len(names))])
+    with store.engine.begin() as connection:
+        for number, old in enumerate(names):
+            connection.execute(
+                text("UPDATE labels SET name = :old, key = :key WHERE key = :stored"),
+                {"old": old, "key": old.casefold(), "stored": f"new {number}"},
+            )
+    source = WordSource()
+
+    with closing(LabelStore.open(url, source)) as opened:
+        opened.wait_until_embedded()
+        page = opened.page(DEFAULT_SET)
+        found = opened.page(DEFAULT_SET, query="rowing").labels
+
+    assert {stored.new.label.name for stored in page.labels} == {"juggling", *names.values()}
+    assert [stored.new.label.name for stored in found] == [rowing]
+    assert set(source.embedded) == set(names.values())
+    with store.engine.connect() as connection:
+        keys = set(connection.scalars(text("SELECT key FROM labels")))
+    assert keys == {"juggling", "juggling (2)", "rowing", "child's play"}
 
 
 def test_a_database_of_a_newer_release_is_refused(store: LabelStore, url: str) -> None:

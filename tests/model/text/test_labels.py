@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.errors import LabelError
-from model.text.labels import Label, clean_name, label_key
+from model.text.labels import Label, clean_name, label_key, look_alike_letters, plain_text
+from tests.support.spellings import full_width
 
 
 def cleaned(text: str) -> str | None:
@@ -22,7 +23,10 @@ def cleaned(text: str) -> str | None:
 names = st.one_of(
     st.text(max_size=40),
     st.lists(
-        st.sampled_from("aÅßéİﬁΣςǰ\u0301\u0345 \t\u00a0\u2003/\u200b\u200d\u034f\ufe0f\u0645❤="),
+        st.sampled_from(
+            "aÅßéİﬁΣςǰ\u0301\u0345 \t\u00a0\u2003/\u200b\u200d\u034f\ufe0f\u0645❤="
+            "\uff2a\uff9e\u2019\u00a8\u03d3"
+        ),
         max_size=12,
     ).map("".join),
 ).filter(lambda text: cleaned(text) is not None)
@@ -61,10 +65,41 @@ def test_every_spelling_of_a_name_has_the_same_key(name: str) -> None:
         ("می\u200cدود", "میدود"),
         ("❤\ufe0f", "❤"),
         ("\N{HANGUL FILLER}running", "running"),
+        (full_width("jumping\u3000Rope"), "jumping rope"),
+        ("\uff8b\uff9f\uff71\uff89", "ピアノ"),
+        ("\ufe97\ufea8\ufedc", "\u062a\u062e\u0643"),
+        ("\u2fba", "馬"),
+        ("\U0001d42bun", "run"),
+        ("parents\u2019 dance", "parents' dance"),
+        ("tai\u2011chi", "tai-chi"),
+        ("tai\u2013chi", "tai-chi"),
+        ("1\u2044\u0032 mile", "½ mile"),
     ],
 )
 def test_spellings_of_one_label_have_equal_keys(one: str, other: str) -> None:
     assert label_key(one) == label_key(other)
+
+
+def test_letters_of_full_width_are_kept_for_display_and_embedded_as_plain_ones() -> None:
+    assert clean_name(full_width("jumping")) == full_width("jumping")
+    assert plain_text(full_width("jumping")) == "jumping"
+    assert plain_text("a child\u2019s \u201cfirst\u201d \ufb01sh") == 'a child\'s "first" fish'
+    assert plain_text("ピアノを弾く 👩\u200d🚒") == "ピアノを弾く 👩\u200d🚒"
+
+
+@pytest.mark.parametrize(
+    ("name", "letters"),
+    [
+        ("r\u0443nning", "\u0443"),
+        ("j\u03bfgging in \u0440\u0430rk", "\u03bf\u0440\u0430"),
+        ("\u0431\u0435\u0433", ""),
+        ("\u0431\u0435\u0433 and running", ""),
+        ("\u03bc-opioid", ""),
+        ("café", ""),
+    ],
+)
+def test_letters_of_other_scripts_that_look_latin_are_found(name: str, letters: str) -> None:
+    assert look_alike_letters(name) == tuple(letters)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,12 @@ export function keyOf({ words, set, minRevision }) {
  * @param {string} name
  */
 export function labelKey(name) {
-  const visible = name.normalize("NFC").replace(/\p{Default_Ignorable_Code_Point}/gu, "");
-  return visible.trim().replace(/\s+/gu, " ").toLowerCase();
+  const visible = name.normalize("NFKC").replace(/\p{Default_Ignorable_Code_Point}/gu, "");
+  const plain = visible
+    .replace(/[\u2018\u2019\u201b\u02bc]/g, "'")
+    .replace(/[\u201c\u201d\u201f]/g, '"')
+    .replace(/[\u2010-\u2013\u2212]/g, "-");
+  return plain.trim().replace(/\s+/gu, " ").toLowerCase();
 }
 
 /**

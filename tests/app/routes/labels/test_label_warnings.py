@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from app.store import DEFAULT_SET, LabelStore
 from tests.support.label_service import label_client, two_labels
+from tests.support.spellings import full_width
 
 
 @pytest.fixture
@@ -86,6 +87,36 @@ def test_a_label_that_says_what_is_not_shown_gets_a_warning(client: TestClient) 
         ("#/labels/7", "negation"),
         ("#/labels/8/prompts/0", "negation"),
     ]
+
+
+def test_a_letter_that_only_looks_latin_gives_a_warning(client: TestClient) -> None:
+    disguised = {"name": "surfing", "aliases": ["s\u0443rfing"]}
+
+    answer = client.put(
+        "/labels", json={"labels": ["r\u0443nning", disguised, "\u0431\u0435\u0433"]}
+    )
+
+    assert warnings(answer) == [
+        ("#/labels/0", "look_alike"),
+        ("#/labels/1/aliases/0", "look_alike"),
+    ]
+    assert "CYRILLIC SMALL LETTER U" in answer.json()["warnings"][0]["detail"]
+
+
+def test_a_name_in_letters_of_full_width_is_the_label_of_its_plain_letters(
+    client: TestClient,
+) -> None:
+    first = client.put("/labels", json={"labels": [full_width("swimming")]})
+    second = client.put("/labels", json={"labels": ["Swimming"]})
+    twice = client.put("/labels", json={"labels": ["rowing", full_width("rowing")]})
+
+    assert (first.json()["created"], first.json()["warnings"]) == (1, [])
+    assert (second.json()["created"], second.json()["updated"]) == (0, 1)
+    assert client.get(f"/labels/{full_width('swimming')}").json()["name"] == "Swimming"
+    page = client.get("/labels", params={"q": full_width("swim")}).json()
+    assert [label["name"] for label in page["items"]] == ["Swimming"]
+    assert twice.status_code == 422
+    assert "the same label as #/labels/0" in twice.text
 
 
 def test_an_alias_that_is_not_understood_is_pointed_at(client: TestClient) -> None:
