@@ -1,7 +1,8 @@
 """Routes that search kept videos: by words, and by a clip."""
 
 import json
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
@@ -23,6 +24,33 @@ from app.upload.intake import receive_video
 from model import Prototypes
 
 router = APIRouter(tags=["archive"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Which spans are wanted: checked before a text or a clip is embedded."""
+
+    wanted: VideoFilter
+    min_score: float
+    size: int
+    after: SpanKey | None
+    token_query: str
+
+    @classmethod
+    def of(
+        cls,
+        state: RequestState,
+        asked: str,
+        wanted: VideoFilter,
+        min_score: float,
+        size: int,
+        token: str,
+    ) -> Self:
+        """Read the page that a token names. Raises InvalidParameter for that of another search."""
+        token_query = f"{asked} {min_score} {wanted} {state['tagger'].revision}"
+        last = read_token(token, token_query)
+        after = SpanKey(*json.loads(last)) if last else None
+        return cls(wanted, min_score, size, after, token_query)
 
 
 @router.get(
@@ -54,8 +82,8 @@ async def find_words(
     page_token: str,
 ) -> SearchAnswer:
     """Answer a search by words."""
-    prototypes = await state["queries"].of_text(words)
-    return await _answer(state, prototypes, wanted, min_score, page_size, page_token, f"q {words}")
+    page = _Page.of(state, f"q {words}", wanted, min_score, page_size, page_token)
+    return await _answer(state, await state["queries"].of_text(words), page)
 
 
 @router.post(
@@ -68,44 +96,33 @@ async def search_clip(request: Request, state: StateDep) -> SearchAnswer:
     """
     query = request.query_params.multi_items()
     # wrong options in the query are refused before the video is received
-    read_options(SearchOptions, query, "query")
+    _ = read_options(SearchOptions, query, "query").wanted
     async with receive_video(request, state["settings"], state["admission"]) as upload:
         part = "form" if upload.fields else "query"
         options = read_options(SearchOptions, [*query, *upload.fields], part)
+        page = _Page.of(
+            state,
+            f"clip {upload.video.sha256}",
+            options.wanted,
+            options.min_score,
+            min(options.page_size, MAX_SPANS),
+            options.page_token,
+        )
         async with cancel_on_disconnect(request):
             prototypes = await state["queries"].of_clip(
                 upload.video, options.timeout_seconds, options.decode
             )
-            return await _answer(
-                state,
-                prototypes,
-                options.wanted,
-                options.min_score,
-                min(options.page_size, MAX_SPANS),
-                options.page_token,
-                f"clip {upload.video.sha256}",
-            )
+            return await _answer(state, prototypes, page)
 
 
-async def _answer(
-    state: RequestState,
-    prototypes: Prototypes,
-    wanted: VideoFilter,
-    min_score: float,
-    page_size: int,
-    page_token: str,
-    asked: str,
-) -> SearchAnswer:
-    token_query = f"{asked} {min_score} {wanted} {state['tagger'].revision}"
-    last = read_token(page_token, token_query)
-    after = SpanKey(*json.loads(last)) if last else None
-    query = SpanQuery(prototypes, wanted, min_score, page_size, after)
+async def _answer(state: RequestState, prototypes: Prototypes, page: _Page) -> SearchAnswer:
+    query = SpanQuery(prototypes, page.wanted, page.min_score, page.size, page.after)
     with stage("search"):
         found = await to_thread.run_sync(state["search"].find, query)
     return SearchAnswer(
         request_id=state["request_id"],
         items=[FoundSpanAnswer.of(span) for span in found.spans],
-        next_page_token=write_token(_last_key(found), token_query),
+        next_page_token=write_token(_last_key(found), page.token_query),
         unknown=UnknownAnswer.model_validate(found.unknown, from_attributes=True),
         videos=found.videos,
         model=ModelAnswer.of(state["tagger"]),

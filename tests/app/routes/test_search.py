@@ -88,3 +88,13 @@ def test_a_token_is_refused_for_another_question(archive: TestClient) -> None:
     refused = archive.get("/search", params={"q": "blue", "page_size": 1, "page_token": token})
 
     assert refused.json()["errors"][0]["pointer"] == "#/page_token"
+
+
+@pytest.mark.parametrize("wrong", [{"metadata": "{"}, {"page_token": "WyIiLCAiIl0"}], ids=str)
+def test_wrong_options_are_refused_before_a_clip_is_decoded(
+    archive: TestClient, wrong: dict[str, str]
+) -> None:
+    raw = archive.post("/search", content=b"no video", params=wrong, headers=VIDEO)
+    form = archive.post("/search", files={"file": b"no video"}, data=wrong)
+
+    assert [answer.json()["code"] for answer in (raw, form)] == ["invalid_parameter"] * 2
