@@ -77,6 +77,10 @@ bench-rivals: $(VENV)/.benches ## the same comparison with 1, 2, 4 and 16 client
 soak: $(VENV)/.benches ## send four times more requests than the service can answer; 2 minutes
 	$(BIN)/python -m benchmarks.soak $(BENCH)
 
+.PHONY: soak-mixed
+soak-mixed: $(VENV)/.tests ## send 10,000 requests of every kind, check that memory and descriptors do not grow
+	$(BIN)/python -m benchmarks.mixed $(BENCH)
+
 .PHONY: fuzz
 fuzz: $(VENV)/.tests ## decode 100,000 mutated videos in real workers; hours, less with BENCH="--count 1000"
 	$(BIN)/python -m benchmarks.fuzz $(BENCH)

@@ -25,12 +25,12 @@ _SECRET = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
 def main() -> int:
-    """Run schemathesis; its own options follow `--`."""
+    """Run schemathesis; it gets the options that are not ours, such as `--phases stateful`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz.api", description=__doc__)
     parser.add_argument("schemathesis", type=Path, help="the program")
     parser.add_argument("--max-examples", type=int, default=20, help="requests of each operation")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options, others = parser.parse_known_args()
     with TemporaryDirectory() as name:
         folder = Path(name)
         key = _created_key(folder)
@@ -47,7 +47,7 @@ def main() -> int:
                 *("--checks", "all", "--exclude-checks", _NOT_CHECKED),
                 *("--header", f"Authorization: Bearer {key}"),
                 *("--max-examples", str(options.max_examples), "--seed", str(options.seed)),
-                *("--request-timeout", "150", "--continue-on-failure", "--no-color"),
+                *("--request-timeout", "150", "--continue-on-failure", "--no-color", *others),
             ]
             return subprocess.run(command, cwd=folder, check=False).returncode
 
