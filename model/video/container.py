@@ -145,7 +145,7 @@ def open_stream(
 def _open_container(file: BinaryIO) -> InputContainer:
     try:
         return _open_view(FileView(file))
-    except av.error.InvalidDataError:
+    except (av.error.InvalidDataError, av.error.EOFError):
         # FFmpeg 9 refuses a whole file whose last index is cut short; older ones read up to there.
         end = cut_fragment(FileView(file), file_size(file))
         if end is None:

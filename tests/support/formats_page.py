@@ -47,7 +47,7 @@ read. Everything is recognised by its bytes, not by the name or the `Content-Typ
 | a file that was cut short (MP4 with its index in front, fragmented MP4, Matroska, AVI, ASF, FLV, MXF, IVF, WebP) | tagged as far as it goes, with the warning `ends early` |
 | an MP4 whose index is missing | 422 `corrupt`; the text says that the upload or recording was cut short |
 | damaged frames | left out, with a warning; over 1,000 of them end the decoding |
-| H.264 or HEVC with B-frames in AVI, or without a container | times in the order of display, as in MP4 |
+| H.264 or HEVC with B-frames in AVI, or without a container; packed B-frames of DivX and Xvid | times in the order of display, as in MP4 |
 | Matroska whose times are all 0 | the header's frame rate counts |
 | a picture (cover, preview) beside the film | the film is tagged, wherever the picture lies and whichever is marked as default |
 | several films in one file | the one marked as default, else the first |
@@ -55,7 +55,7 @@ read. Everything is recognised by its bytes, not by the name or the `Content-Typ
 | HDR (PQ, HLG) | tone mapped to BT.709, with a warning |
 | interlaced video | one field of each frame is shown, with a warning |
 | more than 8 bits per colour | reduced to 8, with a warning |
-| up to 34 megapixels per frame (8K) | tagged; larger ones 422 `too_large_picture` (`KINOLEX_MAX_PIXELS`) |
+| up to 38 megapixels per frame (8K, also 8192x4320 and 8192x4608) | tagged; larger ones 422 `too_large_picture` (`KINOLEX_MAX_PIXELS`) |
 | only sound or subtitles | 422 `no_video_stream` |
 | DRM | 422 `encrypted` |
 | a web page, playlist, archive, document, sound or text file | 415 `not_a_video`; the text says what it is |

@@ -1,12 +1,15 @@
-"""Compute display times for H.264 and HEVC in files that have none: AVI and raw streams.
+"""Compute display times for streams in files that have none: AVI and raw streams.
 
 AVI numbers its frames in decoding order, and a raw stream does not number them at all. The order of
-display is in the headers of the frames; FFmpeg's filter `dts2pts` reads it.
+display is in the headers of the frames; FFmpeg's filter `dts2pts` reads it for H.264 and HEVC.
+
+DivX and Xvid pack a B-frame into the packet of the frame that it needs, and put a packet that holds
+nothing behind it. FFmpeg then takes the time of the one for that of the other.
 """
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from av.bitstream import BitStreamFilterContext
@@ -27,10 +30,19 @@ _IDR = {"h264": b"\x25\x45\x65", "hevc": b"\x26\x28"}
 _START_CODE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 # Where the codec's private data says how many bytes hold a unit's length, in place of start codes.
 _LENGTH_BYTES_AT = {"h264": 4, "hevc": 21}
+# What encoders that pack B-frames write into the private data of MPEG-4 part 2.
+_PACKED = re.compile(rb"DivX\d+(?:b|Build)\d+p")
+# The start code of a frame in MPEG-4 part 2; the next two bits are its type.
+_FRAME_START = b"\x00\x00\x01\xb6"
+_B_FRAME = 2
+# No encoder puts more B-frames between two others.
+_MAX_B_FRAMES = 16
 
 
 def lacks_display_times(container: InputContainer, stream: VideoStream) -> bool:
     """Whether packets of this stream have no display times, or wrong ones."""
+    if has_packed_frames(container, stream):
+        return True
     if codec_name(stream) not in _IDR:
         return False
     is_avi = container.format.name == "avi"
@@ -39,14 +51,25 @@ def lacks_display_times(container: InputContainer, stream: VideoStream) -> bool:
     )
 
 
+def has_packed_frames(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether packets hold two frames of MPEG-4 part 2 each, as DivX and Xvid write AVI files."""
+    if codec_name(stream) != "mpeg4" or container.format.name != "avi":
+        return False
+    return _PACKED.search(stream.codec_context.extradata or b"") is not None
+
+
 def with_display_times(
     packets: Iterator[VideoPacket], stream: VideoStream, ticks_per_frame: int
 ) -> Iterator[VideoPacket]:
-    """Yield the packets with display times; those before the first IDR frame have none.
+    """Yield the packets with display times, packed frames in packets of their own.
 
-    Packets without a decoding time get one, `ticks_per_frame` apart from 0 on. Raises an
-    av.error.FFmpegError where a frame's header is damaged.
+    Those of H.264 and HEVC before the first IDR frame have no time. Packets without a decoding time
+    get one, `ticks_per_frame` apart from 0 on. Raises an av.error.FFmpegError where a frame's
+    header is damaged.
     """
+    if codec_name(stream) not in _IDR:
+        yield from _unpacked(packets, stream, ticks_per_frame)
+        return
     is_idr = _IdrFinder(stream)
     order = BitStreamFilterContext("dts2pts", stream)
     has_begun = False
@@ -71,6 +94,38 @@ def with_display_times(
             yield timed
     if has_begun:
         yield from _last_packets(order, free, latest, ticks_per_frame)
+
+
+def _unpacked(
+    packets: Iterator[VideoPacket], stream: VideoStream, step: int
+) -> Iterator[VideoPacket]:
+    """Yield a packet for each frame: B-frames are displayed before the frame that they follow."""
+    unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
+    # a frame and the B-frames that follow it
+    group: list[VideoPacket] = []
+    for packet in packets:
+        for single in unpack.filter(packet) if packet.size else ():
+            if not _is_b_frame(single) or len(group) > _MAX_B_FRAMES:
+                yield from _timed(group, step)
+                group = []
+            group.append(single)
+    for single in unpack.filter(None):
+        group.append(single)
+    yield from _timed(group, step)
+
+
+def _timed(group: Sequence[VideoPacket], step: int) -> Sequence[VideoPacket]:
+    for packet in group:
+        packet.pts = packet.dts
+    if group and group[-1].dts is not None:
+        group[0].pts = group[-1].dts + step
+    return group
+
+
+def _is_b_frame(packet: VideoPacket) -> bool:
+    data = bytes(packet)
+    at = data.find(_FRAME_START) + len(_FRAME_START)
+    return len(_FRAME_START) <= at < len(data) and data[at] >> 6 == _B_FRAME
 
 
 def _last_packets(

@@ -5,6 +5,7 @@ A header's duration may be wrong, so it is used only where the packets agree wit
 
 from bisect import bisect_right
 from contextlib import suppress
+from dataclasses import replace
 from typing import BinaryIO
 
 from av.container import InputContainer
@@ -19,8 +20,8 @@ from model.video.packets import (
     ticks_per_frame,
     time_base_of,
 )
-from model.video.timing.display_times import lacks_display_times
-from model.video.timing.listing import count_frames, list_packets
+from model.video.timing.display_times import has_packed_frames, lacks_display_times
+from model.video.timing.listing import count_frames, list_packets, whole_packets
 from model.video.timing.timeline import Timeline, last_up_to
 from model.video.values import VideoLimits
 
@@ -44,9 +45,16 @@ def read_timeline(
     Packets are read through another container, so that the given one keeps its position.
     """
     size = file_size(file)
-    if len(stream.index_entries) == stream.frames > 0:
-        timeline = _from_index(stream, size, start)
-        if timeline is not None:
+    index = stream.index_entries
+    if len(index) == stream.frames > 0:
+        count = bisect_right(range(len(index)), size, key=lambda i: index[i].pos + index[i].size)
+        if count:
+            timeline = _from_index(stream, count, start)
+            is_cut = count < len(index) and stream.codec_context.reorder_depth > 0
+            if is_cut and _has_tail(container, stream):
+                end = _end_of_cut(file, limits, index[count - 1].timestamp, start)
+                # Among the last frames some are missing, so that their number tells no rate.
+                timeline = timeline if end is None else replace(timeline, end=end, frames=None)
             return timeline
     claimed = _claimed_ticks(container, stream)
     is_long = claimed is not None and claimed > _MAX_LISTED_FRAMES * ticks_per_frame(stream)
@@ -80,7 +88,9 @@ def read_timeline(
 
 def _has_tail(container: InputContainer, stream: VideoStream) -> bool:
     """Whether a seek finds the last packets, and their times say when they are displayed."""
-    return container.format.name in SEEKABLE and not lacks_display_times(container, stream)
+    # A packed B-frame comes at most two frames after its time, which does not move the end.
+    is_timed = has_packed_frames(container, stream) or not lacks_display_times(container, stream)
+    return container.format.name in SEEKABLE and is_timed
 
 
 def _claimed_ticks(container: InputContainer, stream: VideoStream) -> int | None:
@@ -91,12 +101,25 @@ def _claimed_ticks(container: InputContainer, stream: VideoStream) -> int | None
     return None
 
 
-def _from_index(stream: VideoStream, size: int, start: int) -> Timeline | None:
-    """Use a complete index (MP4, AVI) without the entries that a truncated file no longer holds."""
+def _end_of_cut(file: BinaryIO, limits: VideoLimits, last: int, start: int) -> int | None:
+    """Return when the last frame of a cut file ends, of which a packet is decoded at `last`.
+
+    Its index does not tell, because frames are not displayed in the order of decoding. None where a
+    seek does not find it.
+    """
+    with (
+        open_stream(file, limits) as (container, stream),
+        suppress(UnreliableStreamError),
+    ):
+        packets = PacketReader(container, stream, limits, strict=False)
+        packets.seek(max(start, last))
+        return _from_tail(packets, stream, start).end
+    return None
+
+
+def _from_index(stream: VideoStream, count: int, start: int) -> Timeline:
+    """Use the first `count` entries of a complete index (MP4, AVI), those the file still holds."""
     index = stream.index_entries
-    count = bisect_right(range(len(index)), size, key=lambda i: index[i].pos + index[i].size)
-    if count == 0:
-        return None
     step = ticks_per_frame(stream)
     first, last = index[0], index[count - 1]
     # The first entry is the first frame, unless an edit list hides that.
@@ -127,7 +150,7 @@ def _from_index(stream: VideoStream, size: int, start: int) -> Timeline | None:
 def _from_tail(packets: PacketReader, stream: VideoStream, start: int) -> Timeline:
     step = ticks_per_frame(stream)
     end = start + 1
-    for packet in packets:
+    for packet in whole_packets(packets):
         if packet.pts is not None and not packet.is_discard:
             end = max(end, packet.pts + (packet.duration or step))
 

@@ -1,6 +1,7 @@
 """Measure a stream's timeline by reading all of its packets."""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +9,7 @@ from av.index import IndexEntries
 from av.video.stream import VideoStream
 
 from model.video.packets import PacketReader, max_gap, ticks_per_frame, time_base_of
+from model.video.timing.display_times import VideoPacket
 from model.video.timing.timeline import Timeline, last_up_to
 
 # Containers that store the length of each frame; in others a packet's is FFmpeg's guess.
@@ -20,14 +22,15 @@ _CONSTANT_SHARE = 0.8
 class _Listing:
     """The times in ticks of all frames and of the keyframes among them, as the packets tell them.
 
-    `last_length` is that of the frame displayed last, 0 where the file does not say. `count` also
-    counts packets without a time.
+    `last_length` is that of the frame displayed last, and `length` that of all frames together, 0
+    where the file does not say. `count` also counts packets without a time.
     """
 
     times: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     count: int = 0
     last_length: int = 0
+    length: int = 0
     has_jumped: bool = False
 
 
@@ -53,8 +56,13 @@ def list_packets(
         return bisect_left(times, key) - bisect_right(times, position)
 
     end = times[-1] + (found.last_length or _last_length(times, step, claimed_end))
-    has_lengths = stream.container.format.name in _HAS_LENGTHS
-    rate = None if has_lengths else _constant_rate(times, float(time_base_of(stream)))
+    seconds_per_tick = float(time_base_of(stream))
+    if stream.container.format.name not in _HAS_LENGTHS:
+        rate = _constant_rate(times, seconds_per_tick)
+    else:
+        # The frames that a cut file lacks lie between the last ones.
+        is_holed = 0 < found.length < end - start
+        rate = len(found.times) / (found.length * seconds_per_tick) if is_holed else None
     return Timeline(
         max(end, start + 1),
         len(times),
@@ -76,13 +84,26 @@ def count_frames(start: int, count: int, step: int) -> Timeline:
     )
 
 
+def whole_packets(packets: PacketReader) -> Iterator[VideoPacket]:
+    """Yield the packets without the last one if the file ends within it: it shows nothing."""
+    before: VideoPacket | None = None
+    is_first = True
+    for packet in packets:
+        if before is not None:
+            is_first = False
+            yield before
+        before = packet
+    if before is not None and (is_first or not before.is_corrupt):
+        yield before
+
+
 def _read(packets: PacketReader, stream: VideoStream, start: int, step: int) -> _Listing:
     second, longest = round(1 / time_base_of(stream)), max_gap(stream)
     has_lengths = stream.container.format.name in _HAS_LENGTHS
     found = _Listing()
     offset, latest = 0, start
     decoded_at: int | None = None
-    for packet in packets:
+    for packet in whole_packets(packets):
         pts = packet.pts if packet.pts is not None else packet.dts
         found.count += not packet.is_discard
         if pts is None or packet.is_discard:
@@ -96,8 +117,10 @@ def _read(packets: PacketReader, stream: VideoStream, start: int, step: int) -> 
             found.has_jumped = True
         decoded_at = packet.dts if packet.dts is not None else decoded_at
         pts += offset
+        length = (packet.duration or 0) if has_lengths else 0
+        found.length += length
         if pts >= latest:
-            latest, found.last_length = pts, (packet.duration or 0) if has_lengths else 0
+            latest, found.last_length = pts, length
         found.times.append(pts)
         if packet.is_keyframe:
             found.keys.append(pts)
@@ -117,7 +140,8 @@ def _constant_rate(times: list[int], seconds_per_tick: float) -> float | None:
     if not gaps.size:
         return None
     usual = np.median(gaps)
-    regular = gaps[np.abs(gaps - usual) <= max(1.0, usual / 50)]
+    # Clocks round to a tick; where a tick is a frame, one more is a missing frame.
+    regular = gaps[np.abs(gaps - usual) <= min(max(1.0, usual / 50), usual / 2)]
     if regular.size < _CONSTANT_SHARE * gaps.size or usual <= 0:
         return None
     return 1 / (float(regular.mean()) * seconds_per_tick)

@@ -1,4 +1,4 @@
-"""H.264 and HEVC whose file does not say when a frame is displayed: AVI and raw streams."""
+"""Streams whose file does not say when a frame is displayed: AVI and raw streams."""
 
 import io
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from av.bitstream import BitStreamFilterContext
 
 from model.video.reader import decode, open_video, probe
 from model.video.sampling import SamplingConfig
-from tests.support.avi import AviStream, avi_bytes
+from tests.support.avi import AviStream, avi_bytes, packed
 from tests.support.clips import clip_bytes, read_number
 
 FILM: dict[str, Any] = {
@@ -124,3 +124,60 @@ def test_a_damaged_raw_stream_is_read_in_order() -> None:
     batch = decode(io.BytesIO(bytes(raw)), [0.05, 2.05], short_side=48)
 
     assert [read_number(frame) for frame in batch.frames] == [1, 51]
+
+
+# FFmpeg takes frames of a few bytes, such as smaller ones of one colour have, for empty ones.
+PACKED_SIZE = (320, 240)
+PACKED = FILM | {"codec": "mpeg4", "width": PACKED_SIZE[0], "height": PACKED_SIZE[1]}
+
+
+def packed_avi(data: bytes, *, empty: int = 0) -> bytes:
+    """Copy an MP4 with MPEG-4 part 2 into AVI with packed frames.
+
+    `empty` packets follow the first frame, as encoders write them that begin with a delay.
+    """
+    frames, private = packets_of(data, start_codes=False)
+    first, *others = packed([(private + frames[0][0], True), *frames[1:]])
+    return avi_bytes(
+        AviStream(b"XVID", [first, *[(b"", False)] * empty, *others], *PACKED_SIZE, 25)
+    )
+
+
+@pytest.mark.parametrize("b_frames", [1, 2])
+def test_packed_frames_are_shown_as_in_mp4(b_frames: int) -> None:
+    data = clip_bytes(**PACKED | {"b_frames": b_frames})
+    other = packed_avi(data)
+
+    info = probe(io.BytesIO(other))
+
+    assert info.duration_seconds == pytest.approx(8)
+    assert info.frames_per_second == pytest.approx(25)
+    times = np.arange(200) / 25 + 0.02
+    expected = decode(io.BytesIO(data), times, short_side=48)
+    found = decode(io.BytesIO(other), times, short_side=48)
+    assert [read_number(frame) for frame in found.frames] == [*range(200)]
+    np.testing.assert_array_equal(found.frames, expected.frames)
+    assert found.warnings == ()
+
+
+def test_the_first_of_packed_frames_is_shown_until_the_empty_packets_end() -> None:
+    data = clip_bytes(**PACKED | {"b_frames": 2})
+    other = packed_avi(data, empty=2)
+
+    info = probe(io.BytesIO(other))
+
+    assert info.duration_seconds == pytest.approx(8.08)
+    assert info.frames_per_second == pytest.approx(25)
+    batch = decode(io.BytesIO(other), [0.02, 0.1, 0.14, 1.02, 8.06], short_side=48)
+    assert [read_number(frame) for frame in batch.frames] == [0, 0, 1, 23, 199]
+
+
+def test_a_few_packed_frames_of_a_long_avi_cost_few_groups_of_pictures() -> None:
+    film = PACKED | {"seconds_colours": ["red", "green", "blue"] * 20, "b_frames": 2}
+    data = packed_avi(clip_bytes(**film))
+
+    with open_video(io.BytesIO(data)) as video:
+        batch = video.decode([10.5, 30.5, 50.5], short_side=48)
+
+        assert [read_number(frame) for frame in batch.frames] == [262, 762, 1262]
+        assert video.decoded_packets < 4 * 25

@@ -1,6 +1,7 @@
 """Durations and rates of files that are measured by their packets."""
 
 import io
+from contextlib import suppress
 from typing import Any
 
 import av
@@ -54,6 +55,51 @@ def test_the_last_frame_of_an_uneven_video_lasts_as_long_as_the_file_says(contai
     )
 
     assert info_of(data).duration_seconds == pytest.approx(2.2, abs=0.01)
+
+
+def end_of_frames(data: bytes) -> float:
+    """When the last frame ends that FFmpeg decodes, in seconds from the first one."""
+    shown: list[float] = []
+    with av.open(io.BytesIO(data), "r") as source:
+        for packet in source.demux(source.streams.video[0]):
+            # the last packet may be cut
+            with suppress(av.error.InvalidDataError):
+                shown += [frame.time for frame in packet.decode()]
+    return max(shown) - min(shown) + 1 / 25
+
+
+CUT_FORMS: dict[str, dict[str, Any]] = {
+    "index in front": {"container": "mp4", "container_options": {"movflags": "faststart"}},
+    "fragments": {
+        "container": "mp4",
+        "container_options": {"movflags": "frag_keyframe+default_base_moof"},
+    },
+    "Matroska": {"container": "matroska"},
+    "FLV": {"container": "flv"},
+}
+
+
+@pytest.mark.parametrize("form", CUT_FORMS)
+def test_a_cut_file_with_b_frames_has_the_rate_and_length_of_the_frames_it_holds(form: str) -> None:
+    data = clip_bytes(**FOUR_SECONDS, b_frames=3, gop=25, **CUT_FORMS[form])
+    # within the packets, in a fragmented file those of the last fragment
+    begin = data.rindex(b"mdat") if b"mdat" in data else len(data) // 4
+    for share in (0.3, 0.41, 0.5, 0.61, 0.66, 0.73, 0.84, 0.93):
+        cut = data[: begin + int(share * (len(data) - begin))]
+
+        info = info_of(cut)
+
+        assert info.frames_per_second == pytest.approx(25, rel=0.01)
+        assert info.duration_seconds == pytest.approx(end_of_frames(cut), abs=0.041)
+
+
+def test_a_fragmented_file_that_is_cut_within_an_index_is_read_up_to_there() -> None:
+    data = clip_bytes(**FOUR_SECONDS, b_frames=3, gop=25, **CUT_FORMS["fragments"])
+    last = data.rindex(b"moof") - 4
+    size = int.from_bytes(data[last : last + 4], "big")
+
+    for cut in range(last + 8, last + size, 5):
+        assert info_of(data[:cut]).duration_seconds == pytest.approx(3, abs=0.13)
 
 
 def test_sound_does_not_lengthen_the_last_frame() -> None:
