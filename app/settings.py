@@ -163,9 +163,9 @@ class Settings(BaseSettings):
         default=4 * 3600.0, gt=0, description="Maximum duration of a video (4 hours)."
     )
     max_pixels: int = Field(
-        default=34_000_000,
+        default=38_000_000,
         ge=256,
-        description="Maximum number of pixels in a frame (8K has 33,177,600).",
+        description="Maximum number of pixels in a frame (8K has up to 37,748,736).",
     )
     max_frames_per_second: float = Field(
         default=240.0,

@@ -34,8 +34,8 @@ class VideoLimits:
     """
 
     max_duration_seconds: float = 4 * 3600.0
-    # 8K is 7680x4320; the largest frames of action cameras are 5312x4648.
-    max_pixels: int = 34_000_000
+    # 8K is 7680x4320 to 8192x4608; the largest frames of action cameras are 5312x4648.
+    max_pixels: int = 38_000_000
     max_frames_per_second: float = 240.0
     # Four hours at 60 frames/s, and more: a bound for small files that claim endless frames.
     max_walked_frames: int = 1_000_000

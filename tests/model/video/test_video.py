@@ -23,6 +23,7 @@ from model.errors import (
     VideoError,
     VideoTooLong,
 )
+from model.video.container import check_size
 from model.video.reader import FrameBatch, VideoInfo, VideoLimits, decode, open_video, probe
 from tests.support.clips import clip_bytes, read_number, sound_bytes, still_bytes, write_clip
 
@@ -316,6 +317,14 @@ def test_more_damage_than_the_limit_ends_the_decoding() -> None:
     strict = VideoLimits(max_bad_packets=3)
     few = decode(io.BytesIO(data), [0.0, 5.9], short_side=32, limits=strict)
     assert few.warnings == ("4 damaged packets were left out",)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(4096, 2160), (5312, 2988), (5312, 4648), (7680, 4320), (8192, 4320), (8192, 4608)],
+)
+def test_the_pictures_of_cameras_are_within_the_default_limit(width: int, height: int) -> None:
+    check_size(width, height, VideoLimits())
 
 
 def test_videos_over_a_limit_are_refused() -> None:
