@@ -5,6 +5,7 @@ function imports what it needs when it runs, so that help and shell completion l
 nor the database. Building all commands takes 7 ms.
 """
 
+import os
 from typing import Annotated
 
 import typer
@@ -68,6 +69,9 @@ def kinolex(
 
 def main() -> None:
     """Run the command that the process's arguments name."""
+    # NumPy's products are small here. With a thread for each core, the threads wait for each other
+    # in a loop, and beside other work scoring a video takes half as long as encoding it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251  # NumPy reads it when loaded
     cli(prog_name="kinolex")
 
 

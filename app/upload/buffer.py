@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import AsyncIterable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -175,8 +177,8 @@ class UploadBuffers:
             await to_thread.run_sync(self._write, pieces)
 
     def _write(self, pieces: Iterable[Piece]) -> None:
-        for number, piece in pieces:
-            self._buffer(number).write([piece])
+        for number, group in groupby(pieces, key=itemgetter(0)):
+            self._buffer(number).write(piece for _, piece in group)
 
     def _close(self) -> None:
         for buffer in self._buffers:

@@ -1,5 +1,6 @@
 """The program: help of every command without heavy imports, the version, the ways to start it."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points, version
@@ -44,6 +45,37 @@ def test_every_command_and_parameter_is_described(words: tuple[str, ...]) -> Non
     assert command.help
     for parameter in command.params:
         assert getattr(parameter, "help", None), f"{' '.join(words)}: describe {parameter.name}"
+
+
+THREADS_OF_NUMPY = """
+import os
+import sys
+from contextlib import suppress
+
+from app.cli.program import main
+
+assert "numpy" not in sys.modules
+sys.argv = ["kinolex", "--version"]
+with suppress(SystemExit):
+    main()
+print(os.environ["OPENBLAS_NUM_THREADS"])
+"""
+
+
+@pytest.mark.parametrize(("before", "found"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")])
+def test_numpy_gets_one_thread_unless_the_user_says_otherwise(
+    before: dict[str, str], found: str
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    process = subprocess.run(
+        [sys.executable, "-c", THREADS_OF_NUMPY],
+        cwd=ROOT,
+        env=environment | before,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout.split()[-1] == found
 
 
 HELP_OF_ALL = """

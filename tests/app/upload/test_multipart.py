@@ -1,5 +1,7 @@
 """Forms parsed while they arrive."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,3 +146,34 @@ def test_a_long_file_name_is_no_fault() -> None:
 def test_a_form_without_a_file_is_refused() -> None:
     with pytest.raises(MissingFile):
         parse(part("top_k", b"3") + END)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def number_of_yields(*chunks: bytes) -> list[int]:
+    """How often the reader yields for each chunk."""
+    counts: list[int] = []
+
+    async def arriving() -> AsyncGenerator[bytes]:
+        for chunk in chunks:
+            counts.append(0)
+            yield chunk
+
+    async for _ in MultipartReader(TYPE).pieces(arriving()):
+        counts[-1] += 1
+    return counts
+
+
+@pytest.mark.anyio
+async def test_data_is_passed_on_as_it_arrives_and_what_takes_long_in_slices() -> None:
+    head, rest = part("file", b"", filename="a.mp4")[:-2], b"\r\n"
+    fields = part("labels", b"") * 1000
+    data = b"\r\n--frontie" * 20_000 + b"x"
+
+    counts = await number_of_yields(head, data, data, rest + fields + END)
+
+    assert counts[:3] == [1, 1, 1]
+    assert counts[3] > 1
