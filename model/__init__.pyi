@@ -27,6 +27,7 @@ from .examples import example_weight
 from .index.index_file import load_index, save_index
 from .index.label_block import LabelBlock, Prototypes
 from .index.label_index import Hit, LabelIndex
+from .label_spans import LabelSpan, LabelSpans, RankedWindows, label_spans
 from .runtime_trial import measured_runtime, start_runtime_trial
 from .segment_tagging import SegmentTagging, TaggedSegments, WindowTags
 from .segments import Hysteresis, Segment
@@ -71,6 +72,8 @@ __all__ = [
     "LabelBlock",
     "LabelError",
     "LabelIndex",
+    "LabelSpan",
+    "LabelSpans",
     "Likelihood",
     "Measured",
     "NoFrames",
@@ -79,6 +82,7 @@ __all__ = [
     "PictureTooLarge",
     "PreprocessConfig",
     "Prototypes",
+    "RankedWindows",
     "Runtime",
     "RuntimeEncoder",
     "RuntimeName",
@@ -118,6 +122,7 @@ __all__ = [
     "group_chunks",
     "installed_runtimes",
     "label_key",
+    "label_spans",
     "likelihood",
     "load_checkpoint",
     "load_index",

@@ -187,6 +187,12 @@ class Calibration:
         weights = [_weight(slope * each + bias) for each in best_standardised[:RIVALS]]
         return ScoreScale(self.config, none, sum(weights))
 
+    def weights(self, standardised: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Compute the weight of a label for each of its similarities: (N,) float64."""
+        exponents = self.config.score_slope * standardised + self.config.score_bias
+        found: npt.NDArray[np.float64] = np.exp(np.minimum(exponents, _MAX_EXPONENT))
+        return found
+
     @staticmethod
     def unknown_among(lowest: float, videos: int) -> float:
         """Return the probability that none of some videos shows a label, from the lowest of any.
@@ -251,6 +257,18 @@ class VideoRanking:
                 none = np.log(self._calibration.none_weights(embeddings[some]))
                 background[some, 0] = self._spread * none / slope
         return background
+
+    def none_weights(self, embeddings: Vectors, background: Vectors) -> npt.NDArray[np.float64]:
+        """Return `Calibration.none_weights` of embeddings (N, dim) with this background (N, 2).
+
+        To some six digits; `embeddings` are read only where the background does not tell.
+        """
+        slope = self._calibration.config.score_slope
+        if slope == 0.0:
+            return self._calibration.none_weights(embeddings)
+        exponents = background[:, 0].astype(np.float64) * (slope / self._spread)
+        weights: npt.NDArray[np.float64] = np.exp(np.minimum(exponents, _MAX_EXPONENT))
+        return weights
 
     def query(self, vector: Vectors, level: float, spread: float) -> VideoQuery:
         """Return the query of a label's vector (dim,) with its level and spread over the bank."""

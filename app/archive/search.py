@@ -2,19 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from app.archive.spans import SpanKey, SpanSearch, Wanted
 from app.archive.window_index import WindowIndex, read_name
-from app.question import Analysis
 from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
-from model import LabelIndex, Prototypes, Tagger, Unknown, VideoQuery
+from model import LabelIndex, Prototypes, RankedWindows, Tagger, Unknown, VideoQuery
 
 # Windows that the first search returns; each further one returns four times as many.
 _FIRST_DEPTH = 256
-# Videos whose spans are computed together.
-_VIDEOS_PER_STEP = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +76,15 @@ class ArchiveSearch:
             allowed = self._store.matching(self._tagger.video_space, query.wanted)
         kept: dict[int, KeptVideo] = {}
 
-        def read(ids: Sequence[int]) -> Iterator[tuple[int, Analysis]]:
+        def read(ids: Sequence[int]) -> Iterator[tuple[int, RankedWindows]]:
             found = self._store.by_id(ids)
             for each in ids:
                 # one that is missing was deleted after the index was read
                 if each in found:
                     kept[each], analysis = found[each]
-                    yield each, analysis
+                    windows, embeddings = analysis.windows.plan.windows, analysis.windows.embeddings
+                    background = self._index.background(indexed, each, embeddings)
+                    yield each, RankedWindows(windows, embeddings, background)
 
         ranked = _RankedVideos(indexed.index, self._spans.query(query.prototypes), allowed)
         videos = indexed.videos if allowed is None else len(allowed)
@@ -118,12 +118,12 @@ class _RankedVideos:
     def next_value(self) -> float | None:
         return next(iter(self._waiting.values()), self._deepest)
 
-    def next_videos(self) -> list[int]:
-        """Return the ids of the next videos; empty when there are no more."""
+    def next_videos(self, limit: int) -> list[int]:
+        """Return the ids of up to `limit` next videos; empty when there are no more."""
         while not self._waiting and self._deepest is not None:
             self._depth *= 4
             self._search()
-        ids = list(self._waiting)[:_VIDEOS_PER_STEP]
+        ids = list(islice(self._waiting, limit))
         for each in ids:
             del self._waiting[each]
         self._returned.update(ids)

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.question import Analysis
 from model import (
-    LabelIndex,
+    LabelSpans,
     Prototypes,
-    TaggedSegments,
+    RankedWindows,
     Tagger,
     Unknown,
     VideoQuery,
     VideoRanking,
+    label_spans,
 )
 
 # An index and a video's own windows give values that differ in the last digits of float32.
@@ -20,7 +20,7 @@ _MARGIN = 1e-4
 
 
 class RankedVideos(Protocol):
-    """Videos by the value of their best window (`model.VideoRanking`), best first, a few at a time.
+    """Videos by the value of their best window (`model.VideoRanking`), best first.
 
     `next_value` bounds that of the windows of videos that were not returned yet; it is None when
     all were.
@@ -29,8 +29,8 @@ class RankedVideos(Protocol):
     @property
     def next_value(self) -> float | None: ...
 
-    def next_videos(self) -> list[int]:
-        """Return the ids of the next videos; empty when there are no more."""
+    def next_videos(self, limit: int) -> list[int]:
+        """Return the ids of up to `limit` next videos; empty when there are no more."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,24 +97,25 @@ class SpanSearch:
         self,
         wanted: Wanted,
         ranked: RankedVideos,
-        read: Callable[[Sequence[int]], Iterable[tuple[int, Analysis]]],
+        read: Callable[[Sequence[int]], Iterable[tuple[int, RankedWindows]]],
     ) -> Spans:
         """Return up to `limit` spans in the order of their keys, after the key `after`.
 
         Windows of a video that follow each other are merged as segments are. `read` returns the
-        analyses of some ids, without those that are gone.
+        windows of some videos by id, without those that are gone.
         """
-        name = wanted.prototypes.texts[0]
-        words = LabelIndex.build([(name, wanted.prototypes)], self._tagger.encoder.dim)
-        query = self.query(wanted.prototypes)
+        query, calibration = self.query(wanted.prototypes), self._tagger.calibration
         spans: list[Span] = []
         lowest = 1.0
         while True:
-            ids = ranked.next_videos()
-            for video_id, analysis in read(ids):
-                tagged = self._tag(analysis, words, wanted.min_score)
-                spans += _spans_of(video_id, tagged)
-                lowest = min(lowest, tagged.unknown.score)
+            # each of them has a span, unless all its scores are too low
+            ids = ranked.next_videos(wanted.limit + 1)
+            for video_id, windows in read(ids):
+                found = label_spans(
+                    wanted.prototypes, calibration, windows, min_score=wanted.min_score
+                )
+                spans += _spans_of(video_id, found)
+                lowest = min(lowest, found.unknown)
             bound = _bound(query, ranked.next_value)
             # spans of the videos that are left have at most this score
             page = sorted(
@@ -134,18 +135,10 @@ class SpanSearch:
         score = calibration.unknown_among(lowest, videos)
         return Unknown(score, score > calibration.config.unknown_limit)
 
-    def _tag(self, analysis: Analysis, words: LabelIndex, min_score: float) -> TaggedSegments:
-        tagging = self._tagger.segment_tagging(
-            analysis.video, analysis.windows.plan, words, top_k=1, min_score=min_score
-        )
-        tagging.add(analysis.windows.embeddings)
-        return tagging.finish()
 
-
-def _spans_of(video_id: int, tagged: TaggedSegments) -> Iterator[Span]:
-    for segment in tagged.segments:
-        [tag] = segment.tags
-        yield Span(video_id, segment.start_seconds, segment.end_seconds, tag.score, tag.similarity)
+def _spans_of(video_id: int, found: LabelSpans) -> Iterator[Span]:
+    for each in found.spans:
+        yield Span(video_id, each.start_seconds, each.end_seconds, each.score, each.similarity)
 
 
 def _bound(query: VideoQuery, value: float | None) -> float:

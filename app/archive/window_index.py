@@ -93,6 +93,17 @@ class WindowIndex:
         self._merge_if_needed(built)
         return built
 
+    def background(
+        self, indexed: IndexedWindows, analysis_id: int, embeddings: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return the background of an analysis's windows, (W, 2), from their (W, dim) embeddings.
+
+        It is that of the index if this has the analysis: to compute it takes milliseconds.
+        """
+        names = [f"{analysis_id}:{position}" for position in range(len(embeddings))]
+        found = indexed.index.background_of(names)
+        return self._ranking.background(embeddings) if found is None else found
+
     def _build(self, base: IndexedWindows | None) -> IndexedWindows:
         base = base or self._load()
         if base is not None:

@@ -9,7 +9,8 @@ that shares the large block: it copies the small one, and marks removed labels i
 joins both blocks, which takes seconds for a large index: call it in a background thread.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -18,7 +19,7 @@ from typing import Self
 import faiss
 import numpy as np
 
-from model.index.label_block import Floats, Integers, LabelBlock, Mask, Prototypes, join
+from model.index.label_block import Floats, Integers, LabelBlock, Mask, Prototypes, chained, join
 from model.index.shortlist import Shortlist
 from model.text.labels import label_key
 
@@ -30,6 +31,9 @@ _MIN_SHARE_OF_CHANGES = 0.01
 # Above this `top_k`, comparing all rows takes less time than the shortlist.
 _MAX_SHORTLISTED = 500
 _BATCH = 10_000
+# Below this number of products, threads on a busy computer wait for each other for longer than they
+# compute: 67 ms instead of one.
+_MIN_PRODUCTS_OF_THREADS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,12 @@ class LabelIndex:
             first += len(labels)
         if len(blocks) == 1:
             return cls.of(blocks[0], None)
-        parts = list(zip(blocks, _last_of_key(blocks), strict=True))
-        base = join(parts) if parts else LabelBlock.empty(dim)
-        return cls.of(base, None)
+        kept = _last_of_key(blocks)
+        if not blocks:
+            return cls.of(LabelBlock.empty(dim), None)
+        if all(mask.all() for mask in kept):
+            return cls.of(chained(blocks), None)
+        return cls.of(join(list(zip(blocks, kept, strict=True))), None)
 
     @classmethod
     def of(cls, base: LabelBlock, shortlist: Shortlist | None) -> Self:
@@ -165,6 +172,20 @@ class LabelIndex:
         names = [*map(self.base.names.__getitem__, present.tolist()), *self.delta.names]
         return tuple(map(names.__getitem__, np.argsort(orders).tolist()))
 
+    def background_of(self, names: Sequence[str]) -> Floats | None:
+        """Return level and spread, (N, 2), of labels with one row that were added one by one.
+
+        None unless all are there and follow each other in the order of `names`, at least one.
+        """
+        key = [label_key(names[0])]
+        for block, [first] in (
+            (self.base, self._find_in_base(key)),
+            (self.delta, self.delta.find(key)),
+        ):
+            if first >= 0 and block.names[first : first + len(names)] == (*names,):
+                return block.background[block.starts[first : first + len(names)]]
+        return None
+
     @property
     def needs_merge(self) -> bool:
         """Whether `merged` would make searches and writes faster."""
@@ -202,15 +223,11 @@ class LabelIndex:
         queries = _with_one(embeddings)
         if top_k < 1 or not len(queries):
             return [[] for _ in queries]
-        values, rows = self._nearest_of_base(queries, top_k)
-        recent = _nearest(self.delta, queries, top_k, None)
-        return [
-            self._hits(
-                [(self.base, values[at], rows[at]), (self.delta, recent[0][at], recent[1][at])],
-                top_k,
-            )
-            for at in range(len(queries))
+        found = [
+            (self.base, *self._nearest_of_base(queries, top_k)),
+            (self.delta, *_nearest(self.delta, queries, top_k, None)),
         ]
+        return _hits(found, top_k)
 
     def _nearest_of_base(self, queries: Floats, top_k: int) -> tuple[Floats, Integers]:
         gone = self._gone_rows if self.gone.any() else None
@@ -225,25 +242,48 @@ class LabelIndex:
     def _gone_rows(self) -> Mask:
         return self.gone[self.base.label_of_row]
 
-    def _hits(self, found: Sequence[tuple[LabelBlock, Floats, Integers]], top_k: int) -> list[Hit]:
-        """Reduce rows of several blocks, with their values, to the `top_k` best labels."""
-        values = np.concatenate([of_block for _, of_block, _ in found])
-        rows = np.concatenate([at for _, _, at in found])
-        orders = np.concatenate([block.orders[block.label_of_row[at]] for block, _, at in found])
-        blocks = np.repeat(np.arange(len(found)), [len(at) for _, _, at in found])
-        hits: dict[int, Hit] = {}
-        for at in np.lexsort((rows, orders, -values)).tolist():
-            order, row, value = int(orders[at]), int(rows[at]), float(values[at])
-            # FAISS returns row -1 where there is no result, as for an embedding with NaN
-            if row < 0 or order in hits:
-                continue
-            block = found[blocks[at]][0]
-            mean, spread = block.background[row].tolist()
-            name = block.names[block.label_of_row[row]]
-            hits[order] = Hit(name, value * spread + mean, value, block.texts[row])
-            if len(hits) == top_k:
-                break
-        return list(hits.values())
+
+def _hits(found: Sequence[tuple[LabelBlock, Floats, Integers]], top_k: int) -> list[list[Hit]]:
+    """Reduce the rows found in each block, (Q, K) with their values, to the `top_k` best labels."""
+    values = np.concatenate([of_block for _, of_block, _ in found], axis=1)
+    rows = np.concatenate([at for _, _, at in found], axis=1)
+    labels = [block.label_of_row[at] for block, _, at in found]
+    orders = np.concatenate(
+        [block.orders[at] for (block, _, _), at in zip(found, labels, strict=True)], axis=1
+    )
+    best = np.lexsort((rows, orders, -values), axis=-1)
+    # for all queries at once: numpy needs longer for each of ten short arrays than for one long one
+    columns = [
+        np.take_along_axis(each, best, axis=1).tolist()
+        for each in (
+            orders,
+            rows,
+            values,
+            np.concatenate(labels, axis=1),
+            np.concatenate([np.full(at.shape, n) for n, (_, _, at) in enumerate(found)], axis=1),
+        )
+    ]
+    return [
+        _hits_of_one(zip(*query, strict=True), [block for block, _, _ in found], top_k)
+        for query in zip(*columns, strict=True)
+    ]
+
+
+def _hits_of_one(
+    found: Iterable[tuple[int, int, float, int, int]], blocks: Sequence[LabelBlock], top_k: int
+) -> list[Hit]:
+    """Make the hits of (order, row, value, label, block) tuples that are sorted, best first."""
+    hits: dict[int, Hit] = {}
+    for order, row, value, label, number in found:
+        # FAISS returns row -1 where there is no result, as for an embedding with NaN
+        if row < 0 or order in hits:
+            continue
+        block = blocks[number]
+        mean, spread = block.background[row].tolist()
+        hits[order] = Hit(block.names[label], value * spread + mean, value, block.texts[row])
+        if len(hits) == top_k:
+            break
+    return list(hits.values())
 
 
 def _by_key(items: Iterable[tuple[str, Prototypes]]) -> list[tuple[str, str, Prototypes]]:
@@ -292,14 +332,26 @@ def _nearest(
     if gone is not None:
         present = np.packbits(~gone, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(present), faiss.swig_ptr(present))
-    faiss.knn_inner_product(  # type: ignore[call-arg]  # its types lack the selector
-        *(faiss.swig_ptr(matrix) for matrix in (queries, block.rows)),
-        block.rows.shape[1],
-        len(queries),
-        len(block.rows),
-        shape[1],
-        faiss.swig_ptr(values),
-        faiss.swig_ptr(rows),
-        selector,
-    )
+    with _one_thread_if(len(queries) * block.rows.size < _MIN_PRODUCTS_OF_THREADS):
+        faiss.knn_inner_product(  # type: ignore[call-arg]  # its types lack the selector
+            *(faiss.swig_ptr(matrix) for matrix in (queries, block.rows)),
+            block.rows.shape[1],
+            len(queries),
+            len(block.rows),
+            shape[1],
+            faiss.swig_ptr(values),
+            faiss.swig_ptr(rows),
+            selector,
+        )
     return values, rows
+
+
+@contextmanager
+def _one_thread_if(is_small: bool) -> Generator[None]:
+    """Let FAISS use one thread for the calling thread's work in the block, if it is small."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1 if is_small else threads)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)

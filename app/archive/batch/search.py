@@ -12,11 +12,8 @@ from app.archive.batch.folder import ArchiveFolder
 from app.archive.batch.rows import analyses_in
 from app.archive.spans import Span, Spans, SpanSearch, Wanted
 from app.labels.ad_hoc import AdHocLabels
-from app.question import Analysis
-from model import Tagger, VideoQuery, VideoRanking
+from model import RankedWindows, Tagger, VideoQuery, VideoRanking
 
-# Videos whose spans are computed together.
-_VIDEOS_PER_STEP = 16
 _NOT_SEARCHED = -np.inf
 Report = Callable[[int, int], None]
 
@@ -61,9 +58,10 @@ def search_archive(
     prototypes = [labels.prototypes(text) for text in texts]
     search, found = SpanSearch(tagger), []
     queries = [search.query(each) for each in prototypes]
-    compared = _compare(folder, queries, VideoRanking(tagger.calibration), report)
+    ranking = VideoRanking(tagger.calibration)
+    compared = _compare(folder, queries, ranking, report)
     for text, each, best in zip(texts, prototypes, compared.best, strict=True):
-        reader, videos = _Reader(folder, compared), int((best > _NOT_SEARCHED).sum())
+        reader, videos = _Reader(folder, compared, ranking), int((best > _NOT_SEARCHED).sum())
         wanted = Wanted(each, videos, min_score, limit)
         page = search.find(wanted, _Ranked(best), reader.read)
         names = tuple(reader.sha256s[span.id] for span in page.spans)
@@ -127,8 +125,8 @@ class _Ranked:
             return None
         return float(self.best[self.order[self.returned]])
 
-    def next_videos(self) -> list[int]:
-        ids = self.order[self.returned : self.returned + _VIDEOS_PER_STEP]
+    def next_videos(self, limit: int) -> list[int]:
+        ids = self.order[self.returned : self.returned + limit]
         self.returned += len(ids)
         found: list[int] = ids.tolist()
         return found
@@ -136,16 +134,19 @@ class _Ranked:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads the analyses of ids, and remembers their SHA-256."""
+    """Reads the windows of ids, and remembers their SHA-256."""
 
     folder: ArchiveFolder
     compared: _Compared
+    ranking: VideoRanking
     sha256s: dict[int, str] = field(default_factory=dict)
 
-    def read(self, ids: Sequence[int]) -> Iterable[tuple[int, Analysis]]:
+    def read(self, ids: Sequence[int]) -> Iterable[tuple[int, RankedWindows]]:
         for each in ids:
             group = bisect_right(self.compared.starts, each) - 1
             place = each - self.compared.starts[group]
             [analysis] = analyses_in(self.folder.read_rows(self.compared.groups[group], [place]))
             self.sha256s[each] = analysis.sha256
-            yield each, analysis
+            windows = analysis.windows
+            background = self.ranking.background(windows.embeddings)
+            yield each, RankedWindows(windows.plan.windows, windows.embeddings, background)
