@@ -56,14 +56,15 @@ class FrameShape:
         return length
 
     def batch(self, memory: mmap.mmap | NDArray[np.uint8], warnings: tuple[str, ...]) -> FrameBatch:
-        """Return the times and frames in this memory, without a copy.
+        """Return the times, copied, and the frames in this memory, without a copy.
 
-        Raises ProtocolError for times that no video has.
+        The memory is freed with the frames: an answer keeps the times for longer. Raises
+        ProtocolError for times that no video has.
         """
         times, frames = times_and_frames(memory, (self.count, self.height, self.width, 3))
         if not (np.abs(times) < MAX_SECONDS).all():  # false for NaN too
             raise ProtocolError("times out of range")
-        return FrameBatch(frames, times, warnings)
+        return FrameBatch(frames, times.copy(), warnings)
 
 
 class FrameFile:
@@ -89,7 +90,7 @@ class FrameFile:
         os.close(self.fd)
 
     def batch(self, height: int, width: int, warnings: tuple[str, ...] = ()) -> FrameBatch:
-        """Return the worker's frames, without a copy.
+        """Return the worker's frames, without a copy, and their times.
 
         Raises ProtocolError if they do not fit, or if a worker could still change them.
         """

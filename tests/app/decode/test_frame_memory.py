@@ -1,6 +1,7 @@
 """Memory for frames: where a job's frames go, and that no worker changes them afterwards."""
 
 import mmap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +64,25 @@ def test_a_worker_cannot_change_a_file_whose_frames_are_used() -> None:
 
     assert (batch.frames == 1).all()
     batch.frames[:] = 3  # the caller may
+
+
+def test_memory_is_freed_with_the_frames_while_their_times_are_kept() -> None:
+    with FrameFile(TIMES, SIDE) as file:
+        with mmap.mmap(file.fd, 0) as of_the_worker:
+            write(of_the_worker, 1)
+        batch = file.batch(SIDE, SIDE)
+    assert mapped_frames() == 1
+
+    times = batch.timestamps_seconds
+    del batch
+
+    assert mapped_frames() == 0
+    assert times.tolist() == TIMES.tolist()
+
+
+def mapped_frames() -> int:
+    """Number of memory files of frames that this process maps."""
+    return Path("/proc/self/maps").read_text().count("memfd:frames")
 
 
 def test_frames_that_a_worker_still_maps_are_refused() -> None:
