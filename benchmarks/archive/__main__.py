@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-PARTS = ("retag", "search", "mission", "jobs", "kills", "tag", "pass", "tag-kills")
+PARTS = ("retag", "search", "mission", "jobs", "cancel", "kills", "tag", "pass", "tag-kills")
 VIDEOS = "../shared/data/videos/validation"
 JUDGED = (
     "retag_p50_ms",
@@ -24,11 +24,16 @@ JUDGED = (
     "mission_found_first",
     "mission_named_but_not_found_first",
     "jobs_list_p99_ms",
+    "cancelled_slot_free_max_ms",
     "kills",
     "jobs_lost",
     "webhooks_missing",
     "webhooks_with_two_ids",
     "tag_share_of_throughput",
+    "tag_cpu_seconds_per_video",
+    "tag_cpu_seconds_per_video_without_ray",
+    "tag_memory_mb_100_rows",
+    "tag_memory_mb_5000_rows",
     "pass_seconds_per_million",
     "tag_kills",
     "tag_midway",
@@ -55,6 +60,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=[100, 5_000], help="for the memory")
     parser.add_argument("--composed", type=int, default=1_000_000, help="analyses of one pass")
     options = parser.parse_args()
+    # as `kinolex` does, before NumPy is loaded
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     started = time.perf_counter()
     figures: dict[str, Any] = {"load_before": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory(prefix="kinolex-archive-") as folder:
@@ -95,6 +102,10 @@ def _measured(part: str, folder: Path, options: argparse.Namespace) -> Mapping[s
         from benchmarks.archive import job_list
 
         return job_list.measure(folder, options.jobs)
+    if part == "cancel":
+        from benchmarks.archive import cancelled_jobs
+
+        return cancelled_jobs.measure(folder)
     if part == "mission":
         from benchmarks.archive import mission
 

@@ -1,6 +1,8 @@
 """Jobs over HTTP: created, run, read, cancelled, reported to a webhook."""
 
 import base64
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +16,13 @@ from starlette.testclient import TestClient
 from app.settings import Settings
 from tests.support.clips import clip_bytes
 from tests.support.fakes import PatientEncoder, colour_tagger
+from tests.support.pools import child_processes
 from tests.support.servers import open_client
 
 CLIP = clip_bytes(seconds_colours=["red"] * 4 + ["blue"] * 4)
 VIDEO = {"Content-Type": "video/mp4"}
 SECRET = b"0123456789abcdef01234567"
+DECODER = "app.decode.worker"
 OPTIONS = {"labels": "red,green,blue", "granularity": "segments"}
 
 
@@ -103,6 +107,33 @@ def test_a_cancelled_job_ends_and_gives_its_slot_to_the_next(
         assert cancelled["status"] == "cancelled"
         assert ended(client, second["id"])["status"] == "succeeded"
         assert client.get(f"/jobs/{first['id']}").json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["here", "by another process"])
+def test_a_cancelled_job_frees_the_decode_slot_that_it_would_never_leave(
+    is_elsewhere: bool, make_settings: Callable[..., Settings]
+) -> None:
+    hour = 3600.0
+    settings = make_settings(
+        job_slots=1, request_timeout_seconds=hour, progress_timeout_seconds=hour
+    )
+    others = child_processes(DECODER)
+    with open_client(settings) as client:
+        (stopped,) = child_processes(DECODER) - others
+        os.kill(stopped, signal.SIGSTOP)
+        first, second = post(client), post(client)
+        while "kinolex_videos_working 1.0" not in client.get("/metrics").text:
+            time.sleep(0.05)
+
+        if is_elsewhere:
+            client.app_state["jobs"].cancel(first["id"])
+        else:
+            client.delete(f"/jobs/{first['id']}")
+
+        while stopped in child_processes(DECODER):
+            time.sleep(0.05)
+        assert ended(client, second["id"])["status"] == "succeeded"
+        assert client.post("/classify", content=CLIP, headers=VIDEO).status_code == 200
 
 
 @pytest.mark.parametrize(
