@@ -5,6 +5,7 @@ import sys
 
 import cv2
 import litserve
+import litserve.server
 import numpy as np
 import torch
 from fastapi import Request
@@ -38,6 +39,8 @@ class Tagging(litserve.LitAPI):  # type: ignore[misc]  # litserve has no types
 
 
 if __name__ == "__main__":
+    # LitServe 0.2.19 does not start where `mcp` is installed without `fastmcp`.
+    litserve.server._MCP_AVAILABLE = False
     server = litserve.LitServer(
         Tagging(api_path="/classify"),
         accelerator="cpu",
