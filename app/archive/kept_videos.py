@@ -60,14 +60,16 @@ class KeptVideos:
 
     async def analysis(self, sha256: str) -> Analysis:
         """Return this checkpoint's analysis. Raises VideoNotFound or AnalysisOutdated."""
-        found = await to_thread.run_sync(self._store.get, sha256, self._tagger.video_space)
-        if found is not None:
-            return found
-        newest, *_ = await to_thread.run_sync(self._store.of_video, sha256)
-        raise AnalysisOutdated(
-            f"the video was analysed by checkpoint {newest.model_id} {newest.video_space}; send it "
-            "to /classify with keep=true to analyse it by this one"
-        )
+        while True:
+            found = await to_thread.run_sync(self._store.get, sha256, self._tagger.video_space)
+            if found is not None:
+                return found
+            # usable if the video was kept since the first look
+            if not self.is_usable(newest := await self.of_video(sha256)):
+                raise AnalysisOutdated(
+                    f"the video was analysed by checkpoint {newest.model_id} {newest.video_space}; "
+                    "send it to /classify with keep=true to analyse it by this one"
+                )
 
     async def classify(self, analysis: Analysis, request: ClassifyRequest) -> Classified:
         """Answer from an analysis, with other windows than the kept ones if its chunks allow.
