@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from app.settings import Settings
+from benchmarks.fuzz import over_http
 from benchmarks.fuzz.seeds import seed_videos
 from benchmarks.requests_of_every_kind import Ask, Asks
 from benchmarks.servers import Server, running
@@ -168,11 +169,15 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--block", type=int, default=250, help="requests between two looks")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fake-encoder", action="store_true", help="for a busy computer")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         headers = bearer(issue_key(Settings(data_dir=folder), *ALL_SCOPES))
-        with running(*SERVICE, folder, SETTINGS) as server:
+        fake = options.fake_encoder
+        command: tuple[Sequence[str], str] = (over_http.SERVICE, "/readyz") if fake else SERVICE
+        settings = over_http.SETTINGS if fake else SETTINGS
+        with running(*command, folder, settings) as server:
             looks: list[Held] = []
             ends: Mapping[str, Counter[str]] = {}
             wrong: Sequence[str] = ()
