@@ -5,6 +5,8 @@ function imports what it needs when it runs, so that help and shell completion l
 nor the database. Building all commands takes 7 ms.
 """
 
+import atexit
+import gc
 import os
 from typing import Annotated
 
@@ -72,6 +74,8 @@ def main() -> None:
     # NumPy's products are small here. With a thread for each core, the threads wait for each other
     # in a loop, and beside other work scoring a video takes half as long as encoding it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251  # NumPy reads it when loaded
+    # the interpreter's last collections would scan all that the command has loaded
+    atexit.register(gc.freeze)
     cli(prog_name="kinolex")
 
 

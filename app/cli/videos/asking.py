@@ -1,13 +1,15 @@
 """Asks about videos: the service in this process, or a running one."""
 
+import gc
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from anyio import to_thread
 
+from app.cli.loading import without_collections
 from app.cli.remote.connection import RemoteService
 from app.cli.videos.inputs import Video
 
@@ -31,21 +33,26 @@ async def own_service(
     The text model is loaded only if the question has labels of its own, or stored ones lack
     vectors. Raises KinolexError, as asking does.
     """
-    from app.errors import EmptyFile
-    from app.observe.logger import make_logger
-    from app.observe.timings import collect_timings, stage
-    from app.question import Progress
-    from app.routes.integrations.subtitles import subtitles
-    from app.routes.schemas.options import read_classify_request
-    from app.routes.schemas.videos import ClassifyAnswer
-    from app.startup import open_service
-    from app.upload.buffer import SealedFile
+    async with AsyncExitStack() as stack:
+        stack.callback(gc.unfreeze)
+        with without_collections():
+            from app.errors import EmptyFile
+            from app.observe.logger import make_logger
+            from app.observe.timings import collect_timings, stage
+            from app.question import Progress
+            from app.routes.integrations.subtitles import subtitles
+            from app.routes.schemas.options import read_classify_request
+            from app.routes.schemas.videos import ClassifyAnswer
+            from app.startup import open_service
+            from app.upload.buffer import SealedFile
 
-    request = read_classify_request(options, (), settings)
-    # one video after the other needs one process; other records than errors would hide the tags
-    settings = settings.model_copy(update={"decode_workers": 1})
-    log = make_logger("error", settings.log_format)
-    async with open_service(settings, log, tagger, defer_text=True) as state:
+            request = read_classify_request(options, (), settings)
+            # one video after the other needs one process; records below errors would hide the tags
+            settings = settings.model_copy(update={"decode_workers": 1})
+            log = make_logger("error", settings.log_format)
+            state = await stack.enter_async_context(
+                open_service(settings, log, tagger, defer_text=True)
+            )
 
         async def ask(video: Video, accept: str, report: Report) -> str:
             async def on_windows(progress: Progress) -> None:
