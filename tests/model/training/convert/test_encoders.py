@@ -1,7 +1,10 @@
 """VideoPrism and PE-Core become checkpoints that embed as their own libraries do, and serve."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import torch
 from transformers import VideoPrismProcessor
 
 from model.checkpoint import load_checkpoint
+from model.encoder.compiled_encoder import can_compile
 from model.encoder.encoder import Runtime
 from model.encoder.openvino_encoder import OpenVinoEncoder
 from model.encoder.runtime import make_encoder
@@ -21,6 +25,7 @@ from model.errors import CheckpointError, LabelError
 from model.tagger import Tagger
 from model.training.convert.import_model import ImportOptions, import_model
 from model.video.reader import FrameBatch
+from tests.support.paths import ROOT
 from tests.support.tiny_encoders import (
     PE_NAME,
     PE_SIDE,
@@ -183,6 +188,25 @@ def test_openvino_computes_the_same(name: str, request: pytest.FixtureRequest) -
     fast.prepare(tagger.widescreen_shape)
     pixels = torch.rand(1, *tagger.widescreen_shape, generator=torch.Generator().manual_seed(3))
     np.testing.assert_allclose(fast.encode(pixels), reference.encode(pixels), atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
+@pytest.mark.usefixtures("pe_tagger")
+def test_torch_compile_computes_the_same(pe_folder: Path, tmp_path: Path) -> None:
+    checkpoint = pe_folder / "out"
+
+    outcome = subprocess.run(
+        [sys.executable, "-m", "tests.support.compiled_parity", str(checkpoint)],
+        cwd=ROOT,
+        env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert any(tmp_path.iterdir())
 
 
 def no_pooling(folder: Path) -> None:
