@@ -145,14 +145,20 @@ async def test_threads_help_a_large_video_and_leave_a_small_one_alone() -> None:
         assert await _threads_seen(pool, small) == 1
 
 
+def _threads_of(pool: DecodePool) -> int:
+    """Number of threads of the pool's worker; 0 while a worn-out one is replaced."""
+    lines = "".join(status_of(pid) for pid in pool.pids).splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Threads:"))
+
+
 async def _threads_seen(pool: DecodePool, clip: bytes) -> int:
     """Maximum number of threads that the pool's worker had while it decoded."""
-    (pid,) = pool.pids
+    await until(lambda: _threads_of(pool))
     max_threads = 0
 
     def look() -> bool:
         nonlocal max_threads
-        max_threads = max(max_threads, int(status_of(pid).split("Threads:")[1].split()[0]))
+        max_threads = max(max_threads, _threads_of(pool))
         return job.done()
 
     with descriptor(clip) as fd:
