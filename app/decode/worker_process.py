@@ -18,6 +18,8 @@ _ENVIRONMENT = {
     # free memory up to this size is reused by the next video; the worker releases more
     "MALLOC_TRIM_THRESHOLD_": "8388608",
     "MALLOC_TOP_PAD_": "1048576",
+    # else the stacks of ended decode threads stay, 8 MiB each, and seem to be what a video left
+    "GLIBC_TUNABLES": "glibc.pthread.stack_cache_size=0",
 }
 
 

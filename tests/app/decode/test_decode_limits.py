@@ -101,6 +101,7 @@ async def test_a_worker_is_limited_and_inherits_nothing() -> None:
         b"MALLOC_MMAP_THRESHOLD_",
         b"MALLOC_TRIM_THRESHOLD_",
         b"MALLOC_TOP_PAD_",
+        b"GLIBC_TUNABLES",
     }
 
 

@@ -145,6 +145,20 @@ async def test_threads_help_a_large_video_and_leave_a_small_one_alone() -> None:
         assert await _threads_seen(pool, small) == 1
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_decode_threads_do_not_wear_a_worker_out() -> None:
+    large = clip_bytes(
+        seconds_colours=["red"] * 2, width=1280, height=720, codec_options={"preset": "ultrafast"}
+    )
+    async with pool_of(1, cost_factor=4) as pool:
+        before = pool.pids
+        for _ in range(5):
+            await _threads_seen(pool, large)
+
+        assert pool.pids == before
+
+
 def _threads_of(pool: DecodePool) -> int:
     """Number of threads of the pool's worker; 0 while a worn-out one is replaced."""
     lines = "".join(status_of(pid) for pid in pool.pids).splitlines()

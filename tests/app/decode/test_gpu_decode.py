@@ -332,6 +332,7 @@ async def test_the_gpu_worker_is_limited_as_far_as_a_driver_allows(pools: Pools)
         *(name.encode() for name in gpu_environment()),
         *(b"PYTHONPATH", b"OPENBLAS_NUM_THREADS", b""),
         *(b"MALLOC_MMAP_THRESHOLD_", b"MALLOC_TRIM_THRESHOLD_", b"MALLOC_TOP_PAD_"),
+        b"GLIBC_TUNABLES",
     }
 
 
