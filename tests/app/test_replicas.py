@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support import history as existence
 from tests.support.clips import clip_bytes
 from tests.support.paths import ROOT
 
@@ -52,9 +53,9 @@ class History:
 class Replicas:
     """Running processes of the service; a killed one comes back on another port."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, count: int = REPLICAS) -> None:
         self._command = [sys.executable, "-m", "tests.support.replica", url, str(folder)]
-        self._processes = [self._start() for _ in range(REPLICAS)]
+        self._processes = [self._start() for _ in range(count)]
         self._addresses = [self._wait(process) for process in self._processes]
 
     def _start(self) -> "subprocess.Popen[str]":
@@ -168,6 +169,11 @@ def check_order(history: History) -> None:
             assert event.revision >= floor
             for write in history.writes:
                 assert (write.name in event.names) == (write.revision <= event.revision)
+    changes = [
+        existence.Change(each.name, True, each.sent, each.answered) for each in history.writes
+    ]
+    looks = [existence.Look(each.names, each.sent, each.answered) for each in history.reads]
+    existence.History(changes, looks).check()
 
 
 @pytest.mark.parametrize(
