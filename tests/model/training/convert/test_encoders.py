@@ -17,15 +17,13 @@ from transformers import VideoPrismProcessor
 
 from model.checkpoint import load_checkpoint
 from model.encoder.compiled_encoder import can_compile
-from model.encoder.encoder import Runtime
 from model.encoder.openvino_encoder import OpenVinoEncoder
-from model.encoder.runtime import make_encoder
-from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError, LabelError
 from model.tagger import Tagger
 from model.training.convert.import_model import ImportOptions, import_model
 from model.video.reader import FrameBatch
 from tests.support.paths import ROOT
+from tests.support.runtime_parity import assert_same_embeddings
 from tests.support.tiny_encoders import (
     PE_NAME,
     PE_SIDE,
@@ -180,14 +178,9 @@ def test_it_is_served(
 
 @pytest.mark.parametrize("name", ["prism_tagger", "pe_tagger"])
 def test_openvino_computes_the_same(name: str, request: pytest.FixtureRequest) -> None:
-    tagger: Tagger = request.getfixturevalue(name)
-    reference = tagger.encoder
-    assert isinstance(reference, TorchEncoder)
-    fast = make_encoder(Runtime("openvino", "float32"), reference)
-    assert isinstance(fast, OpenVinoEncoder)
-    fast.prepare(tagger.widescreen_shape)
-    pixels = torch.rand(1, *tagger.widescreen_shape, generator=torch.Generator().manual_seed(3))
-    np.testing.assert_allclose(fast.encode(pixels), reference.encode(pixels), atol=1e-4)
+    encoder = assert_same_embeddings(request.getfixturevalue(name), "openvino")
+
+    assert isinstance(encoder, OpenVinoEncoder)
 
 
 @pytest.mark.slow
@@ -197,7 +190,7 @@ def test_torch_compile_computes_the_same(pe_folder: Path, tmp_path: Path) -> Non
     checkpoint = pe_folder / "out"
 
     outcome = subprocess.run(
-        [sys.executable, "-m", "tests.support.compiled_parity", str(checkpoint)],
+        [sys.executable, "-m", "tests.support.runtime_parity", str(checkpoint)],
         cwd=ROOT,
         env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
         capture_output=True,

@@ -1,0 +1,32 @@
+"""Compares a runtime with plain PyTorch on a checkpoint.
+
+`python -m tests.support.runtime_parity CHECKPOINT` does so for torch.compile. It is run as a
+process of its own, because a compilation leaves threads and modules behind.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model import RuntimeName, ShapedEncoder, Tagger, TorchEncoder, load_checkpoint, make_encoder
+from model.encoder.encoder import Runtime
+
+
+def assert_same_embeddings(tagger: Tagger, name: RuntimeName) -> ShapedEncoder:
+    """Encode random pixels with both, in float32; return the runtime's encoder.
+
+    Raises AssertionError if an embedding differs by more than 1e-4.
+    """
+    reference = tagger.encoder
+    assert isinstance(reference, TorchEncoder)
+    encoder = make_encoder(Runtime(name, "float32"), reference)
+    encoder.prepare(tagger.widescreen_shape)
+    pixels = torch.rand(1, *tagger.widescreen_shape, generator=torch.Generator().manual_seed(3))
+    np.testing.assert_allclose(encoder.encode(pixels), reference.encode(pixels), atol=1e-4)
+    return encoder
+
+
+if __name__ == "__main__":
+    assert_same_embeddings(load_checkpoint(Path(sys.argv[1])), "compile")
