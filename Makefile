@@ -71,15 +71,15 @@ bench: $(VENV)/.benches ## compare the service with a bound and with other servi
 
 .PHONY: bench-rivals
 bench-rivals: $(VENV)/.benches ## the same comparison with 1, 2, 4 and 16 clients for each server; 30 minutes
-	$(BIN)/python -m benchmarks.every_load $(BENCH)
+	$(BIN)/python -m benchmarks.speed.every_load $(BENCH)
 
 .PHONY: soak
 soak: $(VENV)/.benches ## send four times more requests than the service can answer; 2 minutes
-	$(BIN)/python -m benchmarks.soak $(BENCH)
+	$(BIN)/python -m benchmarks.hostile.soak $(BENCH)
 
 .PHONY: soak-mixed
 soak-mixed: $(VENV)/.tests ## send 10,000 requests of every kind, check that memory and descriptors do not grow
-	$(BIN)/python -m benchmarks.mixed $(BENCH)
+	$(BIN)/python -m benchmarks.hostile.mixed $(BENCH)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.tests ## decode 100,000 mutated videos in real workers; hours, less with BENCH="--count 1000"
@@ -96,7 +96,7 @@ fuzz-walkers: $(VENV)/.tests ## mutate containers guided by coverage of their wa
 
 .PHONY: bench-examples
 bench-examples: $(VENV)/.tests ## measure what example videos add to a label; needs ../shared
-	$(BIN)/python -m benchmarks.teach_by_example $(BENCH)
+	$(BIN)/python -m benchmarks.accuracy.teach_by_example $(BENCH)
 
 .PHONY: bench-segments
 bench-segments: $(VENV)/.benches ## find actions in films that are joined from real clips; needs ../shared
@@ -108,7 +108,7 @@ bench-labels: $(VENV)/.tests $(VENV)/.benches ## measure a million labels and 5 
 
 .PHONY: bench-files
 bench-files: $(VENV)/.tests $(VENV)/.benches ## ask about one clip in 26 formats, and about odd files in ../shared; needs ffmpeg
-	$(BIN)/python -m benchmarks.files $(BENCH)
+	$(BIN)/python -m benchmarks.hostile.files $(BENCH)
 
 .PHONY: bench-archive
 bench-archive: $(VENV)/.tests $(VENV)/.benches ## measure kept videos, their search and jobs, and kill the service 100 times
@@ -120,7 +120,7 @@ chaos: $(VENV)/.tests $(VENV)/.benches ## kill the server 100 times while labels
 
 .PHONY: stops
 stops: $(VENV)/.tests $(VENV)/.benches ## stop the service 50 times with SIGTERM under load, check that no request is lost
-	$(BIN)/python -m benchmarks.stops $(BENCH)
+	$(BIN)/python -m benchmarks.hostile.stops $(BENCH)
 
 .PHONY: chaos-archive
 chaos-archive: $(VENV)/.tests $(VENV)/.benches ## kill `kinolex archive tag` 100 times, driver or actor, and compare what it made
@@ -132,7 +132,7 @@ constraints: ## rewrite constraints.txt with the newest versions
 
 .PHONY: bench-training
 bench-training: $(VENV)/.tests ## measure whether training waits for its data
-	$(BIN)/python -m benchmarks.training_throughput $(BENCH)
+	$(BIN)/python -m benchmarks.checkpoints.training_throughput $(BENCH)
 
 .PHONY: image
 image: ## build and start the cpu image with buildah (as root, without Docker)

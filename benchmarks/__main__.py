@@ -13,13 +13,15 @@ from typing import Any
 
 import av
 
-from benchmarks import clips, growth, libraries, report, soak
-from benchmarks.command import run
-from benchmarks.films import measure_film
-from benchmarks.judged import judged
-from benchmarks.serving import RIVALS, Round, Servers, measure_clip, served_runtime
-from benchmarks.starts import measure_starts
-from benchmarks.worker_group import CORES
+from benchmarks.harness import clips
+from benchmarks.harness.command import run
+from benchmarks.harness.worker_group import CORES
+from benchmarks.hostile import soak
+from benchmarks.speed import growth, libraries, report
+from benchmarks.speed.films import measure_film
+from benchmarks.speed.judged import judged
+from benchmarks.speed.serving import RIVALS, Round, Servers, measure_clip, served_runtime
+from benchmarks.speed.starts import measure_starts
 
 # A run ends about then, also on a slow computer: loads of rivals are left out.
 _MINUTES = 19.5

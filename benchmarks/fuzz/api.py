@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.fuzz.over_http import SERVICE, SETTINGS
-from benchmarks.paths import ROOT
-from benchmarks.servers import running
+from benchmarks.harness.paths import ROOT
+from benchmarks.harness.servers import running
 
 _CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 _SCOPES = ("classify", "labels:read", "labels:write", "archive", "admin")

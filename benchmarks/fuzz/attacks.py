@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.fuzz.bombs import measure_all
 from benchmarks.fuzz.over_http import SERVICE, SETTINGS
 from benchmarks.fuzz.seeds import seed_videos
-from benchmarks.servers import Server, running
+from benchmarks.harness.servers import Server, running
 
 # Names that the scripts have for videos that they start from.
 _SEEDS = {

@@ -19,7 +19,7 @@ import psutil
 from benchmarks.fuzz.campaign import Outcome
 from benchmarks.fuzz.mutations import Mutant
 from benchmarks.fuzz.over_http import PATIENCE_SECONDS, SERVICE, SETTINGS, ask
-from benchmarks.servers import Server, peak_mib_of, running
+from benchmarks.harness.servers import Server, peak_mib_of, running
 from tests.support.clips import clip_bytes
 from tests.support.floods import FLOODS, HIDDEN
 

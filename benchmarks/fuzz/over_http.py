@@ -12,7 +12,7 @@ from typing import TextIO
 
 from benchmarks.fuzz.campaign import Campaign, Outcome
 from benchmarks.fuzz.mutations import Mutant, mutant
-from benchmarks.servers import Server, running
+from benchmarks.harness.servers import Server, running
 
 # The goal for a file under 100 KB, with the encoder's part and the server's.
 MAX_CPU_SECONDS = 5.0

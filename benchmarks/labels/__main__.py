@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.paths import LABELS_CACHE, SHARED_DATA
+from benchmarks.harness.paths import LABELS_CACHE, SHARED_DATA
 
 JUDGED = (
     "put_over_encode",

@@ -1,10 +1,10 @@
-"""Accuracy and honesty of scores on everyday videos, as `benchmarks.everyday` measures them."""
+"""Accuracy and honesty of scores on everyday videos, as `accuracy.everyday` measures them."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.checkpoint import FOLDER
+from benchmarks.harness.checkpoint import FOLDER
 from model import load_checkpoint
 
 _NAMES = ("everyday_top1", "everyday_top5", "unknown_auroc", "ece", "sure_right")
@@ -18,7 +18,7 @@ def measure(data: Path, say: Callable[[str], None]) -> dict[str, Any]:
     if not (data / "videos" / "manifest.csv").is_file():
         return _nothing("no ../shared/data beside the checkout")
     try:
-        from benchmarks.everyday import embed, examine, videos_of
+        from benchmarks.accuracy.everyday import embed, examine, videos_of
     except ModuleNotFoundError as error:
         return _nothing(f"{error}; install the extra `train`")
     videos = videos_of(data)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.clips import SMALL, encoded
+from benchmarks.harness.clips import SMALL, encoded
 from benchmarks.labels.phrases import phrases
 from benchmarks.labels.service import Service, served
 from model import Label, Tagger

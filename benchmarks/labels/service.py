@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks.paths import ROOT
-from benchmarks.servers import Server, environment
+from benchmarks.harness.paths import ROOT
+from benchmarks.harness.servers import Server, environment
 from tests.support.ports import free_port
 
 _START_SECONDS = 900.0

@@ -1,4 +1,4 @@
 """How well segments find when an action happens, and what they cost; see `__main__`.
 
-`benchmarks.leeway` and `benchmarks.page_picture` use its films.
+`benchmarks.accuracy.leeway` and `benchmarks.page.picture` use its films.
 """

@@ -14,13 +14,15 @@ import av
 import pytest
 
 from app.settings import Settings
-from benchmarks import clips, decoders
-from benchmarks.judged import is_met, judged
-from benchmarks.load import Body, percentile, run_clients
-from benchmarks.report import every_load_page, page, table
-from benchmarks.worker_group import Unavailable, WorkerGroup, repeat
+from benchmarks.harness import clips
+from benchmarks.harness.load import Body, percentile, run_clients
+from benchmarks.harness.worker_group import Unavailable, WorkerGroup, repeat
+from benchmarks.speed import decoders
+from benchmarks.speed.judged import is_met, judged
+from benchmarks.speed.report import every_load_page, page, table
 from model.runtime_trial import trial_command
 from model.video.reader import open_video
+from tests.support.paths import ROOT
 
 TINY = clips.Clip("2 s 160x120", 160, 120, 2, 200)
 
@@ -139,12 +141,12 @@ def test_the_bound_decodes_the_wanted_frames_and_no_more_than_kinolex(tiny: Path
 
 
 def test_a_worker_group_works_in_rounds_and_reports_why_it_cannot(tiny: Path) -> None:
-    with WorkerGroup("benchmarks.decoders:kinolex", str(tiny), size=1) as group:
+    with WorkerGroup("benchmarks.speed.decoders:kinolex", str(tiny), size=1) as group:
         rounds = [group.round(0.01), group.round(0.01)]
 
     assert all(one.per_second > 0 and one.cpu_seconds > 0 for one in rounds)
     with pytest.raises(Unavailable, match="FileNotFoundError"):
-        WorkerGroup("benchmarks.decoders:kinolex", "missing.mp4", size=1).__enter__()
+        WorkerGroup("benchmarks.speed.decoders:kinolex", "missing.mp4", size=1).__enter__()
 
 
 def test_at_least_one_unit_of_work_is_timed() -> None:
@@ -245,9 +247,7 @@ def test_table_cells() -> None:
 
 
 def test_the_last_results_have_every_figure_that_is_judged() -> None:
-    path = Path(decoders.__file__).parent / "latest.json"
-    if not path.exists():
-        pytest.skip("nothing was measured yet: make bench")
+    path = ROOT / "benchmarks" / "latest.json"
     latest = json.loads(path.read_text(encoding="utf-8"))
 
     assert not latest["quick"]
@@ -257,7 +257,7 @@ def test_the_last_results_have_every_figure_that_is_judged() -> None:
 
 def test_a_server_that_has_ended_does_not_settle(tmp_path: Path) -> None:
     pytest.importorskip("psutil", reason="needs the extra `bench`")
-    from benchmarks.servers import running
+    from benchmarks.harness.servers import running
 
     with running(["-m", "http.server", "--bind", "127.0.0.1"], "/", tmp_path) as server:
         server.process.kill()
@@ -267,7 +267,7 @@ def test_a_server_that_has_ended_does_not_settle(tmp_path: Path) -> None:
 
 def test_a_server_has_not_settled_while_it_tries_a_runtime(tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil", reason="needs the extra `bench`")
-    from benchmarks.servers import TRIAL, Server
+    from benchmarks.harness.servers import TRIAL, Server
 
     assert TRIAL in trial_command("", tmp_path, ["eager"])
     # the name in two pieces, because it is searched in command lines and this is one
@@ -291,7 +291,7 @@ def test_servers_are_started_without_the_users_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     psutil = pytest.importorskip("psutil", reason="needs the extra `bench`")
-    from benchmarks.servers import MemoryWatch, running
+    from benchmarks.harness.servers import MemoryWatch, running
 
     monkeypatch.setenv("KINOLEX_TOP_K", "3")
     assert Settings().top_k == 3
@@ -316,7 +316,7 @@ def loaded(per_second: float, cpu_seconds: float) -> list[dict[str, Any]]:
 
 def test_a_rival_is_compared_at_its_best_number_of_clients() -> None:
     pytest.importorskip("psutil", reason="needs the extra `bench`")
-    from benchmarks.serving import ratios
+    from benchmarks.speed.serving import ratios
 
     bound = {"per_second": 20.0, "cpu_seconds": 0.1}
     loads = {
@@ -335,8 +335,8 @@ def test_a_rival_is_compared_at_its_best_number_of_clients() -> None:
 
 def test_the_bound_is_the_least_processor_time_on_all_cores() -> None:
     pytest.importorskip("psutil", reason="needs the extra `bench`")
-    from benchmarks.serving import best_bound
-    from benchmarks.worker_group import CORES
+    from benchmarks.harness.worker_group import CORES
+    from benchmarks.speed.serving import best_bound
 
     slow, fast = {"per_second": 3.0, "cpu_seconds": 0.5}, {"per_second": 2.0, "cpu_seconds": 0.25}
 

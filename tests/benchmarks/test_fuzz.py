@@ -13,7 +13,7 @@ from benchmarks.fuzz.campaign import Campaign, Outcome, run
 from benchmarks.fuzz.mutations import mutant
 from benchmarks.fuzz.over_http import SERVICE, SETTINGS
 from benchmarks.fuzz.seeds import seed_videos
-from benchmarks.servers import running
+from benchmarks.harness.servers import running
 from model.errors import ExpensiveVideo
 from model.video.containers.checks import check_container
 from tests.support.clips import clip_bytes

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from app.settings import Settings
 from benchmarks.fuzz.over_http import SERVICE, SETTINGS
-from benchmarks.mixed import MAX_GROWTH, Held, growth, watch
-from benchmarks.servers import running
+from benchmarks.harness.servers import running
+from benchmarks.hostile.mixed import MAX_GROWTH, Held, growth, watch
 from tests.support.keys import ALL_SCOPES, bearer, issue_key
 
 

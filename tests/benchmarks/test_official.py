@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.official import bare, converted
+from benchmarks.checkpoints.official import bare, converted
 from model.encoder.torch_encoder import TorchEncoder
 from model.training.convert.official import network_from_official, read_official
 

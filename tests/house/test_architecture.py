@@ -88,7 +88,7 @@ def test_no_file_is_too_long_to_have_one_job() -> None:
     assert not too_long, "give a part its own file"
 
 
-ROOMS = sorted({path.parent for path in SOURCES if "migrations" not in path.parts})
+ROOMS = sorted({path.parent for path in [*SOURCES, *BENCHMARKS] if "migrations" not in path.parts})
 MAX_FILES_IN_A_ROOM = 15
 
 

@@ -34,7 +34,7 @@ VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".ts"
 MIN_VIDEOS = 16
 MAX_VIDEOS = 1024
 # Spread of a label's similarities to videos, divided by that to everyday actions, of the last
-# checkpoint without knowledge, kinolex-lite2: `python -m benchmarks.carried_scores`.
+# checkpoint without knowledge, kinolex-lite2: `python -m benchmarks.accuracy.carried_scores`.
 VIDEO_TO_TEXT = 0.84
 # Spreads under the similarity of any label: the constant 1 in `none` must not count where the level
 # is unknown.

@@ -17,7 +17,7 @@ import torch
 
 from app.main import create_app
 from app.settings import Settings
-from benchmarks.soak import Footprint, leaked, overload, summary
+from benchmarks.hostile.soak import Footprint, leaked, overload, summary
 from tests.app.routes.test_deadline import PatientText, soon_set
 from tests.support.clips import clip_bytes
 from tests.support.fakes import ColourEncoder, colour_tagger

@@ -3,7 +3,7 @@
 import { offline } from "../api/call.js";
 import { at } from "../dom.js";
 
-// Eight seconds of fireworks, drawn by `benchmarks/sample_video.py`.
+// Eight seconds of fireworks, drawn by `benchmarks/page/sample_video.py`.
 const ADDRESS = "/static/sample.mp4";
 const WORDS = ["fireworks", "riding a bicycle", "swimming"];
 

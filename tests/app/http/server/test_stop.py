@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.stops import Service, stop_under_load
+from benchmarks.hostile.stops import Service, stop_under_load
 from tests.support.clips import clip_bytes
 
 pytestmark = pytest.mark.anyio

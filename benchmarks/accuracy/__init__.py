@@ -1,0 +1,1 @@
+"""Whether tags are right and scores honest, on the real clips in ../shared."""

@@ -1,0 +1,1 @@
+"""What other checkpoints and their training cost: imported encoders, the paper's network."""

@@ -1,0 +1,1 @@
+"""What the measurements share: videos, servers, clients that load them, processes on each core."""

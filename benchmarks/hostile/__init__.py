@@ -1,0 +1,1 @@
+"""Overload, stops, attackers, keys, odd files, and what the sandbox costs."""

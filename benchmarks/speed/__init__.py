@@ -1,0 +1,1 @@
+"""How fast: the service against a bound and against rivals, its start, its parts, what grows."""
