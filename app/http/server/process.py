@@ -62,9 +62,19 @@ class Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal; the process must end afterwards."""
+        # what is loaded for a start is kept: to look for garbage in it again and again takes a
+        # tenth of the start
+        gc.disable()
         super().run(sockets)
         # else the interpreter looks for garbage among all objects at its end, for 1.7 s
         gc.freeze()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the service and the port. From then on garbage is collected."""
+        try:
+            await super().startup(sockets)
+        finally:
+            gc.enable()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal. Raises SystemExit if the application cannot start."""
