@@ -130,6 +130,10 @@ chaos-archive: $(VENV)/.tests $(VENV)/.benches ## kill `kinolex archive tag` 100
 constraints: ## rewrite constraints.txt with the newest versions
 	.ci/constraints $(PYTHON)
 
+.PHONY: default-vectors
+default-vectors: $(VENV)/.tests ## rewrite app/default_vectors.safetensors, after a change of the default labels, prompts or text model
+	$(BIN)/python -m app.labels.default_vectors
+
 .PHONY: bench-training
 bench-training: $(VENV)/.tests ## measure whether training waits for its data
 	$(BIN)/python -m benchmarks.checkpoints.training_throughput $(BENCH)

@@ -30,6 +30,7 @@ from app.encode.batcher import Batcher
 from app.encode.runtime_switch import switch_runtime
 from app.jobs.runner import JobRunner, ToJson
 from app.jobs.webhooks import WebhookSender
+from app.labels.default_vectors import with_default_vectors
 from app.lifecycle.drain import Drain
 from app.lifecycle.folders import check_folder
 from app.lifecycle.memory import release_free_memory
@@ -214,7 +215,7 @@ def _load_tagger(settings: Settings, log: FilteringBoundLogger, defer_text: bool
         text_model=settings.text_model,
         defer_text=defer_text,
     )
-    return load(settings.checkpoint) if settings.checkpoint else load()
+    return with_default_vectors(load(settings.checkpoint) if settings.checkpoint else load())
 
 
 def _device(settings: Settings, log: FilteringBoundLogger) -> str:

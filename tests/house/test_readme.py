@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.labels.default_vectors import DEFAULT_VECTORS
 from model import load_checkpoint
 from tests.support.clips import write_clip
 from tests.support.paths import ROOT
@@ -200,10 +201,12 @@ def test_the_tree_names_no_path_of_one_computer() -> None:
         assert not home.search(text), f"{path.relative_to(ROOT)}: {home.search(text)}"
 
 
-def test_only_the_checkpoint_is_large() -> None:
+def test_only_weights_and_vectors_are_large() -> None:
     for path in tracked_files():
         if (ROOT / "model" / "default_checkpoint") in path.parents:
             limit = 32 * 1024 * 1024
+        elif path == DEFAULT_VECTORS:
+            limit = 2 * 1024 * 1024
         else:
             limit = 1024 * 1024
         assert path.stat().st_size <= limit, f"{path.relative_to(ROOT)} is too large for git"

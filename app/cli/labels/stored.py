@@ -40,11 +40,11 @@ class LazyTagger:
 
 
 def _load_tagger(settings: Settings) -> "Tagger":
+    from app.labels.default_vectors import with_default_vectors
     from model import load_checkpoint
 
-    if settings.checkpoint:
-        return load_checkpoint(settings.checkpoint, text_model=settings.text_model)
-    return load_checkpoint(text_model=settings.text_model)
+    load = partial(load_checkpoint, text_model=settings.text_model)
+    return with_default_vectors(load(settings.checkpoint) if settings.checkpoint else load())
 
 
 @contextmanager
