@@ -33,6 +33,7 @@ from app.jobs.webhooks import WebhookSender
 from app.labels.default_vectors import with_default_vectors
 from app.lifecycle.drain import Drain
 from app.lifecycle.folders import check_folder
+from app.lifecycle.garbage import freezing
 from app.lifecycle.memory import release_free_memory
 from app.observe.metrics import Metrics
 from app.question import Classified
@@ -303,15 +304,14 @@ async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[N
     If the inference fails, the error is logged, and it is tried again; until then the process is
     not ready.
     """
-    try:
+    with freezing() as may_freeze:
+        settle = _freeze_objects if may_freeze else release_free_memory
         async with anyio.create_task_group() as group:
-            group.start_soon(_warm_up, state, log, group)
+            group.start_soon(_warm_up, state, log, group, settle)
             group.start_soon(_delete_old, state, log)
             group.start_soon(state["webhooks"].run)
             yield
             group.cancel_scope.cancel()
-    finally:
-        gc.unfreeze()
 
 
 async def _delete_old(state: State, log: FilteringBoundLogger) -> None:
@@ -345,19 +345,21 @@ def _to_json(tagger: Tagger) -> ToJson:
     return to_json
 
 
-async def _warm_up(state: State, log: FilteringBoundLogger, group: TaskGroup) -> None:
+async def _warm_up(
+    state: State, log: FilteringBoundLogger, group: TaskGroup, settle: Callable[[], None]
+) -> None:
     tagger = state["tagger"]
     pause = _FIRST_PAUSE_SECONDS
     while not await _infer_once(state, log):
         await anyio.sleep(pause)
         pause = min(2 * pause, _MAX_PAUSE_SECONDS)
-    _freeze_objects()
+    settle()
     state["warm"].set()
     group.start_soon(state["job_runner"].run)
     log.info("ready", model=tagger.model_id, device=tagger.device)
     if isinstance(tagger.encoder, RuntimeEncoder):
         await switch_runtime(tagger.encoder, tagger, state["settings"], log)
-        _freeze_objects()
+        settle()
 
 
 async def _infer_once(state: State, log: FilteringBoundLogger) -> bool:

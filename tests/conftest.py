@@ -35,6 +35,24 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
 
 
+def pytest_collection_finish() -> None:
+    try:
+        from tests.support.frozen import freeze_modules
+    except ModuleNotFoundError:
+        return  # without the service, nothing needs it
+    freeze_modules()
+
+
+@pytest.fixture
+def unfrozen() -> Iterator[None]:
+    """A garbage collector that nothing is exempt from, as at the start of a program."""
+    from tests.support.frozen import freeze_modules, unfreeze_modules
+
+    unfreeze_modules()
+    yield
+    freeze_modules()
+
+
 @pytest.fixture
 def make_settings(tmp_path: Path) -> "Callable[..., Settings]":
     """Settings with a data folder of their own; keyword arguments override."""

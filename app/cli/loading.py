@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def without_collections() -> Iterator[None]:
-    """Run no garbage collection in the block, and exempt what it loads from later ones.
+def without_collections(*, freeze: bool) -> Iterator[None]:
+    """Run no garbage collection in the block; `freeze` exempts what it loads from later ones.
 
     In a command that ends soon they would take a tenth of the processor time. `gc.unfreeze` ends
     the exemption.
@@ -16,5 +16,6 @@ def without_collections() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        if freeze:
+            gc.freeze()
         gc.enable()

@@ -53,6 +53,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=10_000, help="finished jobs in the list")
     parser.add_argument("--kills", type=int, default=100, help="number of kills of the service")
     parser.add_argument("--in-flight", type=int, default=20, help="jobs in flight at a kill")
+    parser.add_argument(
+        "--end-leases", action="store_true", help="run a killed service's jobs at once, not in 30 s"
+    )
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
     parser.add_argument("--tag-kills", type=int, default=100, help="kills of `archive tag`")
     parser.add_argument("--tag-videos", type=int, default=100, help="videos that it tags meanwhile")
@@ -83,7 +86,14 @@ def _measured(part: str, folder: Path, options: argparse.Namespace) -> Mapping[s
         from benchmarks.archive import kills
 
         databases = options.database or kills.installed()
-        return kills.measure(folder, options.kills, options.in_flight, databases, say)
+        return kills.measure(
+            folder,
+            options.kills,
+            options.in_flight,
+            databases,
+            say,
+            end_leases=options.end_leases,
+        )
     if part == "tag-kills":
         from benchmarks.archive import tag_kills
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.archive.__main__ import JUDGED, main
 
 
-@pytest.mark.slow  # a killed process's jobs are run after their lease of 30 s
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 )
@@ -16,6 +16,7 @@ def test_a_kill_loses_no_job_and_no_webhook(
     database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--only", "kills", "--kills", "1", "--in-flight", "3", "--database", database]
+    options.append("--end-leases")
     monkeypatch.setattr(sys, "argv", ["benchmarks.archive", *options])
 
     main()

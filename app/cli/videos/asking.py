@@ -1,6 +1,5 @@
 """Asks about videos: the service in this process, or a running one."""
 
-import gc
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +11,7 @@ from anyio import to_thread
 from app.cli.loading import without_collections
 from app.cli.remote.connection import RemoteService
 from app.cli.videos.inputs import Video
+from app.lifecycle.garbage import freezing
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -34,8 +34,8 @@ async def own_service(
     vectors. Raises KinolexError, as asking does.
     """
     async with AsyncExitStack() as stack:
-        stack.callback(gc.unfreeze)
-        with without_collections():
+        may_freeze = stack.enter_context(freezing())
+        with without_collections(freeze=may_freeze):
             from app.errors import EmptyFile
             from app.observe.logger import make_logger
             from app.observe.timings import collect_timings, stage

@@ -44,13 +44,18 @@ class BrokenEncoder(ColourEncoder):
         raise RuntimeError("no such instruction")
 
 
+def wait_until_ready(client: TestClient) -> None:
+    patience = time.monotonic() + 30
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < patience
+
+
+@pytest.mark.usefixtures("unfrozen")
 def test_the_garbage_collector_leaves_what_was_loaded_alone(
     make_settings: Callable[..., Settings],
 ) -> None:
     with TestClient(create_app(make_settings(), tagger=colour_tagger()), BASE_URL) as client:
-        patience = time.monotonic() + 30
-        while client.get("/readyz").status_code != 200:
-            assert time.monotonic() < patience
+        wait_until_ready(client)
         loaded = gc.get_freeze_count()
         assert loaded > len(gc.get_objects())
 
