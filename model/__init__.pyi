@@ -28,7 +28,7 @@ from .index.index_file import load_index, save_index
 from .index.label_block import LabelBlock, Prototypes
 from .index.label_index import Hit, LabelIndex
 from .label_spans import LabelSpan, LabelSpans, RankedWindows, label_spans
-from .runtime_trial import measured_runtime, start_runtime_trial
+from .runtime_trial import measured_runtime, refused_runtimes, start_runtime_trial
 from .segment_tagging import SegmentTagging, TaggedSegments, WindowTags
 from .segments import Hysteresis, Segment
 from .tagger import Tagged, Tagger
@@ -131,6 +131,7 @@ __all__ = [
     "measured_runtime",
     "plain_text",
     "probe",
+    "refused_runtimes",
     "save_checkpoint",
     "save_index",
     "start_runtime_trial",

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import BinaryIO, cast, get_args
+from typing import Any, BinaryIO, cast, get_args
 
 import torch
 from filelock import FileLock
@@ -30,8 +30,9 @@ from model.encoder.runtime_measurement import Measured, fastest, measure_runtime
 from model.encoder.torch_encoder import TorchEncoder
 from model.tagger import Tagger
 
+_PACKAGES = ("torch", "openvino", "transformers", "sentence-transformers")
 # Increase it when the format of the cached file or the method of measuring changes.
-_FORMAT = 1
+_FORMAT = 2
 
 
 def measured_runtime(
@@ -43,12 +44,30 @@ def measured_runtime(
     call `start_runtime_trial` first. `Measured.is_right` says which runtimes are accurate.
     """
     try:
-        document = json.loads(_cached_file(cache, tagger, names).read_bytes())
-        chosen = document["chosen"]
-        return Measured(**{**chosen, "runtime": Runtime(**chosen["runtime"])})
+        return _measured(_document(tagger, names, cache)["chosen"])
     except (OSError, ValueError, TypeError, KeyError):
         # The file is missing or damaged: another trial replaces it.
         return None
+
+
+def refused_runtimes(
+    tagger: Tagger, names: Sequence[RuntimeName], *, cache: Path
+) -> list[Measured]:
+    """Return the runtimes that failed in an earlier trial or were not accurate (`is_right`)."""
+    try:
+        found = [_measured(each) for each in _document(tagger, names, cache)["measured"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+    return [each for each in found if not each.is_right]
+
+
+def _document(tagger: Tagger, names: Sequence[RuntimeName], cache: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(_cached_file(cache, tagger, names).read_bytes())
+    return document
+
+
+def _measured(stored: dict[str, Any]) -> Measured:
+    return Measured(**{**stored, "runtime": Runtime(**stored["runtime"])})
 
 
 def start_runtime_trial(
@@ -103,7 +122,7 @@ def _conditions(tagger: Tagger, names: Sequence[RuntimeName]) -> dict[str, objec
         "format": _FORMAT,
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
-        "versions": {name: _version(name) for name in ("torch", "openvino")},
+        "versions": {name: _version(name) for name in _PACKAGES},
         "checkpoint": tagger.revision,
         "clips": tagger.widescreen_shape,
         "runtimes": sorted(names),

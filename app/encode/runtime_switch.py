@@ -22,6 +22,7 @@ from model import (
     installed_runtimes,
     make_encoder,
     measured_runtime,
+    refused_runtimes,
     start_runtime_trial,
 )
 
@@ -70,13 +71,16 @@ async def _measure(
     tagger: Tagger, settings: Settings, names: Sequence[RuntimeName], log: FilteringBoundLogger
 ) -> Measured | None:
     cache = settings.cache_dir
-    if chosen := measured_runtime(tagger, names, cache=cache):
-        return chosen
-    log.info("measuring_runtimes", runtimes=list(names))
-    errors = await _run_trial(settings, names)
     chosen = measured_runtime(tagger, names, cache=cache)
     if chosen is None:
-        log.warning("runtime_failed", detail=errors[-500:])
+        log.info("measuring_runtimes", runtimes=list(names))
+        errors = await _run_trial(settings, names)
+        chosen = measured_runtime(tagger, names, cache=cache)
+        if chosen is None:
+            log.warning("runtime_failed", detail=errors[-500:])
+    for each in refused_runtimes(tagger, names, cache=cache):
+        detail = each.fault or f"its embeddings have a cosine of {each.cosine} to those of eager"
+        log.info("runtime_refused", runtime=str(each.runtime), detail=detail)
     return chosen
 
 

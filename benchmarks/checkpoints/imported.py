@@ -6,14 +6,14 @@ is imported, and encodes 8 frames in OpenVINO with bfloat16, as it is served; be
 runs transformers' own vision tower on the same frames, without Kinolex. Both run on one core, in
 turns, and processor time is compared, because other processes may use the computer. One JSON line
 last. With `--parity`, the trial of runtimes measures OpenVINO and `torch.compile` on a small random
-model of each family instead, as it does before the service switches.
+model of each family instead, or of the named ones, as it does before the service switches.
 """
 
 import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -35,10 +35,19 @@ from tests.support.tiny_encoders import (
     tiny_pe_core,
     tiny_video_prism,
 )
-from tests.support.tiny_sentence_models import save_video_model
+from tests.support.tiny_sentence_models import save_image_model, save_video_model
 from tests.support.tiny_towers import save_tiny, tiny_clip, tiny_siglip
 
 _FRAMES = 8
+# A small random model of each family.
+_TINY: dict[str, Callable[[Path], Path]] = {
+    "clip": lambda folder: save_tiny(tiny_clip(), folder / "model"),
+    "siglip": lambda folder: save_tiny(tiny_siglip(), folder / "model"),
+    "video_prism": lambda folder: save_video_prism(tiny_video_prism(), folder / "model"),
+    "pe_core": lambda folder: save_pe_core(tiny_pe_core(), folder / "model"),
+    "sentence_images": save_image_model,
+    "sentence_videos": save_video_model,
+}
 
 
 def multiplications(network: torch.nn.Module, shape: tuple[int, ...]) -> float:
@@ -128,17 +137,11 @@ def bare(model: Any) -> Callable[[torch.Tensor], Any]:
     return run
 
 
-def parities(folder: Path) -> None:
+def parities(families: Iterable[str], folder: Path) -> None:
     """Print how the runtimes agree with plain PyTorch, for a small model of each family."""
-    makers: dict[str, Callable[[Path], Path]] = {
-        "CLIP": lambda source: save_tiny(tiny_clip(), source),
-        "SigLIP": lambda source: save_tiny(tiny_siglip(), source),
-        "VideoPrism": lambda source: save_video_prism(tiny_video_prism(), source),
-        "PE-Core": lambda source: save_pe_core(tiny_pe_core(), source),
-        "sentence-transformers": save_video_model,
-    }
-    for name, save in makers.items():
-        source = save(folder / name / "model")
+    for name in families:
+        (folder / name).mkdir()
+        source = _TINY[name](folder / name)
         tagger = load_checkpoint(import_model(str(source), folder / name / "out", command=""))
         reference = tagger.encoder
         assert isinstance(reference, TorchEncoder)
@@ -155,12 +158,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--rounds", type=int, default=60)
-    options.add_argument("--parity", action="store_true")
+    options.add_argument("--parity", nargs="*", choices=_TINY, metavar="FAMILY")
     given = options.parse_args()
     torch.set_num_threads(1)
-    if given.parity:
+    if given.parity is not None:
         with tempfile.TemporaryDirectory() as folder:
-            parities(Path(folder))
+            parities(given.parity or _TINY, Path(folder))
         return
     found: dict[str, Any] = {"multiplications": costs()}
     for name, value in found["multiplications"].items():

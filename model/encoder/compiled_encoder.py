@@ -28,6 +28,13 @@ def can_compile() -> bool:
     return shutil.which("g++") is not None
 
 
+def compiled(module: nn.Module) -> Callable[..., Tensor]:
+    """Return the module in evaluation mode; each shape of inputs is compiled at its first call."""
+    return cast(
+        Callable[..., Tensor], torch.compile(module.eval(), dynamic=False, options=_OPTIONS)
+    )
+
+
 class CompiledEncoder(Encoder):
     """Runs a network whose batch norms are folded; implements `ShapedEncoder`."""
 
@@ -43,9 +50,7 @@ class CompiledEncoder(Encoder):
         self._dtype = dtype
         served = copy.deepcopy(network)
         lower_precision(served, dtype)
-        self._compiled = torch.compile(
-            _Served(served, dtype).eval(), dynamic=False, options=_OPTIONS
-        )
+        self._compiled = compiled(_Served(served, dtype))
         self._prepared: set[ClipShape] = set()
 
     @property
@@ -77,7 +82,7 @@ class CompiledEncoder(Encoder):
         """Map (B, N, T, 3, H, W) float32 pixels to (B, N, F) float32, one video at a time."""
         # Inductor freezes weights under no_grad only, not under inference_mode.
         with torch.no_grad():
-            rows = [cast(Tensor, self._compiled(video)).numpy() for video in torch.split(pixels, 1)]
+            rows = [self._compiled(video).numpy() for video in torch.split(pixels, 1)]
         return np.concatenate(rows)
 
     def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 import copy
 import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
@@ -44,8 +46,7 @@ class OpenVinoEncoder(Encoder):
         self._threads = threads
         self._cache = cache
         self._revision = revision
-        self._core = openvino.Core()
-        self._idle: dict[ClipShape, SimpleQueue[openvino.InferRequest]] = {}
+        self._graphs: dict[ClipShape, OpenVinoGraph] = {}
 
     @property
     def dim(self) -> int:
@@ -64,84 +65,117 @@ class OpenVinoEncoder(Encoder):
 
     def is_prepared(self, clips: ClipShape) -> bool:
         """Whether videos of this shape can be encoded without preparation."""
-        return clips in self._idle
+        return clips in self._graphs
 
     def prepare(self, clips: ClipShape) -> None:
         """Compile the graph for one video of this shape; takes seconds."""
-        with long_time_slices():  # for OpenVINO's own threads
-            self._idle[clips] = self._requests(clips)
-
-    def _requests(self, clips: ClipShape) -> "SimpleQueue[openvino.InferRequest]":
-        compiled = self._core.compile_model(
-            self._graph(clips),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": _HINTS[self._dtype],
-                "NUM_STREAMS": self._threads,
-                "INFERENCE_NUM_THREADS": self._threads,
-                # A single stream would be pinned to the first core, in every process.
-                "ENABLE_CPU_PINNING": self._threads > 1,
-            },
+        self._graphs[clips] = OpenVinoGraph(
+            self._from_frames,
+            (torch.zeros(_channels_last(clips)),),
+            self._dtype,
+            self._threads,
+            graph_file(self._cache, self._revision, clips, self._dtype),
         )
-        idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
-        for _ in range(self._threads):
-            request = compiled.create_infer_request()
-            request.infer([np.zeros(_channels_last(clips), np.float32)])
-            idle.put(request)
-        return idle
 
     def features(self, pixels: Tensor) -> npt.NDArray[np.float32]:
         """Map (B, N, T, 3, H, W) float32 pixels of a prepared shape to (B, N, F) float32."""
         n, t, c, h, w = pixels.shape[1:]
-        idle = self._idle[n, t, c, h, w]
+        graph = self._graphs[n, t, c, h, w]
         # No copy for pixels from `preprocess`, which are channels last.
         frames = pixels.permute(0, 1, 2, 4, 5, 3).contiguous().numpy()
-        request = idle.get()
-        try:
-            return np.concatenate([_inferred(request, video) for video in frames])
-        finally:
-            idle.put(request)
+        return np.concatenate([graph([video[np.newaxis]]) for video in frames])
 
     def embed(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Map (B, F) float32 mean features to (B, dim) unit float32, in plain torch."""
         with torch.inference_mode():
             return served_embeddings(self._network, torch.from_numpy(features)).numpy()
 
-    def _graph(self, clips: ClipShape) -> openvino.Model:
-        if self._cache is None:
-            return self._convert(clips)
-        size = "x".join(map(str, clips))
-        maker = f"openvino{version('openvino')}-torch{version('torch')}"
-        stored = self._cache / f"{self._revision}-features-{size}-{_HINTS[self._dtype]}-{maker}.xml"
-        if not stored.exists():
-            self._cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._cache) as partial:
-                written = Path(partial, stored.name)
-                openvino.save_model(self._convert(clips), written, compress_to_fp16=False)
-                # The weights first: a process that finds the graph must find them too.
-                written.with_suffix(".bin").replace(stored.with_suffix(".bin"))
-                written.replace(stored)
-        return self._core.read_model(stored)
-
-    def _convert(self, clips: ClipShape) -> openvino.Model:
-        shape = _channels_last(clips)
+    def _from_frames(self) -> nn.Module:
         # A copy, because export changes parameters that other threads use.
         network = copy.deepcopy(self._network)
         round_filters(network, self._dtype)
-        served = _FromFrames(network).eval()
-        with torch.no_grad():
-            exported = torch.export.export(served, (torch.zeros(shape),))
-        graph: openvino.Model = openvino.convert_model(exported)
-        graph.reshape(list(shape))
+        return _FromFrames(network).eval()
+
+
+class OpenVinoGraph:
+    """A module that is compiled for the shapes of its inputs; `threads` calls run at once.
+
+    The module is made where `stored` is no file of the converted graph yet. It is written there,
+    unless `stored` is None.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], nn.Module],
+        inputs: Sequence[Tensor],
+        dtype: torch.dtype,
+        threads: int,
+        stored: Path | None,
+    ) -> None:
+        options = {
+            "INFERENCE_PRECISION_HINT": _HINTS[dtype],
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+            # A single stream would be pinned to the first core, in every process.
+            "ENABLE_CPU_PINNING": threads > 1,
+        }
+        self._idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+        with long_time_slices():  # for OpenVINO's own threads
+            graph = _converted(make, inputs, stored)
+            compiled = _core().compile_model(graph, "CPU", options)
+            for _ in range(threads):
+                request = compiled.create_infer_request()
+                request.infer([each.numpy() for each in inputs])
+                self._idle.put(request)
+
+    def __call__(self, inputs: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """Compute the output; waits while all requests are in use."""
+        request = self._idle.get()
+        try:
+            answer = request.infer(list(inputs), share_inputs=True, share_outputs=True)
+            # a copy, because the request's next answer uses the same memory
+            return np.array(answer[0], np.float32)
+        finally:
+            self._idle.put(request)
+
+
+def graph_file(
+    cache: Path | None, revision: str, clips: ClipShape, dtype: torch.dtype
+) -> Path | None:
+    """Return the file of a converted graph for clips of a shape; None without a cache."""
+    if cache is None:
+        return None
+    size = "x".join(map(str, clips))
+    maker = f"openvino{version('openvino')}-torch{version('torch')}"
+    return cache / f"{revision}-features-{size}-{_HINTS[dtype]}-{maker}.xml"
+
+
+def _converted(
+    make: Callable[[], nn.Module],
+    inputs: Sequence[Tensor],
+    stored: Path | None,
+) -> openvino.Model:
+    if stored is not None and stored.exists():
+        return _core().read_model(stored)
+    with torch.no_grad():
+        exported = torch.export.export(make(), tuple(inputs))
+    graph: openvino.Model = openvino.convert_model(exported)
+    graph.reshape({number: list(each.shape) for number, each in enumerate(inputs)})
+    if stored is None:
         return graph
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=stored.parent) as partial:
+        written = Path(partial, stored.name)
+        openvino.save_model(graph, written, compress_to_fp16=False)
+        # The weights first: a process that finds the graph must find them too.
+        written.with_suffix(".bin").replace(stored.with_suffix(".bin"))
+        written.replace(stored)
+    return _core().read_model(stored)
 
 
-def _inferred(
-    request: openvino.InferRequest, video: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    answer = request.infer([video[np.newaxis]], share_inputs=True, share_outputs=True)
-    # a copy, because the request's next answer uses the same memory
-    return np.array(answer[0], np.float32)
+@cache
+def _core() -> openvino.Core:
+    return openvino.Core()
 
 
 class _FromFrames(nn.Module):

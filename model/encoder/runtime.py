@@ -11,7 +11,9 @@ from torch import Tensor
 
 from model.encoder.compiled_encoder import CompiledEncoder, can_compile
 from model.encoder.encoder import ClipShape, Encoder, Runtime, RuntimeName, ShapedEncoder
+from model.encoder.networks import VideoTowerNetwork
 from model.encoder.sentence_tower import SentenceTower
+from model.encoder.split.split_encoder import SplitEncoder
 from model.encoder.torch_encoder import TorchEncoder
 
 # Shapes that are prepared after a switch, at most: each costs minutes and memory.
@@ -101,7 +103,8 @@ def make_encoder(
     dtype: torch.dtype = getattr(torch, runtime.precision)
     network, dim = reference.network, reference.dim
     if isinstance(getattr(network, "backbone", None), SentenceTower) and runtime.name != "eager":
-        raise ValueError("a sentence-transformers model runs in plain PyTorch only")
+        assert isinstance(network, VideoTowerNetwork)
+        return SplitEncoder(network, dim, runtime, threads=threads, cache=cache, revision=revision)
     if runtime.name == "openvino":
         # OpenVINO is an optional dependency and takes 100 ms to import.
         from model.encoder.openvino_encoder import OpenVinoEncoder

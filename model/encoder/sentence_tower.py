@@ -2,7 +2,8 @@
 
 The library's own processor resizes, normalises and divides the frames, so that a model of any
 family is used as it was trained. The model is that of the checkpoint's folder `text`, whose other
-side embeds the labels. `model.training.convert.sentence_model` imports it.
+side embeds the labels. `model.training.convert.sentence_model` imports it, and
+`model.encoder.split.split_encoder` runs it in other runtimes.
 """
 
 from dataclasses import dataclass
@@ -56,11 +57,46 @@ class SentenceTower(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map (M, T, 3, H, W) clips to (M, dim); images are averaged over T."""
+        inputs = self._inputs(clips)
+        found: Tensor = self.model.encode(
+            inputs,
+            batch_size=len(inputs),
+            processing_kwargs=self._processing,
+            convert_to_tensor=True,
+            show_progress_bar=False,
+        )
+        return self.pooled(found, len(clips))
+
+    def processed(self, clips: Tensor) -> dict[str, Any]:
+        """Map (M, T, 3, H, W) clips to what the library's processor makes of them.
+
+        Its tensors of floats hold the content. All other values follow from the shape of `clips`.
+        """
+        given: dict[str, Any] = self.model.preprocess(
+            self._inputs(clips),
+            prompt=self.model.prompts.get(self.model.default_prompt_name),
+            processing_kwargs=self._processing,
+        )
+        return given
+
+    def embed(self, processed: dict[str, Any]) -> Tensor:
+        """Map what `processed` returns to vectors, one for each clip or image."""
+        found: Tensor = self.model.eval()(dict(processed))["sentence_embedding"]
+        return found[..., : self.model.truncate_dim]
+
+    def pooled(self, vectors: Tensor, clips: int) -> Tensor:
+        """Average the vectors of the images of each clip: (clips, dim)."""
+        return vectors.reshape(clips, -1, vectors.shape[-1]).mean(dim=1)
+
+    def _inputs(self, clips: Tensor) -> list[dict[str, Any]]:
         frames = clips.round().clamp(0, 255).to(torch.uint8)
         if self.config.modality == "video":
-            return self._encode([{"video": self._with_times(clip)} for clip in frames])
-        pictures = [{"image": frame} for frame in frames.flatten(0, 1)]
-        return self._encode(pictures).reshape(*clips.shape[:2], -1).mean(dim=1)
+            return [{"video": self._with_times(clip)} for clip in frames]
+        return [{"image": frame} for frame in frames.flatten(0, 1)]
+
+    @property
+    def _processing(self) -> dict[str, Any] | None:
+        return _ALL_FRAMES if self.config.modality == "video" else None
 
     def _with_times(self, clip: Tensor) -> dict[str, Any]:
         count = len(clip)
@@ -72,13 +108,3 @@ class SentenceTower(nn.Module):
             "frames_indices": list(range(count)),
         }
         return {"array": clip, "video_metadata": times}
-
-    def _encode(self, inputs: list[dict[str, Any]]) -> Tensor:
-        found: Tensor = self.model.encode(
-            inputs,
-            batch_size=len(inputs),
-            processing_kwargs=_ALL_FRAMES if self.config.modality == "video" else None,
-            convert_to_tensor=True,
-            show_progress_bar=False,
-        )
-        return found

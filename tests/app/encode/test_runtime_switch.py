@@ -5,10 +5,21 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
-from app.encode.runtime_switch import run_in_daemon_thread, wait_or_kill
+from app.encode.runtime_switch import run_in_daemon_thread, switch_runtime, wait_or_kill
+from app.settings import Settings
+from model.encoder.encoder import Runtime
+from model.encoder.runtime import RuntimeEncoder
+from model.encoder.runtime_measurement import Measured
+from model.encoder.torch_encoder import TorchEncoder
+from model.runtime_trial import write_result
+from tests.support.fakes import colour_tagger
+from tests.support.networks import LITE, lively_network
 
 SLEEPING = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
 
@@ -64,3 +75,24 @@ def test_a_process_that_ends_by_itself_is_not_killed() -> None:
     asyncio.run(wait_or_kill(process))
 
     assert process.returncode == 3
+
+
+def test_a_runtime_that_cannot_run_the_model_is_logged_and_torch_stays(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # the switch sets it
+    tagger = colour_tagger()
+    reference = Measured(Runtime("eager", "float32"), 20.0, 1.0)
+    failed = Measured(Runtime("openvino", "float32"), fault="ValueError: no graph of it")
+    settings = make_settings(runtime="openvino")
+    settings.cache_dir.mkdir(parents=True)
+    write_result(tagger, ["openvino"], [reference, failed], cache=settings.cache_dir)
+    encoder = RuntimeEncoder(TorchEncoder(lively_network(LITE), LITE.dim))
+
+    with capture_logs() as logs:
+        asyncio.run(switch_runtime(encoder, tagger, settings, structlog.get_logger()))
+
+    assert [(each["event"], each["runtime"], each["detail"]) for each in logs] == [
+        ("runtime_refused", "openvino float32", "ValueError: no graph of it")
+    ]
+    assert encoder.runtime == Runtime("eager", "float32")

@@ -1,10 +1,7 @@
 """VideoPrism and PE-Core become checkpoints that embed as their own libraries do, and serve."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,8 +19,7 @@ from model.errors import CheckpointError, LabelError
 from model.tagger import Tagger
 from model.training.convert.import_model import ImportOptions, import_model
 from model.video.reader import FrameBatch
-from tests.support.paths import ROOT
-from tests.support.runtime_parity import assert_same_embeddings
+from tests.support.runtime_parity import assert_compiled_gives_the_same, assert_same_embeddings
 from tests.support.tiny_encoders import (
     PE_NAME,
     PE_SIDE,
@@ -187,19 +183,7 @@ def test_openvino_computes_the_same(name: str, request: pytest.FixtureRequest) -
 @pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
 @pytest.mark.usefixtures("pe_tagger")
 def test_torch_compile_computes_the_same(pe_folder: Path, tmp_path: Path) -> None:
-    checkpoint = pe_folder / "out"
-
-    outcome = subprocess.run(
-        [sys.executable, "-m", "tests.support.runtime_parity", str(checkpoint)],
-        cwd=ROOT,
-        env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert outcome.returncode == 0, outcome.stderr
-    assert any(tmp_path.iterdir())
+    assert_compiled_gives_the_same(pe_folder / "out", tmp_path)
 
 
 def no_pooling(folder: Path) -> None:

@@ -13,10 +13,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from model.checkpoint import load_checkpoint
-from model.encoder.encoder import Runtime
-from model.encoder.runtime import make_encoder
+from model.encoder.compiled_encoder import can_compile
 from model.encoder.runtime_measurement import measure_runtimes
 from model.encoder.sentence_tower import SentenceTower
+from model.encoder.split.split_encoder import SplitEncoder
 from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.tagger import Tagger
@@ -25,6 +25,7 @@ from model.text.sentence_encoder import SentenceTextEncoder
 from model.training.convert.checkpoint_summary import summary_of
 from model.training.convert.import_model import ImportOptions, import_model
 from model.video.reader import FrameBatch
+from tests.support.runtime_parity import assert_compiled_gives_the_same, assert_same_embeddings
 from tests.support.tiny_sentence_models import VIDEO_SIDE, save_image_model, save_video_model
 from tests.support.tiny_towers import SIDE, save_tiny, tiny_clip
 
@@ -136,14 +137,31 @@ def test_it_is_served(
     assert_served_cosines(request.getfixturevalue(f"{family}_tagger"), tmp_path, make_settings)
 
 
-def test_it_runs_in_plain_torch_only(video_tagger: Tagger) -> None:
-    reference = video_tagger.encoder
-    assert isinstance(reference, TorchEncoder)
-    with pytest.raises(ValueError, match="plain PyTorch only"):
-        make_encoder(Runtime("openvino", "float32"), reference)
-    measured = list(measure_runtimes(reference, ["eager", "compile"], (1, 2, 3, 64, 64)))
-    assert [each.is_right for each in measured if each.runtime.name == "eager"]
-    assert all(each.fault for each in measured if each.runtime.name == "compile")
+@pytest.mark.parametrize("family", ["video", "image"])
+def test_openvino_computes_the_same(family: str, request: pytest.FixtureRequest) -> None:
+    encoder = assert_same_embeddings(request.getfixturevalue(f"{family}_tagger"), "openvino")
+
+    assert isinstance(encoder, SplitEncoder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
+@pytest.mark.usefixtures("video_tagger")
+def test_torch_compile_computes_the_same(video_folder: Path, tmp_path: Path) -> None:
+    assert_compiled_gives_the_same(video_folder.parent / "out", tmp_path)
+
+
+@pytest.mark.parametrize("family", ["video", "image"])
+def test_16_bits_are_judged_as_for_other_networks(
+    family: str, request: pytest.FixtureRequest
+) -> None:
+    reference = request.getfixturevalue(f"{family}_tagger").encoder
+    clips = request.getfixturevalue(f"{family}_tagger").widescreen_shape
+
+    measured = list(measure_runtimes(reference, ["openvino"], clips))
+
+    assert [each.fault for each in measured] == ["", ""]
+    assert all(each.is_right for each in measured)
 
 
 def test_its_summary_says_what_runs_it(video_tagger: Tagger, video_folder: Path) -> None:
