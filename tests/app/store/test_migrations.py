@@ -1,15 +1,19 @@
 """Migrations create the tables of the model, can be undone, and refuse a newer schema."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from app.store import DEFAULT_SET, LabelStore, NewLabel, StoreMismatch
-from app.store.database import migrate, migrate_down, open_engine
+from app.store import DEFAULT_SET, LabelStore, NewLabel, StoreMismatch, database
+from app.store.database import migrate, migrate_down, newest_revision, open_engine
 from app.store.tables import Base
 from model import Label, label_key
 from tests.support.spellings import full_width
@@ -101,6 +105,29 @@ def test_stored_names_of_full_width_become_the_label_of_their_plain_letters(
     with store.engine.connect() as connection:
         keys = set(connection.scalars(text("SELECT key FROM labels")))
     assert keys == {"juggling", "juggling (2)", "rowing", "child's play"}
+
+
+def test_the_newest_file_is_the_last_migration() -> None:
+    folder = Path(database.__file__).parent / "migrations"
+
+    assert newest_revision() == ScriptDirectory(folder).get_current_head()
+
+
+def test_a_current_schema_is_opened_without_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'labels.sqlite'}"
+    engine = open_engine(url)
+    migrate(engine)
+    with engine.connect() as connection:
+        connection.connection.cursor().execute("PRAGMA journal_mode=DELETE")
+    engine.dispose()
+    opens = (
+        "import sys; from app.store.database import migrate, open_engine; "
+        f"migrate(open_engine({url!r})); sys.exit('alembic' in sys.modules)"
+    )
+
+    subprocess.run([sys.executable, "-c", opens], check=True)
+
+    assert (tmp_path / "labels.sqlite").read_bytes()[18:20] == bytes([2, 2]), "not in WAL mode"
 
 
 def test_a_database_of_a_newer_release_is_refused(store: LabelStore, url: str) -> None:
