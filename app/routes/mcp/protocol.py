@@ -1,6 +1,6 @@
 """The Model Context Protocol through the package `mcp`: old versions with a handshake, and 2026.
 
-Imported when the app starts, and only where the extra `mcp` is installed.
+Imported at the first request, and only where the extra `mcp` is installed.
 """
 
 from collections.abc import AsyncGenerator
