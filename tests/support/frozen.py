@@ -14,6 +14,7 @@ _frozen = ExitStack()
 def freeze_modules() -> None:
     """Freeze what is loaded; services in this process freeze nothing from now on."""
     _frozen.enter_context(freezing())
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 

@@ -3,6 +3,8 @@
 import gc
 from typing import Any
 
+import pytest
+
 from app.http.server.process import Server, ServerConfig, Stop
 from app.lifecycle.drain import Drain
 
@@ -24,14 +26,13 @@ class Application:
             await send({"type": f"lifespan.{step}.complete"})
 
 
+@pytest.mark.usefixtures("unfrozen")  # the server freezes objects at its end
 def test_garbage_is_collected_from_the_end_of_the_start() -> None:
     application = Application()
     config = ServerConfig(application, port=0, lifespan="on", log_level="error")
     config.stop = Stop(grace_seconds=30.0, delay_seconds=0.0)
     application.server = Server(config)
-    try:
-        application.server.run()
-    finally:
-        gc.unfreeze()
+
+    application.server.run()
 
     assert application.collects == {"startup": False, "shutdown": True}
