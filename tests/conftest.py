@@ -26,13 +26,20 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings() -> Iterator[None]:
+    """No test, and no server that several tests share, is configured as the machine is."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in list(os.environ):
+            if name.startswith("KINOLEX_"):
+                environment.delenv(name)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test depends on how the machine that runs it is configured, or writes to its home."""
+def _no_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test writes to the home of the user that runs it."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
-    for name in list(os.environ):
-        if name.startswith("KINOLEX_"):
-            monkeypatch.delenv(name)
 
 
 def pytest_collection_finish() -> None:

@@ -1,5 +1,6 @@
 """`kinolex serve`: settings that it refuses, and several processes that share the labels."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,17 +8,29 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.app.cli.command_line import kinolex
-from tests.support.clips import write_clip
+from tests.app.observe.test_metrics import parse
+from tests.support.clips import clip_bytes
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.tiny_towers import save_tiny, tiny_siglip
+
+VIDEO = clip_bytes(seconds_colours=["red", "red"])
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running `kinolex serve`: its address, the folder of its metrics, and what it printed."""
+
+    address: str
+    metrics: Path
+    log: Path
 
 
 def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,27 +42,34 @@ def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "KINOLEX_DEVICE: Input should be 'auto', 'cpu' or 'cuda'" in outcome.stderr
 
 
-@contextmanager
-def two_processes(port: int, data: Path, log: Path) -> Iterator[str]:
-    """`kinolex serve` with two processes; yields its address once it is ready."""
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`kinolex serve` with two processes, both of which have classified a video."""
+    folder = tmp_path_factory.mktemp("served")
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--workers", "2"]
     environment = {
         **os.environ,
-        "KINOLEX_DATA_DIR": str(data),
+        "KINOLEX_DATA_DIR": str(folder / "data"),
         "KINOLEX_DEVICE": "cpu",
         # no measurement of runtimes, which takes most of the processors at first
         "KINOLEX_RUNTIME": "eager",
     }
-    with log.open("w") as file:
+    found = Served(address, folder / "data" / "metrics", folder / "log")
+    with found.log.open("w") as file:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=file)
         try:
             while not is_ready(address, server):
                 time.sleep(0.2)
-            yield address
+            # one process may be ready long before the other
+            while len(processes_that_classified(found.metrics)) < 2:
+                classify(address, VIDEO)
+            yield found
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
+    assert "Traceback" not in found.log.read_text()
 
 
 def is_ready(address: str, server: subprocess.Popen[bytes]) -> bool:
@@ -95,23 +115,32 @@ def assert_known_everywhere(address: str, label: str, video: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_every_process_knows_every_label(tmp_path: Path) -> None:
-    write_clip(tmp_path / "red.mp4", seconds_colours=["red", "red"])
-    video = (tmp_path / "red.mp4").read_bytes()
-    with two_processes(free_port(), tmp_path / "data", tmp_path / "log") as address:
-        # one process may be ready long before the other
-        while len(processes_that_classified(tmp_path / "data" / "metrics")) < 2:
-            classify(address, video)
-        for number in range(3):
-            assert_known_everywhere(address, f"label number {number}", video)
-        answer = httpx2.post(f"{address}/classify", files={"file": video}, timeout=60)
-        assert answer.status_code == 200, answer.text
-        assert len(answer.json()["tags"]) == 5
+def test_every_process_knows_every_label(served: Served) -> None:
+    for number in range(3):
+        assert_known_everywhere(served.address, f"label number {number}", VIDEO)
+    answer = httpx2.post(f"{served.address}/classify", files={"file": VIDEO}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["tags"]) == 5
 
-    printed = (tmp_path / "log").read_text()
-    assert f"The page: {address}/" in printed
-    assert f"curl -F file=@video.mp4 {address}/classify" in printed
-    assert "Traceback" not in printed
+    printed = served.log.read_text()
+    assert f"The page: {served.address}/" in printed
+    assert f"curl -F file=@video.mp4 {served.address}/classify" in printed
+
+
+@pytest.mark.slow
+def test_each_process_answers_for_the_metrics_of_all(served: Served) -> None:
+    def ask(path: str) -> str:
+        """Ask over a new connection, so that either process may take it."""
+        return httpx2.get(f"{served.address}{path}", timeout=60).raise_for_status().text
+
+    with ThreadPoolExecutor(4) as crowd:
+        answers = list(crowd.map(ask, ["/model"] * 60))
+    name = ("kinolex_requests_total", ("GET", "/model", "200"))
+    counts = {parse(ask("/metrics"))[name] for _ in range(10)}
+
+    assert all(json.loads(answer)["id"] for answer in answers)
+    assert counts == {60}
+    assert len(list(served.metrics.glob("counter_*.db"))) >= 2
 
 
 def test_a_model_is_imported_before_it_is_served(tmp_path: Path) -> None:

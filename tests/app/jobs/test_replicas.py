@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.app.test_replicas import Replicas
 from tests.support.clips import clip_bytes
+from tests.support.databases import new_database
 
 CLIP = clip_bytes(seconds_colours=["red"] * 4 + ["blue"] * 4)
 VIDEO = {"Content-Type": "video/mp4"}
@@ -16,9 +16,9 @@ VIDEO = {"Content-Type": "video/mp4"}
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # starts three services
 
 
-@pytest.fixture
-def replicas(postgres_url: str, tmp_path: Path) -> Iterator[Replicas]:
-    replicas = Replicas(postgres_url, tmp_path)
+@pytest.fixture(scope="module")
+def replicas(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    replicas = Replicas(new_database(postgres_server), tmp_path_factory.mktemp("replicas"))
     yield replicas
     replicas.close()
 

@@ -1,17 +1,8 @@
 """`/metrics` and traces: what an operator sees of requests, stages and refusals."""
 
-import http.client
-import json
-import os
 import re
-import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -23,8 +14,6 @@ from app.observe.tracing import Tracing
 from app.settings import Settings
 from tests.support.clips import clip_bytes
 from tests.support.fakes import colour_tagger
-from tests.support.paths import ROOT
-from tests.support.ports import free_port
 from tests.support.servers import BASE_URL, LOCAL, open_client
 
 RED = clip_bytes(seconds_colours=["red"])
@@ -113,73 +102,6 @@ def test_openmetrics_is_returned_if_accept_asks_for_it(client: TestClient) -> No
 
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
-
-
-@contextmanager
-def two_workers(tmp_path: Path) -> Iterator[http.client.HTTPConnection]:
-    """`kinolex serve` with two processes and the shipped checkpoint."""
-    port = free_port()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "KINOLEX_DATA_DIR": str(tmp_path / "data"),
-        "KINOLEX_DECODE_WORKERS": "1",
-        "HF_HUB_OFFLINE": "1",
-        # no measurement of runtimes, which takes most of the processors at first
-        "KINOLEX_RUNTIME": "eager",
-    }
-    command = [sys.executable, "-m", "app", "serve", "--workers", "2", "--port", str(port)]
-    with subprocess.Popen(
-        command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
-    ) as serving:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        try:
-            while not is_ready(connection):
-                assert serving.poll() is None
-                threading.Event().wait(0.2)
-            yield connection
-        finally:
-            connection.close()
-            serving.send_signal(signal.SIGTERM)
-
-
-def is_ready(connection: http.client.HTTPConnection) -> bool:
-    try:
-        return get(connection, "/readyz")[0] == 200
-    except OSError:
-        return False
-
-
-def get(connection: http.client.HTTPConnection, path: str) -> tuple[int, str]:
-    """Over a connection of its own, so that any of the processes may take it."""
-    connection.close()
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode()
-
-
-@pytest.mark.slow
-def test_each_of_several_processes_answers_for_all(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as connection:
-        with ThreadPoolExecutor(4) as crowd:
-            for _ in crowd.map(lambda _: get_model(connection), range(60)):
-                pass
-        counts = {
-            parse(get(connection, "/metrics")[1])[
-                "kinolex_requests_total", ("GET", "/model", "200")
-            ]
-            for _ in range(10)
-        }
-        files = list((tmp_path / "data" / "metrics").glob("counter_*.db"))
-
-    assert counts == {60}
-    assert len(files) >= 2
-
-
-def get_model(connection: http.client.HTTPConnection) -> None:
-    own = http.client.HTTPConnection(connection.host, connection.port, timeout=60)
-    assert json.loads(get(own, "/model")[1])["id"]
-    own.close()
 
 
 def test_a_trace_has_a_span_for_the_request_and_one_for_each_stage(
