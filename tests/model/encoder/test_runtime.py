@@ -30,6 +30,7 @@ from model.encoder.torch_encoder import TorchEncoder
 from tests.support.fakes import colour_tagger
 from tests.support.networks import LITE, lively_network
 from tests.support.paths import ROOT
+from tests.support.runtime_parity import inductor_environment
 
 CLIPS: ClipShape = (1, 4, 3, 32, 32)
 PAPER = EncoderConfig("r2plus1d_18", dim=8)
@@ -102,7 +103,7 @@ def in_own_process(check: str, folder: Path) -> None:
     outcome = subprocess.run(
         [sys.executable, "-c", program, check, str(folder)],
         cwd=ROOT,
-        env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(folder)},
+        env={**os.environ, **inductor_environment(folder)},
         capture_output=True,
         text=True,
         check=False,
