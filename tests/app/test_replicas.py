@@ -160,9 +160,10 @@ def check_order(history: History) -> None:
     events: list[Write | Read] = sorted(
         [*history.writes, *history.reads], key=lambda event: event.sent
     )
+    revisions = existence.Floor()
     for event in events:
-        before = [other.revision for other in events if other.answered < event.sent]
-        floor = max(before, default=0)
+        floor = revisions.before(event.sent)
+        revisions.add(event.answered, event.revision)
         if isinstance(event, Write):
             assert event.revision > floor
         else:

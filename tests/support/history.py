@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from itertools import pairwise
 
 
@@ -31,6 +32,22 @@ class Look:
         return self.asked is None or name in self.asked
 
 
+class Floor:
+    """The greatest number that was seen before a moment; later calls have later moments."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, int]] = []
+        self._greatest = 0
+
+    def add(self, seen: float, number: int) -> None:
+        heappush(self._seen, (seen, number))
+
+    def before(self, moment: float) -> int:
+        while self._seen and self._seen[0][0] < moment:
+            self._greatest = max(self._greatest, heappop(self._seen)[1])
+        return self._greatest
+
+
 @dataclass
 class History:
     """Changes and looks of all clients, in no order; each thing has one writer."""
@@ -57,13 +74,13 @@ def _check_one(name: str, changes: Sequence[Change], looks: Sequence[Look]) -> N
     for change, later in pairwise(changes):
         assert change.answered < later.sent, f"{name} has two writers"
     exists = [False, *(change.exists for change in changes)]
-    # when a look ended, and how many changes it has seen at least
-    seen: list[tuple[float, int]] = []
+    # how many changes a look has seen at least
+    floor = Floor()
     for look in looks:
         answered = [at for at, each in enumerate(changes, 1) if each.answered < look.sent]
         sent = [at for at, each in enumerate(changes, 1) if each.sent < look.answered]
-        lowest = max([0, *answered, *(least for end, least in seen if end < look.sent)])
+        lowest = max([floor.before(look.sent), *answered])
         highest = max([0, *sent])
         fitting = [at for at in range(lowest, highest + 1) if exists[at] == (name in look.names)]
         assert fitting, f"{name} in {look}, after {changes[:lowest]}, before {changes[highest:]}"
-        seen.append((look.answered, fitting[0]))
+        floor.add(look.answered, fitting[0])
