@@ -12,7 +12,7 @@ from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
 from model import LabelIndex, Prototypes, RankedWindows, Tagger, Unknown, VideoQuery
 
 # Windows that the first search returns; each further one returns four times as many.
-_FIRST_DEPTH = 256
+FIRST_DEPTH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class _RankedVideos:
         self._index = index
         self._vector = query.vector[np.newaxis]
         self._allowed = allowed
-        self._depth = _FIRST_DEPTH
+        self._depth = FIRST_DEPTH
         self._returned: set[int] = set()
         self._waiting: dict[int, float] = {}
         self._deepest: float | None = None

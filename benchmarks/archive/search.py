@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from app.archive.search import ArchiveSearch, SpanQuery
+from app.archive.search import FIRST_DEPTH, ArchiveSearch, SpanQuery
 from app.archive.window_index import WindowIndex
 from app.question import Analysis, EmbeddedVideo, EmbeddedWindows, Timestamps
 from app.store import everyday_actions
@@ -136,11 +136,11 @@ def _wait_until_saved(index: WindowIndex, cache: Path) -> None:
 
 
 def _recall(index: LabelIndex, vectors: Floats) -> float:
-    """Return the share of the ten windows with the best scores that the index finds."""
+    """Return the share of the ten windows with the best scores that a search finds."""
     right = 0
     for vector in vectors:
         values = index.base.rows @ np.append(vector, np.float32(1))
         tenth = np.partition(values, -10)[-10]
-        [hits] = index.search(vector[np.newaxis], 10)
-        right += sum(hit.standardised >= tenth - 1e-4 for hit in hits)
+        [hits] = index.search(vector[np.newaxis], FIRST_DEPTH)
+        right += sum(hit.standardised >= tenth - 1e-4 for hit in hits[:10])
     return right / (10 * len(vectors))

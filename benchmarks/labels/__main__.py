@@ -14,6 +14,7 @@ from benchmarks.harness.paths import LABELS_CACHE, SHARED_DATA
 JUDGED = (
     "put_over_encode",
     "latency_growth_during_put",
+    "work_after_hang_up_seconds",
     "search_p50_ms_1m",
     "recall_at_10_1m",
     "start_seconds_1m",
@@ -26,7 +27,7 @@ JUDGED = (
     "ece",
     "sure_right",
 )
-PARTS = ("put", "million", "kills", "accuracy")
+PARTS = ("put", "hang-up", "million", "kills", "accuracy")
 
 
 def main() -> None:
@@ -65,6 +66,10 @@ def _measured(part: str, options: argparse.Namespace) -> Mapping[str, Any]:
             "wrong_indexes": outcome.wrong_indexes,
             "acknowledged": outcome.acknowledged,
         }
+    if part == "hang-up":
+        from benchmarks.labels import hang_up
+
+        return hang_up.measure()
     if part == "accuracy":
         from benchmarks.labels import accuracy
 

@@ -26,14 +26,14 @@ class Service:
 
     def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
         self.process = process
-        self._port = port
+        self.port = port
         self._log = log
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, media_type: str = ""
     ) -> tuple[int, bytes]:
         """Status and body of one request on a new connection. Raises OSError if the server ends."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_REQUEST_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_REQUEST_SECONDS)
         headers = {"Content-Type": media_type} if media_type else {}
         try:
             connection.request(method, path, body, headers)
@@ -84,7 +84,7 @@ class Service:
 
     def settle(self) -> None:
         """Wait until the runtime trial is over and the server is idle. Raises Unavailable."""
-        Server(self._port, psutil.Process(self.process.pid)).settle()
+        Server(self.port, psutil.Process(self.process.pid)).settle()
 
     def stop(self) -> None:
         """End the server with SIGTERM."""

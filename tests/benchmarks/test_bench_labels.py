@@ -9,7 +9,8 @@ import pytest
 from benchmarks.labels.__main__ import main
 
 FIGURES = [
-    *("put_over_encode", "latency_growth_during_put", "search_p50_ms_1m", "recall_at_10_1m"),
+    *("put_over_encode", "latency_growth_during_put", "work_after_hang_up_seconds"),
+    *("search_p50_ms_1m", "recall_at_10_1m"),
     *("start_seconds_1m", "memory_gb_1m", "add_ms_1m", "kill_lost"),
     *("everyday_top1", "everyday_top5", "unknown_auroc", "ece", "sure_right"),
 ]

@@ -240,3 +240,19 @@ def test_a_large_top_k_compares_all_rows(many: Labels, top_k: int) -> None:
     items = [item for item in many if item[0] not in gone]
 
     check_in_order(index.remove(gone), items, clustered(np.random.default_rng(1), 3, 32), top_k)
+
+
+def test_a_shortlist_finds_rows_whose_directions_vary_by_different_amounts() -> None:
+    # the embeddings of videos do: half of all lengths lies along one direction of 640
+    random, deviations = np.random.default_rng(0), np.arange(1, 101) ** -0.7
+    rows, queries = (
+        (random.standard_normal((count, 100)) * deviations).astype(np.float32)
+        for count in (100_000, 50)
+    )
+    tenth = np.partition(queries @ rows.T, -10, axis=1)[:, -10:-9]
+
+    found = Shortlist.over(rows, queries).nearest(queries, rows, 10)
+
+    assert found is not None
+    values, _ = found
+    assert np.mean(values >= tenth - 1e-4) > 0.99
