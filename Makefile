@@ -42,7 +42,9 @@ serve: $(VENV)/.serves ## install the service and run it on 127.0.0.1, port 8000
 
 .PHONY: test
 test: $(VENV)/.tests ## run the test suite; TEST=... and PYTEST=... select tests
-	$(BIN)/python -m pytest --numprocesses auto $(PYTEST) $(TEST)
+	@# no test needs a model hub; without this, some wait for one that is out of reach
+	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 \
+	  $(BIN)/python -m pytest --numprocesses auto $(PYTEST) $(TEST)
 
 .PHONY: coverage
 coverage: ## run `make test` with coverage and check its floors

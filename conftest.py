@@ -80,12 +80,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(optionalhook=True)  # also without pytest-xdist
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than processors: tests also wait, for servers to start and to end."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 def _required(config: pytest.Config) -> set[str]:
     required = {name for name in config.getoption("--require").split(",") if name}
     if unknown := required - NEEDS.keys():
