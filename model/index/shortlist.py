@@ -110,10 +110,10 @@ def _directions_of(vectors: Floats) -> Floats:
 
 
 def _rotated(directions: Floats) -> Floats:
-    """Return (E, D) float32: other orthonormal directions of the same subspace.
+    """Return (E, D) float32: a random rotation of the directions within their subspace.
 
-    The levels of the first directions would be far apart, and the error of a product is mostly
-    theirs: after a rotation all directions have a like share of the rows' lengths.
+    FAISS rounds the products of a query with all levels to 8 bits with one scale. One direction
+    that varies more than the others would take that precision from them.
     """
     import torch
 
