@@ -70,6 +70,11 @@ def wait_for_row(page: "Page", name: str, text: str) -> None:
     row.locator(".entry-state", has_text=text).wait_for()
 
 
+def wait_for_answer(page: "Page", name: str) -> None:
+    """Waits until a video is analysed and kept. Its duration is shown long before that."""
+    page.locator(".entry:not(.busy)", has_text=name).get_by_text(" s · ").wait_for()
+
+
 def open_labels(page: "Page") -> None:
     """Opens the drawer of labels."""
     page.click("#labels-open")

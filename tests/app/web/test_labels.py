@@ -14,6 +14,7 @@ from tests.app.web.actions import (
     labels_of_tags,
     open_labels,
     uploads,
+    wait_for_answer,
     wait_for_row,
 )
 
@@ -34,8 +35,8 @@ def test_an_added_label_is_asked_of_every_kept_video(
     page = open_page()
     sent = uploads(page)
     drop(page, red, blue)
-    wait_for_row(page, "red.mp4", "2.0 s")
-    wait_for_row(page, "blue.mp4", "2.0 s")
+    wait_for_answer(page, "red.mp4")
+    wait_for_answer(page, "blue.mp4")
     assert "Something red" not in labels_of_tags(page)
     open_labels(page)
     add_label(page, "Something   red")

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.app.web.actions import ask, drop, labels_of_tags, uploads, wait_for_player, wait_for_row
+from tests.app.web.actions import (
+    ask,
+    drop,
+    labels_of_tags,
+    uploads,
+    wait_for_answer,
+    wait_for_player,
+    wait_for_row,
+)
 from tests.support.fakes import PatientEncoder, sure_tagger
 
 if TYPE_CHECKING:
@@ -48,9 +56,9 @@ def test_a_video_that_was_analysed_is_not_sent_again(
     drop(page, red)
     labels_of_tags(page)
     page.reload()
-    wait_for_row(page, "red.mp4", "2.0 s")
+    wait_for_answer(page, "red.mp4")
     drop(page, red, blue)
-    wait_for_row(page, "blue.mp4", "2.0 s")
+    wait_for_answer(page, "blue.mp4")
     page.locator(".entry.selected", has_text="red.mp4").wait_for()
     wait_for_player(page, "videoWidth", 64)
     assert page.locator(".entry").count() == 2
@@ -106,8 +114,8 @@ def test_words_are_found_in_kept_videos(
 ) -> None:
     page = open_page()
     drop(page, red, red_then_blue)
-    wait_for_row(page, "red.mp4", "2.0 s")
-    wait_for_row(page, "red then blue.mp4", "12.0 s")
+    wait_for_answer(page, "red.mp4")
+    wait_for_answer(page, "red then blue.mp4")
     page.fill("#search-words", "blue")
     page.press("#search-words", "Enter")
     page.get_by_text("Best spans of 2 videos:").wait_for()
@@ -173,7 +181,7 @@ def test_the_sample_is_tried_with_words(open_page: "Callable[..., Page]") -> Non
     page = open_page()
     page.get_by_role("button", name="Try a sample").click()
     assert set(labels_of_tags(page)) == {"fireworks", "riding a bicycle", "swimming"}
-    wait_for_row(page, "sample.mp4", "8.0 s")
+    wait_for_answer(page, "sample.mp4")
     wait_for_player(page, "videoWidth", 320)
 
 
