@@ -74,7 +74,7 @@ class KeptVideos:
     async def classify(self, analysis: Analysis, request: ClassifyRequest) -> Classified:
         """Answer from an analysis, with other windows than the kept ones if its chunks allow.
 
-        Raises AnalysisDiffers, and the errors of `TaggingService.classify_kept`.
+        Raises AnalysisDiffers, VideoNotFound, and the errors of `TaggingService.classify_kept`.
         """
         fitted = await to_thread.run_sync(self._fitted, analysis, request)
         return await self._service.classify_kept(fitted, request)
@@ -98,7 +98,10 @@ class KeptVideos:
         return kept.video_space == self._tagger.video_space
 
     def _fitted(self, analysis: Analysis, request: ClassifyRequest) -> Analysis:
-        """Return the analysis with the windows of a request. Raises AnalysisDiffers."""
+        """Return the analysis with the windows of a request.
+
+        Raises AnalysisDiffers, and VideoNotFound for a video that was deleted meanwhile.
+        """
         if request.decode != analysis.decode:
             raise AnalysisDiffers(
                 f"the video was kept with decode={analysis.decode}; to ask with "
@@ -121,6 +124,7 @@ class KeptVideos:
             return analysis
         chunks = self._store.chunks(analysis.sha256, analysis.video_space)
         if chunks is None:
+            self._store.of_video(analysis.sha256)
             raise AnalysisDiffers(
                 f"the video was kept with windows of {kept.window_seconds:g} s every "
                 f"{kept.stride_seconds:g} s, without chunks; to ask for others, "

@@ -19,7 +19,7 @@ from app.store.jobs import Webhook, WebhookStore
 # Longer than an attempt with its redirects: if this process dies, another sends it after that.
 _ATTEMPT = timedelta(seconds=90)
 _FIRST_WAIT_SECONDS = 5.0
-_MAX_WAIT_SECONDS = 3600.0
+_MAX_WAIT = timedelta(hours=1)
 _GIVEN_UP_AFTER = timedelta(days=1)
 _SECONDS_BETWEEN_LOOKS = 0.5
 # A slow receiver does not delay the messages to others.
@@ -36,7 +36,7 @@ def signature(secrets: Sequence[bytes], webhook_id: str, timestamp: int, body: s
 
 def next_wait(attempts: int, share: float) -> timedelta:
     """Return the time before the next attempt: doubled each time, of which `share` 0..1 jitters."""
-    longest = min(_MAX_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(attempts, 20))
+    longest = min(_MAX_WAIT.total_seconds(), _FIRST_WAIT_SECONDS * 2.0 ** min(attempts, 20))
     return timedelta(seconds=longest * (0.5 + 0.5 * share))
 
 
@@ -69,7 +69,7 @@ class WebhookSender:
     async def _work(self) -> NoReturn:
         while True:
             try:
-                webhook = await to_thread.run_sync(self._store.claim, _ATTEMPT)
+                webhook = await to_thread.run_sync(self._store.claim, _ATTEMPT, _MAX_WAIT)
                 if webhook is not None:
                     await to_thread.run_sync(self._send, webhook)
                     continue

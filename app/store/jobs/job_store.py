@@ -100,11 +100,14 @@ class JobStore:
             return [_job(row, None) for row in connection.execute(ordered)]
 
     def claim(self, owner: str, lease: timedelta) -> ClaimedJob | None:
-        """Take the oldest job that waits or whose process died; None if there is none."""
+        """Take the oldest job that waits or whose process died; None if there is none.
+
+        A lease of more than twice `lease` from now was written before the clock was set back: it
+        has ended too.
+        """
         now = datetime.now(UTC)
-        waits = (JobRow.status == "queued") | (
-            (JobRow.status == "running") & (JobRow.lease_until < now)
-        )
+        is_held = JobRow.lease_until.between(now, now + 2 * lease)
+        waits = (JobRow.status == "queued") | ((JobRow.status == "running") & ~is_held)
         with reading(self._engine) as connection:
             # SQLite has one writer at a time: do not queue for it in vain
             if connection.execute(select(JobRow.id).where(waits).limit(1)).first() is None:
@@ -201,12 +204,11 @@ class JobStore:
 
     def delete_old(self, max_age: timedelta) -> int:
         """Delete jobs that finished before `max_age`, and uploads that were never completed."""
-        before = datetime.now(UTC) - max_age
-        abandoned = (JobRow.status == _RECEIVING) & (
-            JobRow.created_at < datetime.now(UTC) - _MAX_STORING
-        )
+        now = datetime.now(UTC)
+        is_stored = JobRow.created_at.between(now - _MAX_STORING, now + _MAX_STORING)
+        abandoned = (JobRow.status == _RECEIVING) & ~is_stored
         with writing(self._engine) as connection:
-            gone = delete(JobRow).where((JobRow.finished_at < before) | abandoned)
+            gone = delete(JobRow).where((JobRow.finished_at < now - max_age) | abandoned)
             return connection.execute(gone).rowcount
 
 
@@ -244,7 +246,8 @@ def _job_of_key(connection: Connection, key: str, fingerprint: str) -> str | Non
     if row is None:
         return None
     if row.status == _RECEIVING:
-        if row.created_at > datetime.now(UTC) - _MAX_STORING:
+        # also after the clock was set back
+        if abs(datetime.now(UTC) - row.created_at) < _MAX_STORING:
             raise KeyInUse("a request with this Idempotency-Key is being received")
         connection.execute(delete(JobRow).where(JobRow.id == row.id))
         return None

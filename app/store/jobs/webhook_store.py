@@ -15,18 +15,22 @@ class WebhookStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def claim(self, attempt: timedelta) -> Webhook | None:
-        """Take a message that is due; it is due again after `attempt` unless the store is told."""
+    def claim(self, attempt: timedelta, max_wait: timedelta) -> Webhook | None:
+        """Take a message that is due; it is due again after `attempt` unless the store is told.
+
+        No message waits longer than `max_wait`: one that is due after twice that time was written
+        before the clock was set back, and is taken too.
+        """
         now = datetime.now(UTC)
+        is_due = (WebhookRow.next_at <= now) | (WebhookRow.next_at > now + 2 * max_wait)
         with reading(self._engine) as connection:
-            due = select(WebhookRow.id).where(WebhookRow.next_at <= now).limit(1)
             # SQLite has one writer at a time: do not queue for it in vain
-            if connection.execute(due).first() is None:
+            if connection.execute(select(WebhookRow.id).where(is_due).limit(1)).first() is None:
                 return None
         with writing(self._engine) as connection:
             webhook_id = connection.execute(
                 select(WebhookRow.id)
-                .where(WebhookRow.next_at <= now)
+                .where(is_due)
                 .order_by(WebhookRow.next_at)
                 .limit(1)
                 .with_for_update(skip_locked=True)

@@ -6,7 +6,7 @@ import pytest
 
 from app.archive.alerts import Alerts
 from app.archive.kept_videos import AnalysisOutdated, KeptVideos
-from app.question import Analysis
+from app.question import Analysis, ClassifyRequest
 from app.service import TaggingService
 from app.store.analyses import AnalysisStore, VideoNotFound
 from app.store.database import migrate, open_engine
@@ -69,4 +69,20 @@ async def test_what_this_checkpoint_did_not_keep_is_not_found_or_outdated(
     store.keep(OTHER)
     with pytest.raises(AnalysisOutdated, match="another"):
         await videos.analysis(RED.sha256)
+    engine.dispose()
+
+
+async def test_a_video_that_is_deleted_meanwhile_is_not_found(database_url: str) -> None:
+    engine = open_engine(database_url)
+    migrate(engine)
+    store = AnalysisStore(engine)
+    store.keep(RED)
+    videos = videos_of(store)
+    analysis = await videos.analysis(RED.sha256)
+    store.remove(RED.sha256)
+
+    # other windows than the kept ones are made of its chunks
+    asked = ClassifyRequest("", (), 1, 0.0, "segments", 1.0, 1.0)
+    with pytest.raises(VideoNotFound):
+        await videos.classify(analysis, asked)
     engine.dispose()

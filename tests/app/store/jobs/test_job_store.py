@@ -21,6 +21,7 @@ from app.store.jobs.tables import JobChunkRow, JobRow
 LEASE = timedelta(minutes=1)
 OVER = timedelta(seconds=-1)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -83,8 +84,26 @@ def test_a_job_whose_process_died_is_run_again_and_ends_once(
     assert (found.status, found.result, found.progress) == ("succeeded", {"of": "alive"}, 1.0)
     assert count_chunks(engine) == 0
     webhooks = WebhookStore(engine)
-    assert webhooks.claim(MINUTE) is not None
-    assert webhooks.claim(MINUTE) is None
+    assert webhooks.claim(MINUTE, HOUR) is not None
+    assert webhooks.claim(MINUTE, HOUR) is None
+
+
+def test_a_lease_from_before_the_clock_was_set_back_has_ended(store: JobStore) -> None:
+    job = store.create(new_job(), [b"x"])
+    store.claim("dead, its clock was a day ahead", timedelta(days=1))
+
+    again = store.claim("alive", LEASE)
+
+    assert again is not None
+    assert again.id == job.id
+    assert store.claim("another", LEASE) is None
+
+
+def test_a_lease_of_a_host_whose_clock_is_ahead_by_seconds_holds(store: JobStore) -> None:
+    store.create(new_job(), [b"x"])
+    store.claim("a", LEASE + timedelta(seconds=10))
+
+    assert store.claim("b", LEASE) is None
 
 
 def test_a_lease_that_is_extended_does_not_end(store: JobStore) -> None:
@@ -151,6 +170,23 @@ def test_a_key_is_in_use_while_its_video_is_stored(store: JobStore) -> None:
     assert [each.id for each in store.page(limit=10)] == [job.id]
 
 
+def test_a_key_is_not_in_use_for_long_after_the_clock_was_set_back(
+    store: JobStore, engine: Engine
+) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"one"
+        raise ConnectionAbortedError
+
+    for key in ("used again", "abandoned"):
+        with pytest.raises(ConnectionAbortedError):
+            store.create(new_job(1, key=key), chunks())
+    with writing(engine) as connection:
+        connection.execute(update(JobRow).values(created_at=datetime.now(UTC) + timedelta(days=1)))
+
+    assert store.create(new_job(1, key="used again"), [b"x"]).status == "queued"
+    assert store.delete_old(timedelta(days=1)) == 1
+
+
 def test_pages_hold_every_job_once(store: JobStore) -> None:
     made = [store.create(new_job(number), [b"x"]).id for number in range(5)]
 
@@ -182,14 +218,27 @@ def test_a_webhook_is_due_again_until_it_is_removed(store: JobStore, engine: Eng
     store.cancel(job.id)
     webhooks = WebhookStore(engine)
 
-    first = webhooks.claim(OVER)
-    second = webhooks.claim(MINUTE)
+    first = webhooks.claim(OVER, HOUR)
+    second = webhooks.claim(MINUTE, HOUR)
 
     assert first is not None
     assert second is not None
     assert (first.id, first.attempts, second.attempts) == (second.id, 0, 1)
     webhooks.postpone(first.id, OVER)
-    assert webhooks.claim(MINUTE) is not None
+    assert webhooks.claim(MINUTE, HOUR) is not None
     webhooks.remove(first.id)
     webhooks.postpone(first.id, OVER)
-    assert webhooks.claim(MINUTE) is None
+    assert webhooks.claim(MINUTE, HOUR) is None
+
+
+def test_a_webhook_postponed_before_the_clock_was_set_back_is_due(
+    store: JobStore, engine: Engine
+) -> None:
+    store.cancel(store.create(new_job(callback="https://example.org/"), [b"x"]).id)
+    webhooks = WebhookStore(engine)
+    first = webhooks.claim(timedelta(days=1), HOUR)
+    assert first is not None
+
+    assert webhooks.claim(MINUTE, HOUR) is not None
+    webhooks.postpone(first.id, HOUR)
+    assert webhooks.claim(MINUTE, HOUR) is None
