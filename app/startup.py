@@ -34,7 +34,7 @@ from app.labels.default_vectors import with_default_vectors
 from app.lifecycle.drain import Drain
 from app.lifecycle.folders import check_folder
 from app.lifecycle.garbage import freezing
-from app.lifecycle.memory import release_free_memory
+from app.lifecycle.memory import keep_releasing_memory, release_free_memory
 from app.observe.metrics import Metrics
 from app.question import Classified
 from app.readiness import Readiness
@@ -299,7 +299,7 @@ def _batcher(tagger: Tagger) -> Batcher:
 async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[None]:
     """Run a first inference beside the block, set `warm`, then switch to a faster runtime.
 
-    Also runs jobs, sends webhooks, and deletes what was kept for long enough.
+    Also runs jobs, sends webhooks, deletes what was kept for long enough, and releases free memory.
 
     If the inference fails, the error is logged, and it is tried again; until then the process is
     not ready.
@@ -309,6 +309,7 @@ async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[N
         async with anyio.create_task_group() as group:
             group.start_soon(_warm_up, state, log, group, settle)
             group.start_soon(_delete_old, state, log)
+            group.start_soon(keep_releasing_memory)
             group.start_soon(state["webhooks"].run)
             yield
             group.cancel_scope.cancel()

@@ -3,6 +3,10 @@
 import ctypes
 import mmap
 from contextlib import suppress
+from typing import NoReturn
+
+import anyio
+from anyio import to_thread
 
 from app.errors import ResourcesExhausted
 from app.lifecycle.control_group import memory_left
@@ -31,3 +35,14 @@ def release_free_memory() -> None:
     """Give memory that was freed back to the operating system, where the C library can (glibc)."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+async def keep_releasing_memory(interval_seconds: float = 60.0) -> NoReturn:
+    """Call `release_free_memory` in a thread at this interval.
+
+    glibc gives each thread an arena of its own and keeps what is freed in it, so that the process
+    would grow with the number of threads that have ever worked on something large.
+    """
+    while True:
+        await anyio.sleep(interval_seconds)
+        await to_thread.run_sync(release_free_memory)
