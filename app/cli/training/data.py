@@ -7,7 +7,7 @@ import typer
 
 from app.cli.exits import expected_errors
 from app.cli.progress import sample_progress
-from app.cli.training.options import Manifests, TextModel
+from app.cli.training.options import Fold, Manifests, TextModel
 
 cli = typer.Typer(help="Write, check and pack training data.", no_args_is_help=True)
 
@@ -28,9 +28,7 @@ def manifest(
     ],
     root: Annotated[Path, typer.Argument(help="Directory of the data set, as published.")],
     out: Annotated[Path, typer.Option(help="Manifest to write: .csv or .parquet.")],
-    fold: Annotated[
-        int, typer.Option(min=1, max=3, help="Number of the official split of UCF101 or HMDB51.")
-    ] = 1,
+    fold: Fold = 1,
 ) -> None:
     """Write the manifest of a public data set. The files of the data set stay in place."""
     with expected_errors():

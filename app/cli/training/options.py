@@ -9,6 +9,9 @@ Manifests = Annotated[
     list[Path],
     typer.Option(help="Manifest of samples; may be repeated.", exists=True, dir_okay=False),
 ]
+Fold = Annotated[
+    int, typer.Option(min=1, max=3, help="Number of the official split of UCF101 or HMDB51.")
+]
 Device = Annotated[str, typer.Option(help="Device to run on: cpu or cuda.")]
 Threads = Annotated[
     int, typer.Option(min=0, help="Number of torch threads; 0: torch's own choice.")

@@ -1,6 +1,6 @@
 """Evaluate a checkpoint on classes that its training never saw.
 
-    kinolex evaluate CHECKPOINT --data MANIFEST.csv --out report/
+    kinolex evaluate CHECKPOINT --layout ucf101=UCF101/ --data MANIFEST.csv --out report/
 
 Every figure is measured twice: by raw cosine, and as served, by similarity standardised over the
 checkpoint's background bank.
@@ -17,7 +17,7 @@ from PIL import Image
 
 from model.checkpoint import find_checkpoint, load_checkpoint, read_config
 from model.tagger import Tagger
-from model.training.data.manifest import Sample, read_manifest
+from model.training.data.manifest import Sample
 from model.training.data.readers import read_frames
 from model.training.lineage import first_run
 from model.training.measure.embedding_map import EmbeddingMap, embedding_map
@@ -117,25 +117,23 @@ class Report:
 
 def evaluate(
     checkpoint: str | Path,
-    manifests: Sequence[Path],
+    samples: Sequence[Sample],
     options: EvaluationOptions,
     *,
     held_out: str | None = None,
     device: str = "cpu",
 ) -> Report:
-    """Evaluate a checkpoint on manifests.
+    """Evaluate a checkpoint on labelled samples.
 
     The unseen classes are those of the split `held_out` (a name in `splits/` or a path), by default
-    the split that the checkpoint was trained with; with an empty name the manifest's `split` column
-    decides. A checkpoint that was imported or converted was not trained on rows of the split
-    `train`, which are left out then. Raises CheckpointError, ManifestError, and ValueError when
-    there is nothing to test.
+    the split that the checkpoint was trained with; with an empty name the samples' `split` decides.
+    A checkpoint that was imported or converted was not trained on samples of the split `train`,
+    which are left out then. Raises CheckpointError, and ValueError when there is nothing to test.
     """
     tagger = load_checkpoint(checkpoint, device=device)
     provenance = read_config(find_checkpoint(checkpoint)).provenance
     run = first_run(provenance)
     held_out = str(run.get("held_out", "")) if held_out is None else held_out
-    samples = [sample for manifest in manifests for sample in read_manifest(manifest)]
     if not _FOREIGN.isdisjoint(provenance) and not held_out:
         samples = [sample for sample in samples if sample.split != "train"]
     return examine(

@@ -15,13 +15,17 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoImageProcessor, CLIPProcessor
 
 from model.checkpoint import load_checkpoint, read_config
+from model.encoder.compiled_encoder import can_compile
+from model.encoder.openvino_encoder import OpenVinoEncoder
 from model.encoder.torch_encoder import TorchEncoder
 from model.errors import CheckpointError
 from model.tagger import Tagger
 from model.text.pretrained import without_progress_bars
 from model.training.convert.import_model import import_model
+from model.training.data.manifest import read_manifest
 from model.training.measure.evaluate import EvaluationOptions, evaluate
 from tests.support.clips import write_clip
+from tests.support.runtime_parity import assert_compiled_gives_the_same, assert_same_embeddings
 from tests.support.tiny_towers import (
     MEAN,
     SIDE,
@@ -172,6 +176,16 @@ def test_it_is_served_with_labels_of_its_own(
         assert tag["similarity"] == pytest.approx(expected[tag["label"]], abs=1e-4)
 
 
+def test_openvino_computes_the_same(tagger: Tagger) -> None:
+    assert isinstance(assert_same_embeddings(tagger, "openvino"), OpenVinoEncoder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
+def test_torch_compile_computes_the_same(imported: Path, tmp_path: Path) -> None:
+    assert_compiled_gives_the_same(imported, tmp_path)
+
+
 def test_it_is_evaluated_like_any_other(imported: Path, tmp_path: Path) -> None:
     manifest = write_pictures(tmp_path / "pictures")
     rows = manifest.read_text().splitlines()
@@ -179,7 +193,7 @@ def test_it_is_evaluated_like_any_other(imported: Path, tmp_path: Path) -> None:
     marked = [f"{row},{splits[number // len(NAMES) % 2]}" for number, row in enumerate(rows[1:])]
     manifest.write_text("\n".join([rows[0] + ",split", *marked]))
 
-    report = evaluate(imported, [manifest], EvaluationOptions(log=lambda _: None))
+    report = evaluate(imported, read_manifest(manifest), EvaluationOptions(log=lambda _: None))
     assert report.model_id == "tiny"
     [suite] = report.suites
     assert {row.label for row in suite.classes} == {f"{colour} wall" for colour in NAMES}
