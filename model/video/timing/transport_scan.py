@@ -61,11 +61,14 @@ class FrameTimes:
 
 def find_layout(head: bytes) -> Layout | None:
     """Recognise a transport stream by its first bytes: five packets in a row, of any size."""
-    data = np.frombuffer(head, np.uint8)
+    is_sync = np.frombuffer(head, np.uint8) == _SYNC
     for size in _SIZES:
-        for first in range(min(size, data.size - size * (_MIN_PACKETS - 1))):
-            if (data[first::size][:_MIN_PACKETS] == _SYNC).all():
-                return Layout(size, first)
+        count = min(size, is_sync.size - size * (_MIN_PACKETS - 1))
+        if count > 0:
+            rows = [is_sync[at * size :][:count] for at in range(_MIN_PACKETS)]
+            found = np.flatnonzero(np.logical_and.reduce(rows))
+            if found.size:
+                return Layout(size, int(found[0]))
     return None
 
 
