@@ -12,6 +12,9 @@ TORCH_INDEX_URL ?=
 # `make test PYTEST="-k labels"`; PYTEST="-n 0" uses one process, which a debugger needs.
 TEST ?=
 PYTEST ?=
+# Not empty: run the tests that take more than ten seconds too, as the gate does. Without it they run
+# only where TEST names their file or folder.
+SLOW ?=
 # Options of docker/build-with-buildah.sh, as in `make image IMAGE=--debootstrap`.
 IMAGE ?=
 # Options of a benchmark, as in `make bench BENCH=--quick` or `make soak BENCH="--seconds 60"`.
@@ -41,15 +44,15 @@ serve: $(VENV)/.serves ## install the service and run it on 127.0.0.1, port 8000
 	$(BIN)/kinolex serve --port $(PORT) $(if $(MODEL),--model $(MODEL))
 
 .PHONY: test
-test: $(VENV)/.tests ## run the test suite; TEST=... and PYTEST=... select tests
+test: $(VENV)/.tests ## run the tests; SLOW=1 adds the slow ones, TEST=... and PYTEST=... select some
 	@# no test needs a model hub; without this, some wait for one that is out of reach
 	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 \
-	  $(BIN)/python -m pytest --numprocesses auto $(PYTEST) $(TEST)
+	  $(BIN)/python -m pytest --numprocesses auto $(if $(SLOW)$(TEST),,-m "not slow") $(PYTEST) $(TEST)
 
 .PHONY: coverage
-coverage: ## run `make test` with coverage and check its floors
+coverage: ## run `make test SLOW=1` with coverage and check its floors
 	@rm -f .coverage .coverage.*
-	$(MAKE) test PYTEST="--cov --cov-report= $(PYTEST)"
+	$(MAKE) test SLOW=1 PYTEST="--cov --cov-report= $(PYTEST)"
 	@rm -f .coverage.* # of processes that were killed: half a file, which the report cannot read
 	$(BIN)/coverage report --omit 'model/training/*' --fail-under $(COVERAGE_OUTSIDE_TRAINING)
 

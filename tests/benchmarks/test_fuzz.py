@@ -69,6 +69,7 @@ def test_an_expensive_or_late_video_and_a_dead_worker_are_noticed() -> None:
     assert (len(done.bad), len(done.died), done.most_cpu_seconds) == (2, 1, 4.0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _ATTACKS.is_dir(), reason="needs ../shared/attacks, beside the checkout")
 def test_the_bombs_of_the_review_get_their_code_at_a_bounded_cost(tmp_path: Path) -> None:
     case = [sys.executable, str(_ATTACKS / "pssh_case.py"), "8000"]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from app.settings import Settings
 from benchmarks.fuzz.over_http import SERVICE, SETTINGS
 from benchmarks.harness.servers import running
@@ -9,6 +11,7 @@ from benchmarks.hostile.mixed import MAX_GROWTH, Held, growth, watch
 from tests.support.keys import ALL_SCOPES, bearer, issue_key
 
 
+@pytest.mark.slow
 def test_requests_of_every_kind_end_as_foreseen(tmp_path: Path) -> None:
     headers = bearer(issue_key(Settings(data_dir=tmp_path), *ALL_SCOPES))
     with running(SERVICE, "/readyz", tmp_path, SETTINGS) as server:

@@ -230,6 +230,7 @@ def test_importing_the_service_and_the_library_does_nothing(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_librarys_tests_do_not_need_the_service(tmp_path: Path) -> None:
     """Without app/ the tests of the library that do not import it can still run."""
     assert not imports_package(ROOT / "tests" / "support" / "clips.py", "app")

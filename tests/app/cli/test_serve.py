@@ -143,6 +143,7 @@ def test_each_process_answers_for_the_metrics_of_all(served: Served) -> None:
     assert len(list(served.metrics.glob("counter_*.db"))) >= 2
 
 
+@pytest.mark.slow
 def test_a_model_is_imported_before_it_is_served(tmp_path: Path) -> None:
     source = save_tiny(tiny_siglip(), tmp_path / "tiny-siglip")
     port = free_port()

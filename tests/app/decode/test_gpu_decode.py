@@ -131,6 +131,7 @@ def numbers(batch: FrameBatch) -> list[int]:
     return [read_number(frame) for frame in batch.frames]
 
 
+@pytest.mark.slow
 @needs_torchcodec
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 async def test_plain_videos_give_the_same_frames_and_nearly_the_same_pixels(

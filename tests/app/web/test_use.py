@@ -89,6 +89,7 @@ def test_everything_can_be_done_without_a_mouse(
     assert page.evaluate("document.activeElement.id") == "labels-open"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("viewport", "is_dark"), [(DESK, False), (PHONE, True), (ENLARGED, False)])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     open_page: "Callable[..., Page]",

@@ -116,6 +116,7 @@ def test_openvino_gives_what_torch_gives(tmp_path: Path) -> None:
     in_own_process("compare_openvino", tmp_path)
 
 
+@pytest.mark.slow
 def test_openvino_encodes_for_several_threads_at_once(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra `openvino`")
     in_own_process("encode_from_threads", tmp_path)

@@ -24,6 +24,7 @@ def test_the_faster_precision_is_chosen(fp32: float, bf16: float, faster: str) -
     assert faster_precision(fp32, bf16) == faster
 
 
+@pytest.mark.slow
 def test_the_chosen_precision_is_logged_and_no_weight_changes(tmp_path: Path) -> None:
     config = tiny_config(precision="probe")
     network = build_network(config.encoder)
@@ -39,6 +40,7 @@ def test_the_chosen_precision_is_logged_and_no_weight_changes(tmp_path: Path) ->
     assert [name for name in before if not torch.equal(before[name], after[name])] == []
 
 
+@pytest.mark.slow
 def test_both_precisions_are_timed() -> None:
     config = tiny_config()
 

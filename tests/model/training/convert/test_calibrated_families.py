@@ -41,6 +41,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_of_unlabelled_clips_are_served(
     family: str, clips: Path, tmp_path: Path, make_settings: Callable[..., Any]

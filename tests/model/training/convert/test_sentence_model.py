@@ -151,6 +151,7 @@ def test_torch_compile_computes_the_same(video_folder: Path, tmp_path: Path) -> 
     assert_compiled_gives_the_same(video_folder.parent / "out", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["video", "image"])
 def test_16_bits_are_judged_as_for_other_networks(
     family: str, request: pytest.FixtureRequest

@@ -42,6 +42,7 @@ def test_a_model_in_the_hubs_cache_is_imported_once_and_without_network(
     assert checkpoint_to_serve(again, tmp_path / "cache", said.append) == again
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub_is_fetched_imported_and_then_served_without_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
