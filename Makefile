@@ -23,6 +23,9 @@ BENCH ?=
 # Checks the types of the page's modules; they run as they are.
 TYPESCRIPT := 5.9.3
 
+# Without the files that Python writes for its modules, each process that a test starts compiles the tree.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt
