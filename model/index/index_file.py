@@ -21,7 +21,7 @@ from model.index.label_block import LabelBlock
 from model.index.label_index import LabelIndex
 from model.index.shortlist import Shortlist
 
-_FORMAT = "kinolex label index 2"
+_FORMAT = "kinolex label index 3"
 # Strings per call of the JSON encoder, which blocks other threads.
 _BATCH = 10_000
 
@@ -82,7 +82,8 @@ def _arrays_of(index: LabelIndex) -> dict[str, npt.NDArray[Any]]:
     if base.texts != base.names:
         arrays["texts"] = _packed(base.texts)
     if index.shortlist is not None:
-        arrays |= {"directions": index.shortlist.directions, "codes": index.shortlist.packed}
+        arrays["directions"] = index.shortlist.directions
+        arrays |= {f"codes{n}": part for n, part in enumerate(index.shortlist.packed)}
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
@@ -94,9 +95,10 @@ def _index_of(arrays: _Arrays) -> LabelIndex:
         texts=tuple(json.loads(arrays["texts"].tobytes())) if "texts" in arrays else names,
         **{name: arrays[name] for name in columns},
     )
-    if "codes" not in arrays:
+    if "directions" not in arrays:
         return LabelIndex.of(base, None)
-    return LabelIndex.of(base, Shortlist.unpacked(arrays["directions"], arrays["codes"]))
+    codes = [arrays[name] for name in sorted(arrays) if name.startswith("codes")]
+    return LabelIndex.of(base, Shortlist.unpacked(arrays["directions"], codes))
 
 
 def _packed(strings: Sequence[str]) -> npt.NDArray[np.uint8]:

@@ -2,13 +2,16 @@
 
 Each row is projected onto the main directions of typical queries, rotated at random so that all
 coordinates vary alike, and each coordinate is quantised to one of 16 levels (4 bits). FAISS scans
-the codes of all rows, and the best thousand rows are compared exactly.
+the codes of all rows, each part of them in its own thread; then the best thousand rows are compared
+exactly.
 See `docs/decisions/0016-the-first-stage-of-a-search-scans-every-row.md`.
 
 torch is imported by the functions that compute with it: commands that only list labels come here
 through the store, and would wait seconds for it.
 """
 
+import os
+from collections.abc import Sequence
 from typing import Self
 
 import faiss
@@ -25,17 +28,28 @@ _TRAINING_ROWS = 20_000
 _MIN_COMPARED = 1_000
 _COMPARED_PER_ROW = 20
 _BATCH = 16_384
+# A scan is as fast as memory allows with a few threads.
+_MAX_PARTS = 4
 
 
 class Shortlist:
-    """4-bit codes of (R, D) float32 rows in a FAISS index; immutable.
+    """4-bit codes of (R, D) float32 rows in FAISS indexes; immutable.
 
-    `directions` is (E, D) float32, orthonormal; rows and queries are projected onto them.
+    `directions` is (E, D) float32, orthonormal; rows and queries are projected onto them. `parts`
+    are indexes of consecutive rows, each of which a thread scans.
     """
 
-    def __init__(self, directions: Floats, codes: faiss.Index) -> None:
+    def __init__(self, directions: Floats, parts: Sequence[faiss.Index]) -> None:
         self.directions = directions
-        self._codes = codes
+        self._parts = tuple(parts)
+        # one thread for each part; rows are numbered through all parts
+        self._codes = faiss.IndexShards(
+            len(directions),
+            True,
+            True,  # type: ignore[call-arg]  # its types lack them
+        )
+        for part in self._parts:
+            self._codes.add_shard(part)
 
     @classmethod
     def over(cls, rows: Floats, queries: Floats) -> Self:
@@ -48,26 +62,24 @@ class Shortlist:
         size = min(len(rows), _TRAINING_ROWS)
         sample = rows[np.sort(generator.choice(len(rows), size, replace=False))]
         directions = _rotated(_directions_of(queries if len(queries) else sample))
-        # one coordinate per part: a scalar quantiser with trained levels
+        # one coordinate per sub-quantiser: a scalar quantiser with trained levels
         codes = faiss.IndexPQFastScan(
             len(directions), len(directions), _BITS, faiss.METRIC_INNER_PRODUCT
         )
         codes.pq.cp.min_points_per_centroid = 1
         codes.train(_projected(sample, directions))
-        for start in range(0, len(rows), _BATCH):
-            codes.add(_projected(rows[start : start + _BATCH], directions))
-        return cls(directions, codes)
+        count = min(_MAX_PARTS, len(os.sched_getaffinity(0)))
+        return cls(directions, [_filled(codes, part, directions) for part in _split(rows, count)])
 
     @classmethod
-    def unpacked(cls, directions: Floats, packed: npt.NDArray[np.uint8]) -> Self:
+    def unpacked(cls, directions: Floats, packed: Sequence[npt.NDArray[np.uint8]]) -> Self:
         """Restore a shortlist from its directions and `packed`."""
-        return cls(directions, faiss.deserialize_index(packed))
+        return cls(directions, [faiss.deserialize_index(part) for part in packed])
 
     @property
-    def packed(self) -> npt.NDArray[np.uint8]:
-        """The codes and their levels in FAISS's serialised form, as uint8."""
-        packed: npt.NDArray[np.uint8] = faiss.serialize_index(self._codes)
-        return packed
+    def packed(self) -> list[npt.NDArray[np.uint8]]:
+        """The codes and their levels in FAISS's serialised form, as uint8, of each part."""
+        return [faiss.serialize_index(part) for part in self._parts]
 
     def nearest(
         self, queries: Floats, rows: Floats, depth: int, gone: npt.NDArray[np.bool_] | None = None
@@ -94,6 +106,17 @@ class Shortlist:
         positions = np.take_along_axis(found, best, 1)
         positions[values == -np.inf] = -1
         return values, positions
+
+
+def _split(rows: Floats, count: int) -> list[Floats]:
+    return [part for part in np.array_split(rows, count) if len(part)]
+
+
+def _filled(trained: faiss.Index, rows: Floats, directions: Floats) -> faiss.Index:
+    codes = faiss.clone_index(trained)
+    for start in range(0, len(rows), _BATCH):
+        codes.add(_projected(rows[start : start + _BATCH], directions))
+    return codes
 
 
 def _directions_of(vectors: Floats) -> Floats:

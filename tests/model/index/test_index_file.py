@@ -80,7 +80,7 @@ def test_a_missing_file_is_none(path: Path) -> None:
 
 def test_another_format_version_is_ignored(path: Path) -> None:
     content = path.read_bytes()
-    path.write_bytes(content.replace(b"kinolex label index 2", b"kinolex label index 1"))
+    path.write_bytes(content.replace(b"kinolex label index 3", b"kinolex label index 2"))
     assert load_index(path) is None
 
 
@@ -99,10 +99,10 @@ def first_format() -> bytes:
 def test_codes_that_faiss_cannot_read_are_ignored(path: Path) -> None:
     class OfAnotherVersion(Shortlist):
         @property
-        def packed(self) -> npt.NDArray[np.uint8]:
-            packed = super().packed
-            packed[:4] = 0
-            return packed
+        def packed(self) -> list[npt.NDArray[np.uint8]]:
+            first, *others = super().packed
+            first[:4] = 0
+            return [first, *others]
 
     base = LabelIndex.build(((f"label {n}", prototypes([1.0, 0.0])) for n in range(20)), 2).base
     codes = OfAnotherVersion.over(base.rows, base.rows)
