@@ -1,18 +1,22 @@
 """Finds the spans of kept videos that show a text or a clip."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 
-from app.archive.spans import SpanKey, SpanSearch, Wanted
+from app.archive.spans import RankedVideos, SpanKey, SpanSearch, Wanted
 from app.archive.window_index import WindowIndex, read_name
 from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
 from model import LabelIndex, Prototypes, RankedWindows, Tagger, Unknown, VideoQuery
 
 # Windows that the first search returns; each further one returns four times as many.
 FIRST_DEPTH = 256
+# Up to this number, all videos that a filter selects are read: 0.1 s instead of a second in which
+# millions of windows would be compared to find theirs.
+_MAX_READ = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,11 @@ class ArchiveSearch:
                     background = self._index.background(indexed, each, embeddings)
                     yield each, RankedWindows(windows, embeddings, background)
 
-        ranked = _RankedVideos(indexed.index, self._spans.query(query.prototypes), allowed)
+        ranked: RankedVideos
+        if allowed is not None and len(allowed) <= _MAX_READ:
+            ranked = _UnrankedVideos(allowed)
+        else:
+            ranked = _RankedVideos(indexed.index, self._spans.query(query.prototypes), allowed)
         videos = indexed.videos if allowed is None else len(allowed)
         wanted = Wanted(query.prototypes, videos, query.min_score, query.limit, query.after)
         page = self._spans.find(wanted, ranked, read)
@@ -97,6 +105,22 @@ class ArchiveSearch:
             for each in page.spans
         ]
         return Found(tuple(spans), page.has_more, page.unknown, videos)
+
+
+class _UnrankedVideos:
+    """RankedVideos without an order: the best window may be in any of them."""
+
+    def __init__(self, ids: Iterable[int]) -> None:
+        self._ids = sorted(ids)
+
+    @property
+    def next_value(self) -> float | None:
+        return math.inf if self._ids else None
+
+    def next_videos(self, limit: int) -> list[int]:
+        """Return the ids of up to `limit` videos; empty when there are no more."""
+        ids, self._ids = self._ids[:limit], self._ids[limit:]
+        return ids
 
 
 class _RankedVideos:

@@ -1,5 +1,6 @@
 """Finds the best spans of time in videos that are ranked by their best window."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,8 +23,8 @@ _MARGIN = 1e-4
 class RankedVideos(Protocol):
     """Videos by the value of their best window (`model.VideoRanking`), best first.
 
-    `next_value` bounds that of the windows of videos that were not returned yet; it is None when
-    all were.
+    `next_value` bounds that of the windows of videos that were not returned yet, infinity where
+    they have no order; it is None when all were returned.
     """
 
     @property
@@ -143,7 +144,9 @@ def _spans_of(video_id: int, found: LabelSpans) -> Iterator[Span]:
 
 def _bound(query: VideoQuery, value: float | None) -> float:
     """Return the maximum score of windows up to this value; -1 for None."""
-    return -1.0 if value is None else query.score(value + _MARGIN)
+    if value is None:
+        return -1.0
+    return 1.0 if value == math.inf else query.score(value + _MARGIN)
 
 
 def _is_after(span: Span, wanted: Wanted) -> bool:

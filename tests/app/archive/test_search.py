@@ -167,6 +167,25 @@ def test_filters_leave_out_videos(store: AnalysisStore, search: ArchiveSearch) -
     assert found.videos == 1
 
 
+@pytest.mark.parametrize("count", [150, 250])
+def test_a_filter_gives_the_best_spans_of_few_and_of_many_videos(
+    store: AnalysisStore, search: ArchiveSearch, count: int
+) -> None:
+    windows = _random_windows(600)
+    for number in range(300):
+        camera = "north" if number < count else "south"
+        analysis = _with_windows(windows[2 * number : 2 * number + 2], str(number))
+        store.keep(analysis, metadata={"camera": camera})
+    wanted = VideoFilter(metadata={"camera": "north"})
+
+    found = search.find(replace(query("green"), min_score=0.0, limit=20, wanted=wanted))
+
+    best = np.sort(windows.reshape(300, 2, 3)[:count, :, 1].max(axis=1))[::-1][:20]
+    np.testing.assert_allclose([each.similarity for each in found.spans], best, atol=1e-6)
+    assert found.videos == count
+    assert found.has_more
+
+
 def test_pages_hold_every_span_once_although_videos_are_kept_between_them(
     store: AnalysisStore, search: ArchiveSearch
 ) -> None:
