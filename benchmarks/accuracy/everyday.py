@@ -29,7 +29,7 @@ from benchmarks.harness.checkpoint import FOLDER
 from model import Label, LabelIndex, Prototypes, Tagger, load_checkpoint
 from model.training.data.manifest import Sample, read_manifest
 from model.training.measure.intervals import accuracy_interval
-from model.training.measure.metrics import auroc, hits_at, reliability
+from model.training.measure.metrics import Ints, auroc, hits_at, reliability
 
 Vectors = npt.NDArray[np.float32]
 _SET_SIZE, _DRAWS = 10, 3
@@ -94,19 +94,15 @@ def embed(tagger: Tagger, videos: Sequence[Sample]) -> tuple[Case, float]:
 
 def examine(tagger: Tagger, case: Case) -> tuple[Everyday, Firsts]:
     """Tag all videos with all labels and with small sets."""
-    names = sorted(set(case.labels))
-    prototypes = dict(zip(names, tagger.prototypes([Label(name) for name in names]), strict=True))
-    own = np.array([names.index(label) for label in case.labels])
-    vectors = np.concatenate([prototypes[name].vectors[:1] for name in names])
-    level, spread = tagger.calibration.background_of(vectors).T
-    ranked = (case.embeddings @ vectors.T - level) / spread
+    prototypes = prototypes_of(tagger, case.labels)
+    ranked, own = rankings(tagger, case, prototypes)
     firsts = _firsts(tagger, case, prototypes)
     sure = firsts.scores >= _SURE
     intervals = {k: accuracy_interval(hits_at(ranked, own, k), own) for k in (1, 5)}
     top1, top5 = ((i.value, i.low, i.high) for i in intervals.values())
     return Everyday(
         len(own),
-        len(names),
+        len(prototypes),
         top1,
         top5,
         int(sure.sum()),
@@ -115,6 +111,23 @@ def examine(tagger: Tagger, case: Case) -> tuple[Everyday, Firsts]:
         auroc(firsts.missing, firsts.known),
         firsts.over_one,
     ), firsts
+
+
+def prototypes_of(tagger: Tagger, labels: Sequence[str]) -> dict[str, Prototypes]:
+    """The vectors of the distinct labels, in alphabetical order."""
+    names = sorted(set(labels))
+    return dict(zip(names, tagger.prototypes([Label(name) for name in names]), strict=True))
+
+
+def rankings(
+    tagger: Tagger, case: Case, prototypes: Mapping[str, Prototypes]
+) -> tuple[Vectors, Ints]:
+    """How well each of C labels fits each of N videos, (N, C), and the right columns, (N,)."""
+    columns = {name: column for column, name in enumerate(prototypes)}
+    vectors = np.concatenate([each.vectors[:1] for each in prototypes.values()])
+    level, spread = tagger.calibration.background_of(vectors).T
+    own = np.array([columns[label] for label in case.labels])
+    return (case.embeddings @ vectors.T - level) / spread, own
 
 
 def _firsts(tagger: Tagger, case: Case, prototypes: Mapping[str, Prototypes]) -> Firsts:
