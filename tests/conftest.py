@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.databases import database_url, postgres_server, postgres_url
+from tests.support.databases import (
+    database_url,
+    migrated_postgres,
+    migrated_url,
+    postgres_server,
+    postgres_url,
+)
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
@@ -19,7 +25,13 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
-__all__ = ["database_url", "postgres_server", "postgres_url"]
+__all__ = [
+    "database_url",
+    "migrated_postgres",
+    "migrated_url",
+    "postgres_server",
+    "postgres_url",
+]
 
 # How long an example takes depends on what else the computer does.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -81,14 +93,31 @@ def client(make_settings: "Callable[..., Settings]") -> "Iterator[TestClient]":
         yield client
 
 
+@pytest.fixture(scope="module")
+def shared_client(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[TestClient]":
+    """A client of an app that the tests of a module share: they ask, and change nothing.
+
+    Starting an app and its decode worker takes half a second of processor time.
+    """
+    from app.settings import Settings
+    from tests.support.servers import open_client
+
+    folder = tmp_path_factory.mktemp("shared")
+    with open_client(Settings(data_dir=folder, decode_workers=1, log_level="error")) as client:
+        yield client
+
+
 @pytest.fixture
 def server(make_settings: "Callable[..., Settings]") -> Iterator[str]:
     """The address of a running service."""
     from app.main import create_app
     from tests.support.fakes import colour_tagger
+    from tests.support.made_stores import copy_colours_store
     from tests.support.servers import running_server
 
-    with running_server(create_app(make_settings(), tagger=colour_tagger())) as address:
+    settings = make_settings()
+    copy_colours_store(settings)
+    with running_server(create_app(settings, tagger=colour_tagger())) as address:
         yield address
 
 

@@ -97,16 +97,42 @@ def postgres_url(postgres_server: str) -> str:
     return new_database(postgres_server)
 
 
-def new_database(folder: str) -> str:
-    """Make an empty database in the server with this socket folder, and return its URL."""
+def new_database(folder: str, like: str = "template1") -> str:
+    """Make a database in the server with this socket folder, and return its URL.
+
+    It is empty, or a copy of the database named `like`.
+    """
     import psycopg
 
     name = f"test_{uuid4().hex}"
     with psycopg.connect(
         host=folder, user="kinolex", dbname="postgres", autocommit=True
     ) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
     return f"postgresql://kinolex@/{name}?host={folder}"
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> str:
+    """The name of a database with all tables and no rows, which nobody is connected to."""
+    from tests.support.made_stores import migrate_at
+
+    url = new_database(postgres_server)
+    migrate_at(url)
+    return url.removeprefix("postgresql://kinolex@/").partition("?")[0]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with all tables and no rows, for each supported kind."""
+    if request.param == "postgres":
+        name: str = request.getfixturevalue("migrated_postgres")
+        server: str = request.getfixturevalue("postgres_server")
+        return new_database(server, like=name)
+    from tests.support.made_stores import copy_migrated
+
+    copy_migrated(tmp_path / "new" / "labels.sqlite")
+    return f"sqlite:///{tmp_path / 'new' / 'labels.sqlite'}"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -14,6 +14,7 @@ from app.problems import install_problems
 from app.routes.labels import labels
 from app.settings import Settings
 from app.store import LabelStore
+from tests.support.made_stores import copy_two_labels
 from tests.support.word_vectors import WordSource, WordVectors
 
 # what the routes read from the checkpoint
@@ -25,9 +26,9 @@ _TAGGER = SimpleNamespace(
 @contextmanager
 def two_labels(folder: Path) -> Iterator[LabelStore]:
     """A store in this folder whose default set has the labels juggling and riding a horse."""
-    first = ["juggling", "riding a horse"]
-    url = f"sqlite:///{folder / 'labels.sqlite'}"
-    with closing(LabelStore.open(url, WordSource(), first_labels=first)) as store:
+    file = folder / "labels.sqlite"
+    copy_two_labels(file)
+    with closing(LabelStore.open(f"sqlite:///{file}", WordSource())) as store:
         yield store
 
 

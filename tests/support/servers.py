@@ -10,6 +10,7 @@ from app.settings import Settings
 from model import Tagger
 from tests.support.fakes import colour_tagger
 from tests.support.listening import running_server
+from tests.support.made_stores import copy_colours_store
 
 __all__ = ["BASE_URL", "Parts", "open_client", "running_server"]
 
@@ -28,6 +29,8 @@ class Parts(TypedDict, total=False):
 
 def open_client(settings: Settings, **parts: Unpack[Parts]) -> TestClient:
     """A client of an app with these settings; `tagger` is the colours' unless given."""
+    if "tagger" not in parts:
+        copy_colours_store(settings)
     defaults: Parts = {"tagger": colour_tagger()}
     app = create_app(settings, **(defaults | parts))
     return TestClient(app, base_url=BASE_URL, client=LOCAL)

@@ -52,8 +52,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[CountedStore]:
-    store = CountedStore.open(database_url)
+def store(migrated_url: str) -> Iterator[CountedStore]:
+    store = CountedStore.open(migrated_url)
     yield store
     store.close()
 

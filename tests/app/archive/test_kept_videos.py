@@ -42,9 +42,9 @@ def videos_of(store: AnalysisStore) -> KeptVideos:
 
 @pytest.mark.parametrize("is_kept_by_another", [False, True])
 async def test_a_video_that_is_kept_meanwhile_is_found(
-    database_url: str, *, is_kept_by_another: bool
+    migrated_url: str, *, is_kept_by_another: bool
 ) -> None:
-    engine = open_engine(database_url)
+    engine = open_engine(migrated_url)
     migrate(engine)
     store = LateStore(engine)
     if is_kept_by_another:
@@ -57,9 +57,9 @@ async def test_a_video_that_is_kept_meanwhile_is_found(
 
 
 async def test_what_this_checkpoint_did_not_keep_is_not_found_or_outdated(
-    database_url: str,
+    migrated_url: str,
 ) -> None:
-    engine = open_engine(database_url)
+    engine = open_engine(migrated_url)
     migrate(engine)
     store = AnalysisStore(engine)
     videos = videos_of(store)
@@ -72,8 +72,8 @@ async def test_what_this_checkpoint_did_not_keep_is_not_found_or_outdated(
     engine.dispose()
 
 
-async def test_a_video_that_is_deleted_meanwhile_is_not_found(database_url: str) -> None:
-    engine = open_engine(database_url)
+async def test_a_video_that_is_deleted_meanwhile_is_not_found(migrated_url: str) -> None:
+    engine = open_engine(migrated_url)
     migrate(engine)
     store = AnalysisStore(engine)
     store.keep(RED)

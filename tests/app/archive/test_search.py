@@ -42,8 +42,8 @@ def index_of(
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[AnalysisStore]:
-    engine = open_engine(database_url)
+def store(migrated_url: str) -> Iterator[AnalysisStore]:
+    engine = open_engine(migrated_url)
     migrate(engine)
     yield AnalysisStore(engine)
     engine.dispose()
@@ -219,9 +219,9 @@ def test_the_best_windows_are_those_of_a_comparison_with_all(store: AnalysisStor
 
 
 def test_windows_are_ordered_by_score_where_other_actions_fit_some_of_them_better(
-    database_url: str,
+    migrated_url: str,
 ) -> None:
-    engine = open_engine(database_url)
+    engine = open_engine(migrated_url)
     migrate(engine)
     store, tagger = CountingStore(engine), reference_tagger()
     for number, window in enumerate(_random_windows(300)):

@@ -36,10 +36,10 @@ def ask(client: TestClient, path: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("granularity", ["video", "segments"])
-def test_keyframes_only_is_a_mode_that_says_so(granularity: str, client: TestClient) -> None:
+def test_keyframes_only_is_a_mode_that_says_so(granularity: str, shared_client: TestClient) -> None:
     path = f"{TWO}&granularity={granularity}&window_seconds=2&stride_seconds=2"
-    exact = ask(client, path)
-    fast = ask(client, f"{path}&decode=keyframes")
+    exact = ask(shared_client, path)
+    fast = ask(shared_client, f"{path}&decode=keyframes")
 
     assert exact["tags"][0]["label"] == "blue"
     assert exact["video"]["warnings"] == []
@@ -75,9 +75,9 @@ def test_the_checkpoints_leeway_is_used_unless_exact_frames_are_asked_for(
     assert best == {"": "red", "&decode=auto": "red", "&decode=exact": "blue"}
 
 
-def test_a_segments_mean_score_is_that_of_its_windows(client: TestClient) -> None:
+def test_a_segments_mean_score_is_that_of_its_windows(shared_client: TestClient) -> None:
     path = f"{TWO}&granularity=segments&window_seconds=4&stride_seconds=2"
-    segments = ask(client, path)["segments"]
+    segments = ask(shared_client, path)["segments"]
 
     [blue] = [tag for s in segments for tag in s["tags"] if tag["label"] == "blue"]
     # windows at the edges of the blue stretch are half red
@@ -85,8 +85,8 @@ def test_a_segments_mean_score_is_that_of_its_windows(client: TestClient) -> Non
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "5e-324", "nan", "soon"])
-def test_a_deadline_must_be_a_time_to_come(seconds: str, client: TestClient) -> None:
-    answer = client.post(f"{TWO}&timeout_seconds={seconds}", content=SPARSE, headers=MP4)
+def test_a_deadline_must_be_a_time_to_come(seconds: str, shared_client: TestClient) -> None:
+    answer = shared_client.post(f"{TWO}&timeout_seconds={seconds}", content=SPARSE, headers=MP4)
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "#/timeout_seconds"

@@ -19,9 +19,9 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "identity, deflate"])
-def test_a_compressed_body_is_refused_everywhere(client: TestClient, encoding: str) -> None:
+def test_a_compressed_body_is_refused_everywhere(shared_client: TestClient, encoding: str) -> None:
     for method, path, content_type in ADDRESSES:
-        answer = client.request(
+        answer = shared_client.request(
             method,
             path,
             content=gzip.compress(b'{"labels": ["rowing"]}'),

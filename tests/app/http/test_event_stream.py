@@ -45,10 +45,10 @@ def events_of(body: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_progress_has_every_window_once_and_the_result_is_the_plain_answer(
-    client: TestClient,
+    shared_client: TestClient,
 ) -> None:
-    plain = client.post(PATH, content=VIDEO, headers={"Content-Type": "video/mp4"}).json()
-    answer = client.post(PATH, content=VIDEO, headers=HEADERS)
+    plain = shared_client.post(PATH, content=VIDEO, headers={"Content-Type": "video/mp4"}).json()
+    answer = shared_client.post(PATH, content=VIDEO, headers=HEADERS)
     *progress, (last, result) = events_of(answer.text)
 
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -67,14 +67,14 @@ def test_progress_has_every_window_once_and_the_result_is_the_plain_answer(
     assert result == plain
 
 
-def test_a_whole_video_has_only_a_result(client: TestClient) -> None:
-    answer = client.post("/classify?labels=red", content=VIDEO, headers=HEADERS)
+def test_a_whole_video_has_only_a_result(shared_client: TestClient) -> None:
+    answer = shared_client.post("/classify?labels=red", content=VIDEO, headers=HEADERS)
 
     assert [name for name, _ in events_of(answer.text)] == ["result"]
 
 
-def test_what_fails_before_the_video_is_in_has_its_own_status(client: TestClient) -> None:
-    answer = client.post("/classify?top_k=0", content=VIDEO, headers=HEADERS)
+def test_what_fails_before_the_video_is_in_has_its_own_status(shared_client: TestClient) -> None:
+    answer = shared_client.post("/classify?top_k=0", content=VIDEO, headers=HEADERS)
 
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
@@ -88,9 +88,9 @@ def test_what_fails_before_the_video_is_in_has_its_own_status(client: TestClient
     ],
 )
 def test_what_fails_later_is_an_event_with_the_problem(
-    content: bytes, path: str, code: str, status: int, client: TestClient
+    content: bytes, path: str, code: str, status: int, shared_client: TestClient
 ) -> None:
-    [(name, problem)] = events_of(client.post(path, content=content, headers=HEADERS).text)
+    [(name, problem)] = events_of(shared_client.post(path, content=content, headers=HEADERS).text)
 
     assert name == "problem"
     assert (problem["code"], problem["status"]) == (code, status)

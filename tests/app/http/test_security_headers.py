@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
     "path",
     ["/", "/docs", "/static/scripts/page.js", "/labels", "/nowhere", "/healthz", "/openapi.json"],
 )
-def test_an_answer_has_a_policy_without_other_hosts(path: str, client: TestClient) -> None:
-    headers = client.get(path).headers
+def test_an_answer_has_a_policy_without_other_hosts(path: str, shared_client: TestClient) -> None:
+    headers = shared_client.get(path).headers
 
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy

@@ -38,8 +38,8 @@ def labels_of(answer: dict[str, Any]) -> list[str]:
     return [tag["label"] for tag in answer["tags"]]
 
 
-def test_the_answer_has_the_shape_that_the_api_promises(client: TestClient) -> None:
-    answer = ask(client, RED, *ALL)
+def test_the_answer_has_the_shape_that_the_api_promises(shared_client: TestClient) -> None:
+    answer = ask(shared_client, RED, *ALL)
 
     video = answer.pop("video")
     assert video["duration"] == pytest.approx(1.0, abs=0.05)
@@ -74,11 +74,11 @@ def test_the_answer_has_the_shape_that_the_api_promises(client: TestClient) -> N
     }
 
 
-def test_the_score_is_the_one_computed_by_hand(client: TestClient) -> None:
+def test_the_score_is_the_one_computed_by_hand(shared_client: TestClient) -> None:
     red = np.array(COLOURS["red"], float)
     cosine = red[0] / np.linalg.norm(red)
 
-    tag = ask(client, RED, *ALL)["tags"][0]
+    tag = ask(shared_client, RED, *ALL)["tags"][0]
 
     assert tag["label"] == "red"
     # limited-range 8-bit YUV moves a colour by a step or two
@@ -86,9 +86,9 @@ def test_the_score_is_the_one_computed_by_hand(client: TestClient) -> None:
     assert tag["score"] == pytest.approx(1 / (1 + math.exp(5 - 10 * tag["similarity"])))
 
 
-def test_a_form_and_a_raw_body_get_the_same_answer(client: TestClient) -> None:
-    raw = ask(client, RED, *ALL, ("top_k", "2"))
-    form = client.post(
+def test_a_form_and_a_raw_body_get_the_same_answer(shared_client: TestClient) -> None:
+    raw = ask(shared_client, RED, *ALL, ("top_k", "2"))
+    form = shared_client.post(
         "/classify",
         data={"labels": ["red", "green", "blue"], "top_k": "2"},
         files={"file": ("any name.mp4", RED, "video/mp4")},
@@ -99,14 +99,14 @@ def test_a_form_and_a_raw_body_get_the_same_answer(client: TestClient) -> None:
     assert form == raw
 
 
-def test_fields_after_the_file_count_too(client: TestClient) -> None:
+def test_fields_after_the_file_count_too(shared_client: TestClient) -> None:
     parts: list[tuple[str, tuple[str | None, bytes | str]]] = [
         ("file", ("a.mp4", RED)),
         ("labels", (None, "green")),
         ("labels", (None, "blue")),
     ]
 
-    answer = client.post("/classify", files=parts)
+    answer = shared_client.post("/classify", files=parts)
 
     assert set(labels_of(answer.json())) == {"green", "blue"}
 
@@ -145,11 +145,11 @@ def test_a_labels_own_threshold_makes_room_for_the_next(client: TestClient) -> N
     )
 
 
-def test_top_k_and_min_score_cut_the_list(client: TestClient) -> None:
-    assert labels_of(ask(client, RED, *ALL, ("top_k", "1"))) == ["red"]
-    assert len(ask(client, RED, *ALL, ("top_k", "999999"))["tags"]) == 3
-    assert labels_of(ask(client, RED, *ALL, ("min_score", "0.5"))) == ["red"]
-    assert len(ask(client, RED)["tags"]) == 5
+def test_top_k_and_min_score_cut_the_list(shared_client: TestClient) -> None:
+    assert labels_of(ask(shared_client, RED, *ALL, ("top_k", "1"))) == ["red"]
+    assert len(ask(shared_client, RED, *ALL, ("top_k", "999999"))["tags"]) == 3
+    assert labels_of(ask(shared_client, RED, *ALL, ("min_score", "0.5"))) == ["red"]
+    assert len(ask(shared_client, RED)["tags"]) == 5
 
 
 @pytest.mark.parametrize(
@@ -169,14 +169,14 @@ def test_top_k_and_min_score_cut_the_list(client: TestClient) -> None:
     ],
 )
 def test_an_option_that_is_wrong_is_pointed_at(
-    option: tuple[str, str], pointer: str, client: TestClient
+    option: tuple[str, str], pointer: str, shared_client: TestClient
 ) -> None:
-    problem = ask(client, RED, option, status=422)
+    problem = ask(shared_client, RED, option, status=422)
 
     assert problem["code"] == "invalid_parameter"
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
     assert {fault["in"] for fault in problem["errors"]} == {"query"}
-    form = client.post("/classify", data=dict([option]), files={"file": RED}).json()
+    form = shared_client.post("/classify", data=dict([option]), files={"file": RED}).json()
     assert (form["code"], form["errors"][0]["pointer"]) == ("invalid_parameter", pointer)
     assert form["errors"][0]["in"] == "form"
 
@@ -191,9 +191,9 @@ def test_an_option_that_is_wrong_is_pointed_at(
     ids=["twice", "labels and set", "too many labels"],
 )
 def test_options_that_contradict_each_other_are_refused(
-    options: list[tuple[str, str]], client: TestClient
+    options: list[tuple[str, str]], shared_client: TestClient
 ) -> None:
-    assert ask(client, RED, *options, status=422)["code"] == "invalid_parameter"
+    assert ask(shared_client, RED, *options, status=422)["code"] == "invalid_parameter"
 
 
 @pytest.mark.parametrize(
@@ -210,17 +210,17 @@ def test_options_that_contradict_each_other_are_refused(
     ids=["empty", "text", "sound", "still", "truncated", "zeros", "playlist"],
 )
 def test_a_file_that_is_no_video_is_refused_with_the_reason(
-    content: bytes, status: int | None, code: str | None, client: TestClient
+    content: bytes, status: int | None, code: str | None, shared_client: TestClient
 ) -> None:
     answers = (
-        client.post("/classify", content=content, headers={"Content-Type": "video/mp4"}),
-        client.post("/classify", files={"file": content}),
+        shared_client.post("/classify", content=content, headers={"Content-Type": "video/mp4"}),
+        shared_client.post("/classify", files={"file": content}),
     )
     for answer in answers:
         assert 400 <= answer.status_code < 500, answer.text
         if code:
             assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert ask(client, RED, *ALL)["tags"][0]["label"] == "red"
+    assert ask(shared_client, RED, *ALL)["tags"][0]["label"] == "red"
 
 
 @pytest.mark.parametrize(
@@ -238,17 +238,17 @@ def test_a_file_that_is_no_video_is_refused_with_the_reason(
     ],
 )  # fmt: skip
 def test_a_body_that_cannot_be_read_is_refused_with_the_reason(
-    headers: dict[str, str], content: bytes, status: int, code: str, client: TestClient
+    headers: dict[str, str], content: bytes, status: int, code: str, shared_client: TestClient
 ) -> None:
-    answer = client.post("/classify", content=content, headers=headers)
+    answer = shared_client.post("/classify", content=content, headers=headers)
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-def test_every_octet_stream_and_video_type_is_taken_as_raw(client: TestClient) -> None:
+def test_every_octet_stream_and_video_type_is_taken_as_raw(shared_client: TestClient) -> None:
     assert {"binary/octet-stream", "application/x-matroska"} < RAW_TYPES
     for kind in (*RAW_TYPES, "video/quicktime", "VIDEO/X-Matroska; a=b", "image/heic-sequence"):
-        ask(client, RED, ("labels", "red"), headers={"Content-Type": kind})
+        ask(shared_client, RED, ("labels", "red"), headers={"Content-Type": kind})
 
 
 def test_a_video_over_the_limit_is_refused(make_settings: Callable[..., Settings]) -> None:
@@ -278,9 +278,9 @@ def test_an_upload_that_is_too_large_for_memory_goes_through_the_upload_folder(
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def test_the_time_per_stage_is_in_a_header(client: TestClient) -> None:
+def test_the_time_per_stage_is_in_a_header(shared_client: TestClient) -> None:
     headers = {"Content-Type": "video/mp4"}
-    answer = client.post("/classify?labels=red", content=RED, headers=headers)
+    answer = shared_client.post("/classify?labels=red", content=RED, headers=headers)
 
     stages = [stage.split(";")[0] for stage in answer.headers["server-timing"].split(", ")]
     assert stages == ["intake", "labels", "queue", "decode", "encode", "search"]

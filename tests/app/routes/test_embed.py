@@ -12,24 +12,24 @@ RED = clip_bytes(seconds_colours=["red"])
 VIDEO = {"Content-Type": "video/mp4"}
 
 
-def test_a_text_gets_the_vector_that_its_label_is_searched_by(client: TestClient) -> None:
-    one = client.post("/embed", json={"text": " red  "}).json()
-    several = client.post("/embed", json={"texts": ["blue", "red"]}).json()
+def test_a_text_gets_the_vector_that_its_label_is_searched_by(shared_client: TestClient) -> None:
+    one = shared_client.post("/embed", json={"text": " red  "}).json()
+    several = shared_client.post("/embed", json={"texts": ["blue", "red"]}).json()
 
     assert one["embeddings"] == [[1.0, 0.0, 0.0]]
     assert several["embeddings"] == [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     assert (one["dim"], one["video"]) == (3, None)
     assert one["model"] == {"id": "colours", "revision": "0"}
-    assert one["text_space"] == client.get("/model").json()["text_space"]
+    assert one["text_space"] == shared_client.get("/model").json()["text_space"]
 
 
-def test_a_videos_and_a_texts_vectors_give_the_similarity(client: TestClient) -> None:
-    raw = client.post("/embed", content=RED, headers=VIDEO).json()
-    form = client.post("/embed", files={"file": RED}, data={"timeout_seconds": "30"}).json()
-    [tag] = client.post("/classify", content=RED, params={"labels": "red"}, headers=VIDEO).json()[
-        "tags"
-    ]
-    text = client.post("/embed", json={"text": "red"}).json()
+def test_a_videos_and_a_texts_vectors_give_the_similarity(shared_client: TestClient) -> None:
+    raw = shared_client.post("/embed", content=RED, headers=VIDEO).json()
+    form = shared_client.post("/embed", files={"file": RED}, data={"timeout_seconds": "30"}).json()
+    [tag] = shared_client.post(
+        "/classify", content=RED, params={"labels": "red"}, headers=VIDEO
+    ).json()["tags"]
+    text = shared_client.post("/embed", json={"text": "red"}).json()
 
     assert raw["embeddings"] == form["embeddings"]
     assert np.linalg.norm(raw["embeddings"][0]) == pytest.approx(1, abs=1e-3)
@@ -51,17 +51,17 @@ def test_a_videos_and_a_texts_vectors_give_the_similarity(client: TestClient) ->
     ],
 )
 def test_a_wrong_text_is_refused_with_its_pointer(
-    client: TestClient, body: dict[str, Any], pointer: str
+    shared_client: TestClient, body: dict[str, Any], pointer: str
 ) -> None:
-    answer = client.post("/embed", json=body)
+    answer = shared_client.post("/embed", json=body)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
     assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
 
 
 @pytest.mark.parametrize("text", ["", " \u200b", "x" * 201, "a\0b"])
-def test_a_text_that_is_refused_is_not_called_a_label(client: TestClient, text: str) -> None:
-    detail = client.post("/embed", json={"text": text}).json()["detail"]
+def test_a_text_that_is_refused_is_not_called_a_label(shared_client: TestClient, text: str) -> None:
+    detail = shared_client.post("/embed", json={"text": text}).json()["detail"]
 
     assert detail.startswith("#/text: a text ")
 
@@ -80,14 +80,14 @@ def test_a_text_that_is_refused_is_not_called_a_label(client: TestClient, text: 
     ],
 )
 def test_failures_are_those_of_classify(
-    client: TestClient,
+    shared_client: TestClient,
     content: bytes,
     content_type: str,
     params: dict[str, str],
     status: int,
     code: str,
 ) -> None:
-    answer = client.post(
+    answer = shared_client.post(
         "/embed", content=content, params=params, headers={"Content-Type": content_type}
     )
 

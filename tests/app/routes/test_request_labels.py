@@ -28,10 +28,10 @@ from tests.support.servers import open_client
     ],
 )
 def test_labels_of_a_request_are_read_as_people_write_them(
-    values: list[str], labels: set[str], client: TestClient
+    values: list[str], labels: set[str], shared_client: TestClient
 ) -> None:
-    query = ask(client, RED, *[("labels", value) for value in values])
-    form = client.post("/classify", data={"labels": values}, files={"file": RED}).json()
+    query = ask(shared_client, RED, *[("labels", value) for value in values])
+    form = shared_client.post("/classify", data={"labels": values}, files={"file": RED}).json()
 
     assert set(labels_of(query)) == set(labels_of(form)) == labels
 
@@ -62,10 +62,10 @@ def test_labels_of_a_request_are_read_as_people_write_them(
     ],
 )
 def test_labels_written_otherwise_are_refused_with_an_example(
-    value: str, client: TestClient
+    value: str, shared_client: TestClient
 ) -> None:
-    query = ask(client, RED, ("labels", value), status=422)
-    form = client.post("/classify", data={"labels": value}, files={"file": RED}).json()
+    query = ask(shared_client, RED, ("labels", value), status=422)
+    form = shared_client.post("/classify", data={"labels": value}, files={"file": RED}).json()
 
     for problem, part in ((query, "query"), (form, "form")):
         [fault] = problem["errors"]
@@ -77,17 +77,17 @@ def test_labels_written_otherwise_are_refused_with_an_example(
         assert "labels=cat,dog" in fault["detail"]
 
 
-def test_labels_under_another_name_are_refused_with_the_options(client: TestClient) -> None:
-    [fault] = ask(client, RED, ("labels[]", "cat"), status=422)["errors"]
+def test_labels_under_another_name_are_refused_with_the_options(shared_client: TestClient) -> None:
+    [fault] = ask(shared_client, RED, ("labels[]", "cat"), status=422)["errors"]
 
     assert fault["pointer"] == "#/labels[]"
     assert "labels" in fault["detail"].split(", ")
 
 
-def test_ad_hoc_labels_are_not_stored(client: TestClient) -> None:
-    ask(client, RED, ("labels", "a label that is nowhere else"))
+def test_ad_hoc_labels_are_not_stored(shared_client: TestClient) -> None:
+    ask(shared_client, RED, ("labels", "a label that is nowhere else"))
 
-    assert client.get("/labels/a label that is nowhere else").status_code == 404
+    assert shared_client.get("/labels/a label that is nowhere else").status_code == 404
 
 
 def test_ad_hoc_labels_are_embedded_once(make_settings: Callable[..., Settings]) -> None:
@@ -99,6 +99,6 @@ def test_ad_hoc_labels_are_embedded_once(make_settings: Callable[..., Settings])
     assert text.encoded.count("juggling in red") == 1
 
 
-def test_a_label_that_cannot_be_one_is_refused(client: TestClient) -> None:
+def test_a_label_that_cannot_be_one_is_refused(shared_client: TestClient) -> None:
     for name in ("x" * 201, "a\x00b"):
-        assert ask(client, RED, ("labels", name), status=422)["code"] == "invalid_label"
+        assert ask(shared_client, RED, ("labels", name), status=422)["code"] == "invalid_label"

@@ -24,9 +24,9 @@ def ask(client: TestClient, video: bytes, *options: tuple[str, str]) -> dict[str
     return body
 
 
-def test_segments_say_when(client: TestClient) -> None:
+def test_segments_say_when(shared_client: TestClient) -> None:
     answer = ask(
-        client, RED_GREEN_BLUE, *ALL, ("granularity", "segments"), ("window_seconds", "1"),
+        shared_client, RED_GREEN_BLUE, *ALL, ("granularity", "segments"), ("window_seconds", "1"),
         ("stride_seconds", "1"),
     )  # fmt: skip
 
@@ -44,14 +44,14 @@ def test_segments_say_when(client: TestClient) -> None:
 
 
 def test_hysteresis_continues_a_segment_through_a_weak_part_until_it_is_turned_off(
-    client: TestClient,
+    shared_client: TestClient,
 ) -> None:
     # the score of `red` in the middle is 0.2: under 30 % of that of red, and over half of that
     film = clip_bytes(seconds_colours=["red"] * 2 + [(100, 180, 180)] * 2 + ["red"] * 2)
     windows = [("granularity", "segments"), ("window_seconds", "1"), ("stride_seconds", "1")]
 
     def spans(*options: tuple[str, str]) -> list[tuple[int, int]]:
-        segments = ask(client, film, *windows, ("labels", "red"), *options)["segments"]
+        segments = ask(shared_client, film, *windows, ("labels", "red"), *options)["segments"]
         return [(round(segment["start"]), round(segment["end"])) for segment in segments]
 
     assert spans() == spans(("hysteresis", "true")) == [(0, 6)]

@@ -84,8 +84,8 @@ def test_a_model_that_does_not_run_never_gets_ready(make_settings: Callable[...,
         assert client.get("/healthz").status_code == 200
 
 
-def test_the_running_model_is_described(client: TestClient) -> None:
-    answer = client.get("/model").json()
+def test_the_running_model_is_described(shared_client: TestClient) -> None:
+    answer = shared_client.get("/model").json()
 
     assert answer.pop("text_space") == colour_tagger().text_space
     sandbox = answer.pop("sandbox")
@@ -117,8 +117,8 @@ def test_the_model_says_what_its_scores_were_fitted_on(
     assert answer["scores"]["fitted_on"] == "330 clips of everyday actions"
 
 
-def test_the_page_may_load_its_own_files_only(client: TestClient) -> None:
-    page = client.get("/")
+def test_the_page_may_load_its_own_files_only(shared_client: TestClient) -> None:
+    page = shared_client.get("/")
 
     policy = dict(
         rule.split(" ", 1) for rule in page.headers["content-security-policy"].split("; ")
@@ -130,31 +130,31 @@ def test_the_page_may_load_its_own_files_only(client: TestClient) -> None:
     assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", page.text)
 
 
-def test_every_file_that_the_page_names_is_served(client: TestClient) -> None:
-    names = re.findall(r'(?:src|href)="(/static/[^"]+)"', client.get("/").text)
+def test_every_file_that_the_page_names_is_served(shared_client: TestClient) -> None:
+    names = re.findall(r'(?:src|href)="(/static/[^"]+)"', shared_client.get("/").text)
 
     assert names
     for name in [*names, *(f"/static/{path.name}" for path in WEB.glob("*.js"))]:
-        assert client.get(name).status_code == 200, name
+        assert shared_client.get(name).status_code == 200, name
 
 
 @pytest.mark.parametrize("path", ["/static/", "/static/../main.py", "/static/%2e%2e/main.py"])
-def test_nothing_else_is_served(path: str, client: TestClient) -> None:
-    answer = client.get(path)
+def test_nothing_else_is_served(path: str, shared_client: TestClient) -> None:
+    answer = shared_client.get(path)
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_a_foreign_host_or_page_gets_nothing(client: TestClient) -> None:
-    rebound = client.get("/labels", headers={"Host": "evil.example"})
-    foreign = client.put(
+def test_a_foreign_host_or_page_gets_nothing(shared_client: TestClient) -> None:
+    rebound = shared_client.get("/labels", headers={"Host": "evil.example"})
+    foreign = shared_client.put(
         "/labels", json={"labels": ["x"]}, headers={"Origin": "https://evil.example"}
     )
 
     assert (rebound.status_code, rebound.json()["code"]) == (403, "host_not_allowed")
     assert (foreign.status_code, foreign.json()["code"]) == (403, "origin_not_allowed")
     assert foreign.headers["x-request-id"] == foreign.json()["request_id"]
-    assert client.get("/labels/x").status_code == 404
+    assert shared_client.get("/labels/x").status_code == 404
 
 
 def test_an_allowed_page_gets_answers_that_its_browser_shows_it(
@@ -172,8 +172,8 @@ def test_an_allowed_page_gets_answers_that_its_browser_shows_it(
     assert preflight.status_code == 200
 
 
-def test_openapi_knows_every_address_and_its_problems(client: TestClient) -> None:
-    document = client.get("/openapi.json").json()
+def test_openapi_knows_every_address_and_its_problems(shared_client: TestClient) -> None:
+    document = shared_client.get("/openapi.json").json()
 
     assert {"/classify", "/labels", "/labels/{name}", "/model", "/healthz", "/readyz"} <= set(
         document["paths"]
@@ -185,7 +185,7 @@ def test_openapi_knows_every_address_and_its_problems(client: TestClient) -> Non
             assert "422" not in operation["responses"], (method, path)
     body = document["paths"]["/classify"]["post"]["requestBody"]["content"]
     assert {"multipart/form-data", "video/*", "application/octet-stream"} == set(body)
-    assert client.get("/docs").status_code == 200
+    assert shared_client.get("/docs").status_code == 200
 
 
 def test_a_request_is_one_log_line_without_private_data(

@@ -15,10 +15,10 @@ _GIVE_UP_SECONDS = 60.0
 
 
 @pytest.fixture
-def stores(database_url: str) -> Iterator[tuple[LabelStore, LabelStore]]:
+def stores(migrated_url: str) -> Iterator[tuple[LabelStore, LabelStore]]:
     pair = (
-        LabelStore.open(database_url, WordSource(), first_labels=["juggling"]),
-        LabelStore.open(database_url, WordSource()),
+        LabelStore.open(migrated_url, WordSource(), first_labels=["juggling"]),
+        LabelStore.open(migrated_url, WordSource()),
     )
     pair[1].snapshot(DEFAULT_SET)
     pair[1].follow()

@@ -34,8 +34,8 @@ class RetrainedSource(WordSource):
 
 
 @pytest.fixture
-def url(database_url: str) -> str:
-    return database_url
+def url(migrated_url: str) -> str:
+    return migrated_url
 
 
 @pytest.fixture

@@ -39,8 +39,8 @@ def best(store: LabelStore, source: WordSource, shown: str, set_name: str = DEFA
 
 
 @pytest.fixture
-def url(database_url: str) -> str:
-    return database_url
+def url(migrated_url: str) -> str:
+    return migrated_url
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ def source() -> InterruptedSource:
 
 
 @pytest.fixture
-def store(database_url: str, source: InterruptedSource) -> Iterator[LabelStore]:
-    store = LabelStore.open(database_url, source, first_labels=["juggling"])
+def store(migrated_url: str, source: InterruptedSource) -> Iterator[LabelStore]:
+    store = LabelStore.open(migrated_url, source, first_labels=["juggling"])
     source.embedded.clear()
     yield store
     store.close()

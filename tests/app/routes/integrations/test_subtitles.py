@@ -41,10 +41,10 @@ def ask(client: TestClient, labels: str, media_type: str, options: str = SEGMENT
 
 @pytest.mark.parametrize(("media_type", "ending"), FORMATS)
 def test_each_segment_is_a_cue(
-    media_type: str, ending: str, client: TestClient, tmp_path: Path
+    media_type: str, ending: str, shared_client: TestClient, tmp_path: Path
 ) -> None:
     path = tmp_path / f"clip.{ending}"
-    path.write_text(ask(client, "red,blue", media_type + "", f"{SEGMENTS}&min_score=0.5"))
+    path.write_text(ask(shared_client, "red,blue", media_type + "", f"{SEGMENTS}&min_score=0.5"))
 
     (first, second) = cues(path)
     assert (first[:2], second[:2]) == ((0.0, 4.0), (4.0, 8.0))
@@ -54,10 +54,10 @@ def test_each_segment_is_a_cue(
 
 @pytest.mark.parametrize(("media_type", "ending"), FORMATS)
 def test_without_segments_a_tag_has_a_cue_of_the_whole_length(
-    media_type: str, ending: str, client: TestClient, tmp_path: Path
+    media_type: str, ending: str, shared_client: TestClient, tmp_path: Path
 ) -> None:
     path = tmp_path / f"clip.{ending}"
-    path.write_text(ask(client, "red", media_type, ""))
+    path.write_text(ask(shared_client, "red", media_type, ""))
 
     [(start, end, _)] = cues(path)
     assert (start, end) == (0.0, 8.0)
@@ -65,11 +65,11 @@ def test_without_segments_a_tag_has_a_cue_of_the_whole_length(
 
 @pytest.mark.parametrize(("media_type", "ending"), FORMATS)
 def test_a_label_cannot_write_cues_of_its_own(
-    media_type: str, ending: str, client: TestClient, tmp_path: Path
+    media_type: str, ending: str, shared_client: TestClient, tmp_path: Path
 ) -> None:
     path = tmp_path / f"clip.{ending}"
     label = "%22red --> 00:00:09.000 <b> %26 , x%22"
-    path.write_text(ask(client, label, media_type, "&top_k=5"))
+    path.write_text(ask(shared_client, label, media_type, "&top_k=5"))
 
     [(_, _, text)] = cues(path)
     assert "→" in text

@@ -24,9 +24,9 @@ VIDEO = Quota("video-seconds-per-minute", 60, 60)
 
 
 @pytest.fixture
-def stores(database_url: str) -> Iterator[tuple[KeyStore, KeyStore]]:
+def stores(migrated_url: str) -> Iterator[tuple[KeyStore, KeyStore]]:
     """Two processes' stores on one database."""
-    first, second = KeyStore.open(database_url), KeyStore.open(database_url)
+    first, second = KeyStore.open(migrated_url), KeyStore.open(migrated_url)
     yield first, second
     first.close()
     second.close()

@@ -20,8 +20,8 @@ GREEN = analysis_of(["green"])
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[AnalysisStore]:
-    engine = open_engine(database_url)
+def store(migrated_url: str) -> Iterator[AnalysisStore]:
+    engine = open_engine(migrated_url)
     migrate(engine)
     yield AnalysisStore(engine)
     engine.dispose()

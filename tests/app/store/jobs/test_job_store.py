@@ -25,8 +25,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = open_engine(database_url)
+def engine(migrated_url: str) -> Iterator[Engine]:
+    engine = open_engine(migrated_url)
     migrate(engine)
     yield engine
     engine.dispose()
