@@ -9,9 +9,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+
+if TYPE_CHECKING:
+    import psycopg
 
 # Debian installs the server's programs outside PATH
 _DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
@@ -97,42 +101,63 @@ def postgres_url(postgres_server: str) -> str:
     return new_database(postgres_server)
 
 
-def new_database(folder: str, like: str = "template1") -> str:
-    """Make a database in the server with this socket folder, and return its URL.
-
-    It is empty, or a copy of the database named `like`.
-    """
-    import psycopg
-
+def new_database(folder: str) -> str:
+    """Make an empty database in the server with this socket folder, and return its URL."""
     name = f"test_{uuid4().hex}"
-    with psycopg.connect(
-        host=folder, user="kinolex", dbname="postgres", autocommit=True
-    ) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
+    with _connected(folder, "postgres") as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
     return f"postgresql://kinolex@/{name}?host={folder}"
 
 
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres_server: str) -> str:
-    """The name of a database with all tables and no rows, which nobody is connected to."""
-    from tests.support.made_stores import migrate_at
+def _connected(folder: str, name: str) -> "psycopg.Connection[Any]":
+    import psycopg
 
-    url = new_database(postgres_server)
-    migrate_at(url)
-    return url.removeprefix("postgresql://kinolex@/").partition("?")[0]
+    return psycopg.connect(host=folder, user="kinolex", dbname=name, autocommit=True)
+
+
+def _empty(folder: str, url: str) -> None:
+    """End all connections to a migrated database, and remove all rows."""
+    name = url.removeprefix("postgresql://kinolex@/").partition("?")[0]
+    with _connected(folder, name) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        found = connection.execute(
+            "SELECT tablename FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        )
+        tables = ", ".join(f'"{table}"' for (table,) in found)
+        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY".encode())
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres() -> list[str]:
+    """The URLs of databases with all tables and no rows, which no test uses now."""
+    return []
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database with all tables and no rows, for each supported kind."""
-    if request.param == "postgres":
-        name: str = request.getfixturevalue("migrated_postgres")
-        server: str = request.getfixturevalue("postgres_server")
-        return new_database(server, like=name)
-    from tests.support.made_stores import copy_migrated
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with all tables and no rows, for each supported kind.
 
+    Those of PostgreSQL are emptied and used again: a new one has 300 files.
+    """
+    from tests.support.made_stores import copy_migrated, migrate_at
+
+    if request.param == "postgres":
+        server: str = request.getfixturevalue("postgres_server")
+        free: list[str] = request.getfixturevalue("migrated_postgres")
+        if not free:
+            free.append(new_database(server))
+            migrate_at(free[-1])
+        url = free.pop()
+        yield url
+        _empty(server, url)
+        free.append(url)
+        return
     copy_migrated(tmp_path / "new" / "labels.sqlite")
-    return f"sqlite:///{tmp_path / 'new' / 'labels.sqlite'}"
+    yield f"sqlite:///{tmp_path / 'new' / 'labels.sqlite'}"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
