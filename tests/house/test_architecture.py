@@ -209,6 +209,7 @@ assert not found, found
 """
 
 
+@pytest.mark.slow
 def test_importing_the_service_and_the_library_does_nothing(tmp_path: Path) -> None:
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

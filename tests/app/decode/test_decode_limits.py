@@ -34,6 +34,7 @@ async def test_limits_reach_the_worker(clip: bytes) -> None:
                 await pool.probe(fd)
 
 
+@pytest.mark.slow
 async def test_processor_time_is_limited() -> None:
     # With one keyframe, all frames before the last one must be decoded.
     long = clip_bytes(

@@ -111,6 +111,7 @@ def in_own_process(check: str, folder: Path) -> None:
     assert outcome.returncode == 0, outcome.stderr
 
 
+@pytest.mark.slow
 def test_openvino_gives_what_torch_gives(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra `openvino`")
     in_own_process("compare_openvino", tmp_path)

@@ -186,6 +186,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(tree: Path) -> None:
         batches(samples_of(tree, "pictures"), world_size=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "untrained"),
     [(ObjectiveConfig(mse=DIM / 2), 1.0), (ObjectiveConfig(cross_entropy=1.0), math.log(4))],

@@ -172,7 +172,9 @@ def test_it_is_served(
     assert_served_cosines(request.getfixturevalue(name), tmp_path, make_settings)
 
 
-@pytest.mark.parametrize("name", ["prism_tagger", "pe_tagger"])
+@pytest.mark.parametrize(
+    "name", ["prism_tagger", pytest.param("pe_tagger", marks=pytest.mark.slow)]
+)
 def test_openvino_computes_the_same(name: str, request: pytest.FixtureRequest) -> None:
     encoder = assert_same_embeddings(request.getfixturevalue(name), "openvino")
 

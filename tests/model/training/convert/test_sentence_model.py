@@ -137,7 +137,7 @@ def test_it_is_served(
     assert_served_cosines(request.getfixturevalue(f"{family}_tagger"), tmp_path, make_settings)
 
 
-@pytest.mark.parametrize("family", ["video", "image"])
+@pytest.mark.parametrize("family", [pytest.param("video", marks=pytest.mark.slow), "image"])
 def test_openvino_computes_the_same(family: str, request: pytest.FixtureRequest) -> None:
     encoder = assert_same_embeddings(request.getfixturevalue(f"{family}_tagger"), "openvino")
 
