@@ -102,7 +102,7 @@ def shared_client(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[TestCli
     from app.settings import Settings
     from tests.support.servers import open_client
 
-    folder = tmp_path_factory.mktemp("shared")
+    folder = tmp_path_factory.mktemp("shared") / "data"
     with open_client(Settings(data_dir=folder, decode_workers=1, log_level="error")) as client:
         yield client
 

@@ -19,13 +19,11 @@ from tests.support.word_vectors import WordSource
 def copy_colours_store(settings: Settings) -> None:
     """Put what a service of colours stores at its first start where these settings want it.
 
-    Does nothing if the settings name a database elsewhere, or there is one.
+    Does nothing if the settings name a database elsewhere, or the data folder is there already.
     """
-    file = settings.data_dir / "labels.sqlite"
-    if settings.database_url or file.exists():
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(_colours())
+    if not settings.database_url and not settings.data_dir.exists():
+        settings.data_dir.mkdir(parents=True)
+        (settings.data_dir / "labels.sqlite").write_bytes(_colours())
 
 
 def copy_migrated(file: Path) -> None:
