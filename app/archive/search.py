@@ -14,8 +14,8 @@ from model import LabelIndex, Prototypes, RankedWindows, Tagger, Unknown, VideoQ
 
 # Windows that the first search returns; each further one returns four times as many.
 FIRST_DEPTH = 256
-# Up to this number, all videos that a filter selects are read: 0.1 s instead of a second in which
-# millions of windows would be compared to find theirs.
+# Up to this number, all videos that a filter selects are read. In the index, their windows may be
+# behind millions of others.
 _MAX_READ = 200
 
 

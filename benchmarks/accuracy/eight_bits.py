@@ -138,7 +138,7 @@ def spread_over_labels(samples: Sequence[Sample], most: int) -> list[Sample]:
 def least_milliseconds(
     work: Mapping[str, Callable[[], object]], rounds: int = _ROUNDS
 ) -> dict[str, float]:
-    """Processor milliseconds of each function, the least of `rounds` that take turns."""
+    """Return the minimum processor milliseconds of each function over `rounds` in turns."""
     found = dict.fromkeys(work, math.inf)
     for _ in range(rounds):
         for name, run in work.items():

@@ -2,7 +2,7 @@
 
 Exports the features of the default checkpoint to ONNX and encodes one video of its shape in one
 thread, in float32: in ONNX Runtime, OpenVINO, plain torch and, where it can compile, torch.compile.
-Prints processor milliseconds, the least of rounds in which all take turns, and the least cosine of
+Prints the minimum processor milliseconds over rounds in turns, and the minimum cosine of
 the features to plain torch's over the four probe videos of `runtime_measurement`. One JSON line
 last. ONNX Runtime is no dependency of Kinolex: without changing this environment,
 `pip install --target FOLDER --no-deps onnxruntime onnx onnxscript onnx_ir ml_dtypes flatbuffers`,
