@@ -50,7 +50,11 @@ serve: $(VENV)/.serves ## install the service and run it on 127.0.0.1, port 8000
 test: $(VENV)/.tests ## run the tests; SLOW=1 adds the slow ones, TEST=... and PYTEST=... select some
 	@# no test needs a model hub; without this, some wait for one that is out of reach
 	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 \
-	  $(BIN)/python -m pytest --numprocesses auto $(if $(SLOW)$(TEST),,-m "not slow") $(PYTEST) $(TEST)
+	  $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(if $(SLOW)$(TEST),,-m "not slow") $(PYTEST) $(TEST)
+
+.PHONY: test-busy
+test-busy: $(VENV)/.tests ## run `make test` ten times beside two busy loops, stop at the first failure; two hours
+	.ci/busy
 
 .PHONY: coverage
 coverage: ## run `make test SLOW=1` with coverage and check its floors
