@@ -63,6 +63,9 @@ coverage: ## run `make test SLOW=1` with coverage and check its floors
 	@rm -f .coverage.* # of processes that were killed: half a file, which the report cannot read
 	$(BIN)/coverage report --omit 'model/training/*' --fail-under $(COVERAGE_OUTSIDE_TRAINING)
 
+.PHONY: fiftyone
+fiftyone: $(VENV)/.fiftyone ## install FiftyOne and MongoDB for the test that runs them; 0.8 GB
+
 .PHONY: lint
 lint: $(VENV)/.tests ## run every static check of .pre-commit-config.yaml on the whole tree
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --hook-stage manual
@@ -191,6 +194,14 @@ $(VENV)/.generator: client/generator.txt | $(VENV)/bin/python
 $(VENV)/.label-studio: client/label-studio.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/label-studio
 	$(VENV)/label-studio/bin/python -m pip --disable-pip-version-check install --requirement $<
+	@touch $@
+
+# For one test, and large: the gate makes it, `make test` does not. It does not wait for the environment
+# that it is in, which the gate makes at the same time.
+$(VENV)/.fiftyone: client/fiftyone.txt
+	$(PYTHON) -m venv $(VENV)/fiftyone
+	@# compiling its modules takes a third of the time; Python compiles those that it imports
+	$(VENV)/fiftyone/bin/python -m pip --disable-pip-version-check install --no-deps --no-compile --requirement $<
 	@touch $@
 
 $(VENV)/.typescript: | $(VENV)/bin/python

@@ -17,6 +17,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GENERATOR = Path(sys.prefix) / "generator" / "bin" / "openapi-python-client"
+FIFTYONE = Path(sys.prefix) / "fiftyone" / "bin" / "python"
 LABEL_STUDIO = Path(sys.prefix) / "label-studio" / "bin" / "python"
 TYPESCRIPT = Path(sys.prefix) / "typescript" / "node_modules" / ".bin" / "tsc"
 SHARED = Path(__file__).resolve().parent.parent / "shared"
@@ -49,6 +50,10 @@ def _has_label_studio() -> bool:
     return LABEL_STUDIO.is_file()
 
 
+def _has_fiftyone() -> bool:
+    return FIFTYONE.is_file() and shutil.which("ffprobe") is not None
+
+
 def _has_typescript() -> bool:
     return TYPESCRIPT.is_file()
 
@@ -65,6 +70,10 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "postgres": (_has_postgres, "needs a PostgreSQL server (apt-get install postgresql)"),
     "generator": (_has_generator, "needs openapi-python-client (`make test` installs it)"),
     "label_studio": (_has_label_studio, "needs Label Studio's SDK (`make test` installs it)"),
+    "fiftyone": (
+        _has_fiftyone,
+        "needs FiftyOne (`make fiftyone` installs it) and ffprobe (apt-get install ffmpeg)",
+    ),
     "typescript": (_has_typescript, "needs TypeScript (`make test` installs it if there is npm)"),
     "buildah": (_has_buildah, "needs buildah (apt-get install buildah)"),
     "cuda": (_has_cuda, "needs an NVIDIA GPU"),
