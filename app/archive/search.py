@@ -1,22 +1,26 @@
 """Finds the spans of kept videos that show a text or a clip."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from app.archive.spans import RankedVideos, SpanKey, SpanSearch, Wanted
 from app.archive.window_index import WindowIndex, read_name
 from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
-from model import LabelIndex, Prototypes, RankedWindows, Tagger, Unknown, VideoQuery
+from model import LabelBlock, LabelIndex, Prototypes, RankedWindows, Tagger, Unknown
 
 # Windows that the first search returns; each further one returns four times as many.
 FIRST_DEPTH = 256
 # Up to this number, all videos that a filter selects are read. In the index, their windows may be
 # behind millions of others.
 _MAX_READ = 200
+# Up to this share of the videos, only the windows of those that a filter selects are compared.
+_MAX_SHARE = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,11 @@ class ArchiveSearch:
         if allowed is not None and len(allowed) <= _MAX_READ:
             ranked = _UnrankedVideos(allowed)
         else:
-            ranked = _RankedVideos(indexed.index, self._spans.query(query.prototypes), allowed)
+            among = None
+            if allowed is not None and len(allowed) <= _MAX_SHARE * indexed.videos:
+                among = partial(self._index.windows_of, np.array([*allowed], np.int64))
+            vector = self._spans.query(query.prototypes).vector
+            ranked = _RankedVideos(indexed.index, vector, allowed, among)
         videos = indexed.videos if allowed is None else len(allowed)
         wanted = Wanted(query.prototypes, videos, query.min_score, query.limit, query.after)
         page = self._spans.find(wanted, ranked, read)
@@ -124,14 +132,22 @@ class _UnrankedVideos:
 
 
 class _RankedVideos:
-    """The RankedVideos of an index; of `allowed` ids only, if they are given."""
+    """The RankedVideos of an index; of `allowed` ids only, if they are given.
+
+    `among` marks their windows in a block, if only these are to be compared.
+    """
 
     def __init__(
-        self, index: LabelIndex, query: VideoQuery, allowed: frozenset[int] | None
+        self,
+        index: LabelIndex,
+        vector: npt.NDArray[np.float32],
+        allowed: frozenset[int] | None,
+        among: Callable[[LabelBlock], npt.NDArray[np.bool_]] | None,
     ) -> None:
         self._index = index
-        self._vector = query.vector[np.newaxis]
+        self._vector = vector[np.newaxis]
         self._allowed = allowed
+        self._among = among
         self._depth = FIRST_DEPTH
         self._returned: set[int] = set()
         self._waiting: dict[int, float] = {}
@@ -155,9 +171,10 @@ class _RankedVideos:
 
     def _search(self) -> None:
         depth = min(self._depth, len(self._index))
-        [hits] = self._index.search(self._vector, depth)
+        [hits] = self._index.search(self._vector, depth, self._among)
         # the index may hold windows below these
-        self._deepest = hits[-1].standardised if hits and depth < len(self._index) else None
+        has_more = depth < len(self._index) and (self._among is None or len(hits) == depth)
+        self._deepest = hits[-1].standardised if hits and has_more else None
         for hit in hits:
             video = read_name(hit.name)
             is_allowed = self._allowed is None or video in self._allowed

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +76,8 @@ class WindowIndex:
         digest = hashlib.sha256(video_space.encode()).hexdigest()[:16]
         self._path = None if cache_folder is None else cache_folder / f"windows-{digest}.index"
         self._built: IndexedWindows | None = None
+        self._analysis_ids: WeakKeyDictionary[LabelBlock, npt.NDArray[np.int64]]
+        self._analysis_ids = WeakKeyDictionary()
         # one build at a time
         self._building = threading.Lock()
         self._is_merging = False
@@ -103,6 +106,19 @@ class WindowIndex:
         names = [f"{analysis_id}:{position}" for position in range(len(embeddings))]
         found = indexed.index.background_of(names)
         return self._ranking.background(embeddings) if found is None else found
+
+    def windows_of(
+        self, analyses: npt.NDArray[np.int64], block: LabelBlock
+    ) -> npt.NDArray[np.bool_]:
+        """Mark the windows of a block of the index, (L,), that belong to analyses with these ids.
+
+        The first call for a block reads the names of all its windows: a second for two million.
+        """
+        ids = self._analysis_ids.get(block)
+        if ids is None:
+            ids = np.fromiter(map(read_name, block.names), np.int64, len(block))
+            self._analysis_ids[block] = ids
+        return np.isin(ids, analyses)
 
     def _build(self, base: IndexedWindows | None) -> IndexedWindows:
         base = base or self._load()

@@ -9,7 +9,7 @@ that shares the large block: it copies the small one, and marks removed labels i
 joins both blocks, which takes seconds for a large index: call it in a background thread.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -211,23 +211,41 @@ class LabelIndex:
     def _one_block(self) -> LabelBlock:
         return join([(self.base, ~self.gone), (self.delta, np.ones(len(self.delta), np.bool_))])
 
-    def search(self, embeddings: Floats, top_k: int) -> list[list[Hit]]:
+    def search(
+        self,
+        embeddings: Floats,
+        top_k: int,
+        among: Callable[[LabelBlock], Mask] | None = None,
+    ) -> list[list[Hit]]:
         """Return the `top_k` labels nearest to each of (Q, dim) unit embeddings, best first.
 
         Labels with equal similarity are in the order in which they were added. Exact up to
         `max_exact_rows` rows; beyond, the shortlist may miss a label, and the similarities of found
-        labels are exact. Raises ValueError when the embeddings have another length.
+        labels are exact. `among` selects labels of a block, (L,) bool: only these are compared,
+        exactly, which is meant for a small share of them. Raises ValueError when the embeddings
+        have another length.
         """
         if embeddings.shape[1:] != (self.dim,):
             raise ValueError(f"embeddings {embeddings.shape} are not (Q, {self.dim})")
         queries = _with_one(embeddings)
         if top_k < 1 or not len(queries):
             return [[] for _ in queries]
+        if among is not None:
+            return _hits(self._nearest_among(among, queries, top_k), top_k)
         found = [
             (self.base, *self._nearest_of_base(queries, top_k)),
             (self.delta, *_nearest(self.delta, queries, top_k, None)),
         ]
         return _hits(found, top_k)
+
+    def _nearest_among(
+        self, among: Callable[[LabelBlock], Mask], queries: Floats, top_k: int
+    ) -> list[tuple[LabelBlock, Floats, Integers]]:
+        left_out = [(self.base, ~among(self.base) | self.gone), (self.delta, ~among(self.delta))]
+        return [
+            (block, *_nearest(block, queries, top_k, labels[block.label_of_row]))
+            for block, labels in left_out
+        ]
 
     def _nearest_of_base(self, queries: Floats, top_k: int) -> tuple[Floats, Integers]:
         gone = self._gone_rows if self._gone_count else None

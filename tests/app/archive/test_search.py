@@ -13,7 +13,8 @@ from app.archive.search import ArchiveSearch, Found, SpanQuery
 from app.archive.window_index import MIN_SAVED, WindowIndex
 from app.question import Analysis
 from app.store.analyses import AnalysisStore, KeptVideo, VideoFilter
-from app.store.database import migrate, open_engine
+from app.store.analyses.writes import keep
+from app.store.database import migrate, open_engine, writing
 from model import (
     Calibration,
     CalibrationConfig,
@@ -184,6 +185,32 @@ def test_a_filter_gives_the_best_spans_of_few_and_of_many_videos(
     np.testing.assert_allclose([each.similarity for each in found.spans], best, atol=1e-6)
     assert found.videos == count
     assert found.has_more
+
+
+def test_a_filter_gives_the_best_spans_of_a_small_share_of_many_videos(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    migrate(engine)
+    windows = _random_windows(1_800)
+    with writing(engine) as connection:
+        for number, window in enumerate(windows):
+            metadata = {"camera": "north" if number % 8 == 0 else "south"}
+            keep(connection, _with_windows(window[np.newaxis], str(number)), None, metadata)
+    store = AnalysisStore(engine)
+    index = index_of(store)
+    search = ArchiveSearch(index, store, TAGGER)
+    north = VideoFilter(metadata={"camera": "north"})
+    asked = replace(query("green"), min_score=0.0, limit=100, wanted=north)
+
+    pages = [search.find(asked)]
+    while pages[-1].has_more:
+        pages.append(search.find(replace(asked, after=pages[-1].spans[-1].key)))
+
+    best = np.sort(windows[::8, 1])[::-1]
+    found = [each.similarity for page in pages for each in page.spans]
+    np.testing.assert_allclose(found, best, atol=1e-6)
+    assert [page.videos for page in pages] == [225] * 3
+    index.close()
+    engine.dispose()
 
 
 def test_pages_hold_every_span_once_although_videos_are_kept_between_them(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.errors import LabelError
-from model.index.label_block import Prototypes
+from model.index.label_block import LabelBlock, Prototypes
 from model.index.label_index import Hit, LabelIndex
 
 DIM = 4
@@ -97,6 +97,31 @@ def test_upsert_and_remove_return_a_new_index_and_keep_the_old_one(
     check_against_comparison(new, items, seed, 5)
     assert old.names == tuple(name for name, _ in first)
     check_against_comparison(old, first, seed, 5)
+
+
+@given(
+    first=labels(),
+    second=labels(),
+    gone=st.sets(st.sampled_from("abcdefgh")),
+    wanted=st.sets(st.sampled_from("abcdefghijklmnop")),
+    seed=st.integers(0, 2**32),
+    top_k=st.integers(1, 20),
+)
+def test_a_search_among_some_labels_compares_these_only(
+    first: Items, second: Items, gone: set[str], wanted: set[str], seed: int, top_k: int
+) -> None:
+    index = LabelIndex.build(first, DIM).remove(gone).upsert(second)
+    there = {**{name: found for name, found in first if name not in gone}, **dict(second)}
+    [query] = unit(np.random.default_rng(seed), 1)
+
+    def among(block: LabelBlock) -> npt.NDArray[np.bool_]:
+        return np.array([name in wanted for name in block.names], np.bool_)
+
+    [hits] = index.search(query[np.newaxis], top_k, among)
+
+    chosen = [(name, found) for name, found in there.items() if name in wanted]
+    expected = compared_one_by_one(chosen, query, top_k)
+    assert [(hit.name, hit.text) for hit in hits] == [(each[0], each[3]) for each in expected]
 
 
 def test_a_label_with_many_near_rows_does_not_crowd_out_the_next_label() -> None:
