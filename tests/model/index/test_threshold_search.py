@@ -1,12 +1,14 @@
 """Labels below their own threshold make room for the next ones, without a search for all."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model import Calibration, CalibrationConfig, Hit, LabelIndex, Prototypes
+from model import Calibration, CalibrationConfig, Hit, LabelBlock, LabelIndex, Prototypes
 from model.calibration import RIVALS
 from model.index.threshold_search import (
     ScoredHits,
@@ -29,9 +31,14 @@ class WatchedIndex(LabelIndex):
 
     asked: list[int]
 
-    def search(self, embeddings: npt.NDArray[np.float32], top_k: int) -> list[list[Hit]]:
+    def search(
+        self,
+        embeddings: npt.NDArray[np.float32],
+        top_k: int,
+        among: Callable[[LabelBlock], npt.NDArray[np.bool_]] | None = None,
+    ) -> list[list[Hit]]:
         self.asked.append(top_k)
-        return super().search(embeddings, top_k)
+        return super().search(embeddings, top_k, among)
 
 
 def unit(rows: int, seed: int) -> npt.NDArray[np.float32]:
