@@ -19,9 +19,9 @@ def find_folder(name_or_path: str, files: Sequence[str], say: Say | None = None)
     """Return a model's folder: the path itself, or the cached copy of a repository on the Hub.
 
     A repository is `org/name`, or `org/name@revision` with a branch, tag or commit. `files` are
-    patterns of the files to fetch. `say` receives a sentence every few seconds of a download; by
-    default a terminal shows a progress bar. Where the Hub cannot be reached, the cached copy is
-    returned. Raises CheckpointError, whose text says what to do.
+    patterns of the files to fetch. `say` receives a sentence every few seconds of a download, and
+    one at its end; by default a terminal shows a progress bar. Where the Hub cannot be reached, the
+    cached copy is returned. Raises CheckpointError, whose text says what to do.
     """
     if Path(name_or_path).is_dir():
         return Path(name_or_path)
@@ -42,13 +42,14 @@ def find_folder(name_or_path: str, files: Sequence[str], say: Say | None = None)
         RevisionNotFoundError,
     )
 
+    report = None if say is None else _Report(name_or_path, say)
     try:
-        return Path(
+        folder = Path(
             snapshot_download(
                 name,
                 revision=revision or None,
                 allow_patterns=list(files),
-                tqdm_class=None if say is None else _sentences(name_or_path, say),
+                tqdm_class=None if report is None else _bar_that_reports(report),
             )
         )
     except LocalEntryNotFoundError as error:
@@ -71,28 +72,51 @@ def find_folder(name_or_path: str, files: Sequence[str], say: Say | None = None)
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"{name_or_path} cannot be fetched from the Hub: {reason}") from error
 
+    if report is not None:
+        report.end()
+    return folder
 
-def _sentences(name: str, say: Say) -> Any:
-    """Make a progress bar class for the Hub's client that writes sentences."""
+
+class _Report:
+    """Says how much of a model was fetched: every few seconds, and once at the end."""
+
+    def __init__(self, name: str, say: Say) -> None:
+        self._name = name
+        self._say = say
+        self._next = time.monotonic() + _SECONDS_BETWEEN
+        self._bytes = (0.0, 0.0)
+
+    def add(self, fetched: float, total: float) -> None:
+        # the total grows as each file's download begins: being equal to it does not mean the end
+        self._bytes = fetched, total
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _SECONDS_BETWEEN
+            self._say_bytes()
+
+    def end(self) -> None:
+        # no file has a size where all were in the cache
+        if self._bytes[1]:
+            self._say_bytes()
+
+    def _say_bytes(self) -> None:
+        fetched, total = (each / _MEGABYTE for each in self._bytes)
+        self._say(f"fetching {self._name}: {fetched:.0f} of {total:.0f} MB")
+
+
+def _bar_that_reports(report: _Report) -> Any:
+    """Make a progress bar class for the Hub's client that shows nothing itself."""
     from huggingface_hub.utils.tqdm import tqdm
 
     bar: Any = tqdm
 
-    class Sentences(bar):  # type: ignore[misc]  # the bar has no types
+    class Reporting(bar):  # type: ignore[misc]  # the bar has no types
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             # one bar of several counts the bytes on disk
             self._counts = kwargs.get("name") == "huggingface_hub.snapshot_download"
-            self._next = time.monotonic() + _SECONDS_BETWEEN
-            # what the bar itself writes goes nowhere
             super().__init__(*args, **kwargs | {"disable": False, "file": io.StringIO()})
 
         def display(self, msg: str | None = None, pos: int | None = None) -> None:
-            done = bool(self.total) and self.n >= self.total
-            if not self._counts or not (done or time.monotonic() >= self._next):
-                return
-            self._counts = not done
-            self._next = time.monotonic() + _SECONDS_BETWEEN
-            megabytes, total = self.n / _MEGABYTE, (self.total or 0) / _MEGABYTE
-            say(f"fetching {name}: {megabytes:.0f} of {total:.0f} MB")
+            if self._counts:
+                report.add(self.n, self.total or 0)
 
-    return Sentences
+    return Reporting
