@@ -15,7 +15,6 @@ import numpy.typing as npt
 from model.video.reader import open_video
 
 _WIDTH, _HEIGHT, _RATE = 288, 216, 15
-_CLIPS_PER_FILM = 8
 _MIN_SECONDS, _MAX_SECONDS = 3.0, 12.0
 # Opposites of what is looked for, and whole scenes: no action that could begin or end.
 _NO_ACTION = {"no fighting"}
@@ -43,14 +42,14 @@ def clips_by_label(folder: Path, split: str = "train") -> dict[str, list[Path]]:
 
 
 def sample_films(
-    clips: dict[str, list[Path]], count: int, rng: random.Random
+    clips: dict[str, list[Path]], count: int, rng: random.Random, clips_per_film: int = 8
 ) -> list[list[tuple[str, Path]]]:
     """Films as lists of clips of different labels; no clip is in two films."""
     pools = {label: rng.sample(paths, len(paths)) for label, paths in sorted(clips.items())}
     films = []
     for _ in range(count):
         filled = [label for label, paths in pools.items() if paths]
-        chosen = rng.sample(filled, _CLIPS_PER_FILM)
+        chosen = rng.sample(filled, clips_per_film)
         films.append([(label, pools[label].pop()) for label in chosen])
     return films
 
