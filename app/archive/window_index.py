@@ -112,7 +112,7 @@ class WindowIndex:
     ) -> npt.NDArray[np.bool_]:
         """Mark the windows of a block of the index, (L,), that belong to analyses with these ids.
 
-        The first call for a block reads the names of all its windows: a second for two million.
+        The first call for a block reads the names of all its windows.
         """
         ids = self._analysis_ids.get(block)
         if ids is None:

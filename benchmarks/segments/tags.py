@@ -20,9 +20,9 @@ from benchmarks.segments.__main__ import Segmenter, fast
 from benchmarks.segments.encoding import EncodedFilm, encode, in_chunks
 from benchmarks.segments.films import Moment, clips_by_label, join, sample_films
 from model import Hysteresis, Label, TaggedSegments, Tagger, load_checkpoint
+from model.training.measure.intervals import ratio_interval
 
 _CLIPS_PER_FILM = 4
-_RESAMPLES = 2_000
 Shares = npt.NDArray[np.float64]
 
 
@@ -69,11 +69,9 @@ def label_sets(
 
 
 def interval(shares: Shares) -> list[float]:
-    """Return the mean, and its 95 % interval, by resampling."""
-    random_rows = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
-    means = shares[random_rows].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975]).tolist()
-    return [round(float(each), 3) for each in (shares.mean(), low, high)]
+    """Return the mean over films, and its 95 % interval."""
+    found = ratio_interval(shares, np.ones(len(shares)))
+    return [round(each, 3) for each in (found.value, found.low, found.high)]
 
 
 def main() -> None:
