@@ -195,11 +195,12 @@ def group_chunks(
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Join the (T, H, W, 3) frames of every `group` chunks; the last chunk fills the last group.
 
-    Encoders are prepared for a fixed number of frames.
+    Encoders are prepared for a fixed number of frames. A group whose chunks follow each other in
+    one array, as decoded ones do, is a view of it.
     """
     for start in range(0, len(chunks), group):
         some = list(chunks[start : start + group])
-        yield np.concatenate(some + some[-1:] * (group - len(some)))
+        yield _joined(some + some[-1:] * (group - len(some)))
 
 
 def _spans(plan: WindowPlan, length: float, duration: float, count: int) -> list[Window]:
@@ -226,6 +227,21 @@ def _equal_spans(start: float, end: float, step: float) -> list[Window]:
         Window(start + number * step, min(start + (number + 1) * step, end))
         for number in range(count)
     ]
+
+
+def _joined(chunks: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    first, address = chunks[0], chunks[0].ctypes.data
+    follow_each_other = first.base is not None and all(
+        chunk.base is first.base
+        and chunk.shape == first.shape
+        and chunk.flags.c_contiguous
+        and chunk.ctypes.data == address + number * first.nbytes
+        for number, chunk in enumerate(chunks)
+    )
+    if not follow_each_other:
+        return np.concatenate(chunks)
+    shape = (len(chunks) * len(first), *first.shape[1:])
+    return np.lib.stride_tricks.as_strided(first, shape, first.strides)
 
 
 def _part(frames: npt.NDArray[np.uint8], index: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:

@@ -145,6 +145,29 @@ def test_the_last_group_of_chunks_is_filled_with_its_last_chunk() -> None:
     assert groups == [[0, 1, 2, 3], [4, 4, 4, 4]]
 
 
+@pytest.mark.parametrize(
+    ("rows", "is_view"),
+    [([0, 1, 2, 3], True), ([2, 3, 4, 5], True), ([0, 2, 4, 6], False), ([1, 1, 1, 1], False)],
+)
+def test_a_group_of_chunks_is_copied_only_where_they_do_not_follow_each_other(
+    rows: list[int], is_view: bool
+) -> None:
+    frames = np.arange(8 * 2 * 3 * 3, dtype=np.uint8).reshape(8, 2, 1, 3, 3)
+
+    [group] = group_chunks([frames[row] for row in rows], 4)
+
+    np.testing.assert_array_equal(group, np.concatenate([frames[row] for row in rows]))
+    assert np.shares_memory(group, frames) is is_view
+
+
+def test_chunks_of_different_arrays_are_copied_into_a_group() -> None:
+    one, other = np.zeros((1, 2, 2, 3), np.uint8), np.ones((1, 2, 2, 3), np.uint8)
+
+    [group] = group_chunks([one, other], 2)
+
+    np.testing.assert_array_equal(group, np.concatenate([one, other]))
+
+
 def test_each_chunk_gets_the_frames_of_its_own_times() -> None:
     video = clip_bytes(seconds_colours=["red"] * 4, numbered=True, fps=10)
     with open_video(io.BytesIO(video)) as opened:
