@@ -8,7 +8,7 @@ that a score that fluctuates around one threshold gives one span and not ten.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 
 from model.tags import Tag
 from model.text.labels import label_key
@@ -85,22 +85,29 @@ def merge_tags(
     """Merge the tags of each window, sorted by rank, into segments.
 
     A span opens where a label reaches the opening score (see `Hysteresis`), if the label is among
-    the first `top_k` tags of some window; it continues on tags of any rank, so that `window_tags`
-    should contain more than `top_k`. In every window of a span, the label reaches `min_score` and
-    its own threshold; `thresholds` has label keys as keys. Labels with the same span share a
-    segment.
+    the first `top_k` tags of some window that reach `min_score` and their label's own threshold; it
+    continues on tags of any rank, so that `window_tags` should contain more than `top_k`. In every
+    window of a span, the label reaches both too; `thresholds` has label keys as keys. Labels with
+    the same span share a segment.
     """
     best = max((tags[0].score for tags in window_tags if tags), default=0.0)
     open_score = max(min_score, best * hysteresis.open_share)
     floor = min_score if hysteresis.keep_share < 1 else open_score
-    leading = {tag.label for tags in window_tags for tag in tags[:top_k]}
+    labels = {tag.label for tags in window_tags for tag in tags}
+    minima = {label: max(min_score, thresholds.get(label_key(label), 0.0)) for label in labels}
+    leading = {
+        tag.label
+        for tags in window_tags
+        # a label below its threshold takes no place of one that is reported
+        for tag in islice((tag for tag in tags if tag.score >= minima[tag.label]), top_k)
+    }
     scores = [{t.label: t.score for t in tags if t.label in leading} for tags in window_tags]
     spans = merge_windows(
         windows,
         scores,
         open_score=open_score,
         keep_score=open_score * hysteresis.keep_share,
-        floors={label: max(floor, thresholds.get(label_key(label), 0.0)) for label in leading},
+        floors={label: max(floor, minima[label]) for label in leading},
     )
     by_label: dict[str, list[Span]] = defaultdict(list)
     by_time: dict[tuple[float, float], list[Span]] = defaultdict(list)

@@ -137,6 +137,17 @@ def test_a_labels_threshold_bounds_its_segments_and_its_tags() -> None:
     assert found.windows[0].tags == ()
 
 
+def test_a_label_below_its_threshold_takes_no_place_in_the_segments() -> None:
+    tagger = colour_tagger()
+    index = index_of(tagger, Label("red", threshold=0.999), "white")
+
+    found = tagger.segments(film("red", "red"), index, window_seconds=2.0, top_k=1)
+
+    assert [tag.label for tag in found.tags] == ["white"]
+    assert spans(found.segments) == [(0, 2, ["white"])]
+    assert found.tags[0].duration_ratio == 1.0
+
+
 def test_a_higher_opening_score_leaves_weaker_labels_out() -> None:
     tagger = colour_tagger()
     index = index_of(tagger, "red", "green")
