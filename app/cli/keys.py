@@ -112,12 +112,12 @@ def _print_issued(issued: "IssuedKey") -> None:
 
 
 def _print_table(keys: "Iterable[ApiKey]") -> None:
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
+    from app.cli.tables import open_table, stdout_console
+
     columns = ("id", "name", "scopes", "label sets", "limits", "last used", "state")
-    table = Table(*columns, box=None, header_style="bold")
+    table = open_table(*columns, whole="id")
     for key in keys:
         sets = key.rights.label_sets
         table.add_row(
@@ -129,7 +129,7 @@ def _print_table(keys: "Iterable[ApiKey]") -> None:
             _date(key.last_used_at) or "never",
             f"revoked {_date(key.revoked_at)}" if key.revoked_at else "active",
         )
-    Console().print(table)
+    stdout_console().print(table)
 
 
 def _date(time: "datetime | None") -> str:

@@ -75,17 +75,15 @@ def _record(found: "FoundInArchive", paths: "Mapping[str, str]") -> dict[str, An
 
 
 def _print(record: "Mapping[str, Any]") -> None:
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("score", "when", "path", box=None, header_style="bold")
+    from app.cli.tables import open_table, stdout_console
+
+    table = open_table("score", "when", "path")
     for item in record["items"]:
         when = f"{item['start']:.1f}-{item['end']:.1f} s"
-        table.add_row(
-            f"{item['score']:.2f}", when, Text(item["path"] or item["sha256"], overflow="fold")
-        )
-    console = Console()
+        table.add_row(f"{item['score']:.2f}", when, Text(item["path"] or item["sha256"]))
+    console = stdout_console()
     console.print(record["q"], style="bold", markup=False)
     console.print(table)
     if record["unknown"]["is_unknown"]:

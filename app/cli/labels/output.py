@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from app.cli.tables import open_table, stdout_console
 from app.store import (
     LabelStore,
     NewLabel,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 def print_labels(labels: Iterable[NewLabel], state: SetState) -> None:
     """Print a table of labels, and how many of the set's labels it holds."""
-    table = Table("label", "prompts", "aliases", "threshold", box=None, header_style="bold")
+    table = open_table("label", "prompts", "aliases", "threshold")
     for new in labels:
         label = new.label
         table.add_row(
@@ -40,7 +39,7 @@ def print_labels(labels: Iterable[NewLabel], state: SetState) -> None:
             Text("; ".join(label.aliases)),
             "" if label.threshold is None else f"{label.threshold:g}",
         )
-    Console().print(table)
+    stdout_console().print(table)
     typer.echo(
         f"{table.row_count} of {state.size} in {state.name!r}, revision {state.revision}", err=True
     )
@@ -48,10 +47,10 @@ def print_labels(labels: Iterable[NewLabel], state: SetState) -> None:
 
 def print_sets(states: Iterable[SetState]) -> None:
     """Print a table of label sets."""
-    table = Table("set", "labels", "revision", box=None, header_style="bold")
+    table = open_table("set", "labels", "revision")
     for state in states:
         table.add_row(state.name, str(state.size), str(state.revision))
-    Console().print(table)
+    stdout_console().print(table)
 
 
 def print_label(stored: StoredLabel, examples: Sequence[StoredExample]) -> None:

@@ -133,10 +133,9 @@ def _print_job(job: Mapping[str, Any]) -> None:
 
 
 def _print_table(jobs: Iterable[Mapping[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from app.cli.tables import open_table, stdout_console
 
-    table = Table("id", "status", "progress", "created", "problem", box=None, header_style="bold")
+    table = open_table("id", "status", "progress", "created", "problem", whole="id")
     for job in jobs:
         table.add_row(
             job["id"],
@@ -145,4 +144,4 @@ def _print_table(jobs: Iterable[Mapping[str, Any]]) -> None:
             job["created_at"],
             (job["problem"] or {}).get("code", ""),
         )
-    Console().print(table)
+    stdout_console().print(table)

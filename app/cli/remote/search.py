@@ -51,17 +51,17 @@ def search(
 
 
 def _print_spans(spans: "Sequence[Mapping[str, Any]]") -> None:
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("score", "when", "video", "metadata", box=None, header_style="bold")
+    from app.cli.tables import open_table, stdout_console
+
+    table = open_table("score", "when", "video", "metadata")
     for span in spans:
         video = span["video"]
         table.add_row(
             f"{span['score']:.2f}",
             f"{span['start']:.1f}-{span['end']:.1f} s",
-            Text(video["sha256"], overflow="fold"),
+            video["sha256"],
             Text(", ".join(f"{name}={value}" for name, value in video["metadata"].items())),
         )
-    Console().print(table)
+    stdout_console().print(table)

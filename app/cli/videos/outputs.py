@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.cli.tables import stdout_console
 from app.cli.videos.inputs import STANDARD_INPUT, Video
 
 Format = Literal["table", "json", "csv", "srt", "vtt"]
@@ -31,7 +32,7 @@ class Outputs:
 
     kind: Format
     sidecar: bool
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=stdout_console)
     messages: Console = field(default_factory=lambda: Console(stderr=True))
 
     @property
@@ -137,7 +138,7 @@ def _print_table(console: Console, video: Video, answer: Mapping[str, Any]) -> N
     table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("score", justify="right")
     table.add_column("likelihood")
-    table.add_column("label")
+    table.add_column("label", overflow="fold")
     table.add_column("when")
     for tag in answer["tags"]:
         times = [

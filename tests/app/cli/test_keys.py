@@ -13,8 +13,6 @@ from tests.app.cli.command_line import kinolex, plain
 @pytest.fixture(autouse=True)
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("KINOLEX_DATA_DIR", str(tmp_path / "data"))
-    # as wide as a table needs
-    monkeypatch.setenv("COLUMNS", "300")
     return f"sqlite:///{tmp_path / 'data' / 'labels.sqlite'}"
 
 
@@ -41,6 +39,19 @@ def test_create_prints_the_key_alone_on_stdout(url: str) -> None:
     assert key.rights.scopes == frozenset(["classify", "labels:read"])
     assert key.rights.label_sets == frozenset(["sports"])
     assert key.rights.limits == Limits(requests_per_minute=600)
+
+
+def test_a_listed_key_is_whole_and_on_one_line_of_a_pipe() -> None:
+    name = "the nightly importer of the north camera"
+    scopes = ("archive", "classify", "labels:read", "labels:write")
+    token = read_token(create(name, *(word for scope in scopes for word in ("--scope", scope))))
+    assert token is not None
+
+    [line] = kinolex("keys", "list").stdout.splitlines()[1:]
+
+    assert token.key_id in line
+    assert name in line
+    assert ", ".join(scopes) in line
 
 
 def test_list_shows_rights_and_state_but_no_secret() -> None:

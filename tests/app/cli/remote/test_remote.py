@@ -18,12 +18,6 @@ from tests.support.ports import free_port
 from tests.support.servers import running_server
 
 
-@pytest.fixture(autouse=True)
-def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    # as wide as a table needs
-    monkeypatch.setenv("COLUMNS", "300")
-
-
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     path = tmp_path / "clip.mp4"
