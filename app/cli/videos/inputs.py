@@ -1,5 +1,6 @@
 """Which videos the arguments of a command name: files, folders, patterns, standard input."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -43,8 +44,10 @@ class Video:
 
     @property
     def name(self) -> str:
-        """How messages and tables name it."""
-        return STANDARD_INPUT if self.path is None else str(self.path)
+        """How answers and messages name it: bytes that are not UTF-8 as `\\xe9`."""
+        if self.path is None:
+            return STANDARD_INPUT
+        return os.fsencode(self.path).decode("utf-8", "backslashreplace")
 
     @contextmanager
     def open(self) -> Generator[BufferedReader | BufferedRandom]:

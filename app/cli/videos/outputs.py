@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.tables import stdout_console
-from app.cli.videos.inputs import STANDARD_INPUT, Video
+from app.cli.videos.inputs import Video
 
 Format = Literal["table", "json", "csv", "srt", "vtt"]
 # What the service is asked for; the table and CSV are made of its JSON.
@@ -79,7 +79,9 @@ class Outputs:
         elif video.path is not None:
             written = self.path_for(video.path)
             _replace(written, self._whole(video, text))
-            self.messages.print(f"wrote {written}", style="dim", markup=False, soft_wrap=True)
+            self.messages.print(
+                f"wrote {Video(written).name}", style="dim", markup=False, soft_wrap=True
+            )
 
     def put_failure(self, video: Video, code: str, message: str) -> None:
         """Print why a video has no answer: on stderr, and with JSON on stdout as well."""
@@ -134,7 +136,7 @@ def _rows(video: Video, answer: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
 
 
 def _print_table(console: Console, video: Video, answer: Mapping[str, Any]) -> None:
-    title = STANDARD_INPUT if video.path is None else video.path.name
+    title = Path(video.name).name
     table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("score", justify="right")
     table.add_column("likelihood")

@@ -107,6 +107,31 @@ def test_a_cell_of_csv_is_no_formula(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out == "standard input,0.000,2.000,'=1+1,0.5000\n"
 
 
+@pytest.mark.parametrize("kind", ["table", "json", "csv"])
+@pytest.mark.parametrize("sidecar", [False, True])
+def test_a_file_name_that_is_not_utf_8_is_printed_with_its_bytes(
+    kind: Format, sidecar: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    tag = {"label": "red", "score": 0.5, "likelihood": "possible"}
+    answer = {
+        "video": {"duration": 2.0, "warnings": []},
+        "windows": None,
+        "tags": [tag],
+        "segments": [],
+        "unknown": {"is_unknown": False},
+    }
+    outputs = Outputs(kind, sidecar=sidecar)
+
+    outputs.put(Video(video), json.dumps(answer))
+
+    shown = capsys.readouterr().out
+    if sidecar and kind != "table":
+        shown = outputs.path_for(video).read_text(encoding="utf-8")
+    name = json.loads(shown)["file"] if kind == "json" else shown
+    assert r"caf\xe9.mp4" in name
+
+
 @pytest.mark.parametrize(
     ("kind", "start"),
     [
