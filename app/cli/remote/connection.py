@@ -64,7 +64,7 @@ class RemoteService:
         """Send a video file as a job, with the options in the query; return the job."""
         headers = _headers_of(video)
         if idempotency_key is not None:
-            headers["Idempotency-Key"] = idempotency_key
+            headers["Idempotency-Key"] = _sendable(idempotency_key, "the idempotency key")
         return self._json("POST", "/jobs", query, video, headers)
 
     def classify(self, video: BinaryIO, query: Pairs, accept: str) -> str:
@@ -109,15 +109,12 @@ class RemoteService:
         headers: Mapping[str, str],
         timeout: float,
     ) -> tuple[int, bytes]:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ServiceRefused("invalid_url", f"{self.url!r} is no http or https address")
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        kind, host, port, prefix = _parsed(self.url)
         sent = dict(headers)
         if self.api_key:
-            sent["Authorization"] = f"Bearer {self.api_key}"
-        target = parts.path.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
-        connection = kind(parts.hostname, parts.port, timeout=timeout)
+            sent["Authorization"] = f"Bearer {_sendable(self.api_key, 'KINOLEX_API_KEY')}"
+        target = prefix + path + (f"?{urlencode(query)}" if query else "")
+        connection = kind(host, port, timeout=timeout)
         try:
             try:
                 connection.request(method, target, body, sent)
@@ -131,6 +128,34 @@ class RemoteService:
             raise ServiceRefused("no_answer", f"{self.url} gave no answer of HTTP") from error
         finally:
             connection.close()
+
+
+def _parsed(url: str) -> tuple[type[HTTPConnection], str, int, str]:
+    """Return the kind of connection, host, port and path of an address. Raises ServiceRefused."""
+    refused = ServiceRefused("invalid_url", f"{url!r} is no http or https address")
+    try:
+        parts = urlsplit(url)
+        kind = {"http": HTTPConnection, "https": HTTPSConnection}[parts.scheme]
+        host = (parts.hostname or "").encode("idna").decode()
+        port = kind.default_port if parts.port is None else parts.port
+    except (ValueError, KeyError) as error:
+        raise refused from error
+    if not host or not _is_visible(parts.path):
+        raise refused
+    return kind, host, port, parts.path.rstrip("/")
+
+
+def _sendable(value: str, name: str) -> str:
+    """Return what a header may hold: without the line end of the file that it was read from."""
+    value = value.strip()
+    if not _is_visible(value):
+        # the message must not contain the key
+        raise ServiceRefused("invalid_parameter", f"{name} holds other than visible ASCII signs")
+    return value
+
+
+def _is_visible(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _headers_of(video: BinaryIO) -> dict[str, str]:

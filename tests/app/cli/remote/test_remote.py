@@ -142,14 +142,56 @@ def test_the_key_comes_from_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("url", "code"),
-    [("ftp://127.0.0.1", "invalid_url"), ("127.0.0.1:8000", "invalid_url"), ("", "invalid_url")],
-)
-def test_what_is_no_address_is_said(url: str, code: str) -> None:
+    "url",
+    [
+        "ftp://127.0.0.1", "127.0.0.1:8000", "", "http://127.0.0.1:port", "http://[::1",
+        "http://127.0.0.1:99999", "http://.example.org", "http://127.0.0.1/two words",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_said(url: str) -> None:
     outcome = kinolex("jobs", "list", "--url", url)
 
     assert outcome.exit_code == 1
-    assert outcome.stderr.endswith(f"({code})\n")
+    assert outcome.stderr.endswith("(invalid_url)\n")
+
+
+def test_an_address_of_ipv6_needs_no_port() -> None:
+    outcome = kinolex("jobs", "list", "--url", "http://[::1]")
+
+    assert outcome.exit_code == 1
+    # the last group was taken for the port: "Name or service not known"
+    assert "Name" not in outcome.stderr
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", " "])
+def test_a_line_end_behind_the_key_is_not_sent(
+    closed_server: tuple[str, str], end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, key = closed_server
+    monkeypatch.setenv("KINOLEX_API_KEY", key + end)
+
+    assert kinolex("jobs", "list", "--url", address).exit_code == 0
+
+
+@pytest.mark.parametrize("key", ["kx_“secret”", "kx_one\nkx_two", "kx_one kx_two"])
+def test_a_key_that_no_header_holds_is_refused_and_not_printed(
+    key: str, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINOLEX_API_KEY", key)
+
+    outcome = kinolex("jobs", "submit", clip, "--url", f"http://127.0.0.1:{free_port()}")
+
+    assert outcome.exit_code == 1
+    assert outcome.stderr.startswith("KINOLEX_API_KEY holds")
+    assert "kx_" not in outcome.output
+    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+
+
+def test_an_idempotency_key_that_no_header_holds_is_refused(clip: Path) -> None:
+    outcome = kinolex("jobs", "submit", clip, "--idempotency-key", "für heute")
+
+    assert outcome.exit_code == 1
+    assert outcome.stderr.endswith("(invalid_parameter)\n")
 
 
 def test_a_service_that_does_not_run_is_one_line() -> None:
