@@ -194,6 +194,8 @@ def test_a_key_is_sent(make_settings: Callable[..., Settings]) -> None:
             assert kinolex.classify(RED, labels=["red"]).tags
             with pytest.raises(problems.ScopeMissing):
                 list(kinolex.labels())
+        with Kinolex(address, key=f"{key}\r\n") as kinolex:  # as a file may hold it
+            assert kinolex.model().id
         for none in (None, ""):
             with Kinolex(address, key=none) as kinolex, pytest.raises(problems.KeyRequired):
                 kinolex.model()

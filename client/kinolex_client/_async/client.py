@@ -50,7 +50,8 @@ class AsyncKinolex(AsyncJobs, AsyncLabels):
         http = http or AsyncClient(timeout=Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS))
         http.base_url = url
         if key:
-            http.headers["Authorization"] = f"Bearer {key}"
+            # without the line end of the file that it was read from, which no header holds
+            http.headers["Authorization"] = f"Bearer {key.strip()}"
         self._transport = AsyncTransport(http, retries or Retries())
 
     async def __aenter__(self) -> Self:

@@ -51,7 +51,8 @@ class Kinolex(SyncJobs, SyncLabels):
         http = http or Client(timeout=Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS))
         http.base_url = url
         if key:
-            http.headers["Authorization"] = f"Bearer {key}"
+            # without the line end of the file that it was read from, which no header holds
+            http.headers["Authorization"] = f"Bearer {key.strip()}"
         self._transport = SyncTransport(http, retries or Retries())
 
     def __enter__(self) -> Self:
