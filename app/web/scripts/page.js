@@ -27,6 +27,8 @@ const sets = new Sets();
 const entries = new Entries();
 const queue = new Queue(entries, asked);
 let limits = { likely: 0.6, possible: 0.3 };
+/** Whether the page follows a step of the browser's history, which is not written again. */
+let isFollowing = false;
 
 /** The word for a score. @param {number} score */
 function word(score) {
@@ -85,6 +87,7 @@ async function load() {
 }
 
 function note() {
+  if (isFollowing) return;
   const { words, set } = asked.now;
   writeAddress({ video: entries.selected?.sha256 ?? "", words, set });
 }
@@ -100,9 +103,11 @@ entries.addEventListener(ENTRIES_CHANGED, (event) => {
 });
 addEventListener("popstate", () => {
   const { video, words, set } = readAddress();
+  isFollowing = true;
   asked.change({ words, set: set || "default", minRevision: 0 });
   if (video) videos.open(video);
   else entries.select(null);
+  isFollowing = false;
 });
 createConnection(() => {
   load();

@@ -48,6 +48,27 @@ def test_every_dropped_video_is_tagged_and_has_an_address(
     page.locator(".entry.selected", has_text="blue.mp4").wait_for()
 
 
+def test_back_and_forward_lead_to_a_video_with_the_words_of_then(
+    open_page: "Callable[..., Page]", red: Path, blue: Path
+) -> None:
+    page = open_page()
+    drop(page, red, blue)
+    wait_for_answer(page, "red.mp4")
+    wait_for_answer(page, "blue.mp4")
+    ask(page, "red")
+    page.locator(".entry", has_text="blue.mp4").locator(".entry-choose").click()
+    ask(page, "green")
+    steps = page.evaluate("history.length")
+
+    page.go_back()
+    page.locator(".entry.selected", has_text="red.mp4").wait_for()
+    assert page.locator("#chips .chip > span").all_text_contents() == ["red"]
+    page.go_forward()
+    page.locator(".entry.selected", has_text="blue.mp4").wait_for()
+    assert page.locator("#chips .chip > span").all_text_contents() == ["red", "green"]
+    assert page.evaluate("history.length") == steps
+
+
 def test_a_video_that_was_analysed_is_not_sent_again(
     open_page: "Callable[..., Page]", red: Path, blue: Path
 ) -> None:
