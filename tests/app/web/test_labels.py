@@ -71,6 +71,24 @@ def test_a_removed_label_is_not_asked_and_can_be_restored(
     assert (label["prompts"], label["threshold"]) == (["all is red"], 0.2)
 
 
+def test_a_threshold_that_was_not_moved_stays_as_it_is(open_page: "Callable[..., Page]") -> None:
+    """The slider has whole percents, a threshold any number of digits."""
+    page = open_page()
+    put = """(labels) => fetch("/labels", {
+      method: "PUT",
+      headers: {"Content-Type": "application/json"},
+      body: JSON.stringify({labels}),
+    }).then((answer) => answer.status)"""
+    assert page.evaluate(put, [{"name": "warm", "threshold": 0.004}]) == 200
+    open_labels(page)
+    page.locator("#labels-list .label-open", has_text="warm").click()
+    page.fill("#label-prompts", "all is red")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("Saved “warm”.").wait_for()
+    label = stored(page, "/labels/warm")
+    assert (label["prompts"], label["threshold"]) == (["all is red"], 0.004)
+
+
 def test_examples_are_added_listed_and_forgotten(
     open_page: "Callable[..., Page]", red: Path
 ) -> None:

@@ -8,6 +8,9 @@ import { at, button, counted, element, percent } from "../dom.js";
 /** @param {string} text */
 const linesOf = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
 
+/** The slider's value of a threshold, in whole percents. @param {number | null} threshold */
+const onSlider = (threshold) => String(Math.round((threshold ?? 0) * 100));
+
 /**
  * @param {{attempt: (work: () => Promise<void>) => Promise<boolean>,
  *   onWritten: (revision: number, text: string) => Promise<void>, onClose: () => void}} options
@@ -42,15 +45,18 @@ export function createEditor({ attempt, onWritten, onClose }) {
       : "None yet. Choose short videos that show it, or press “Right” beside a tag.";
   }
 
-  async function loadExamples() {
-    await attempt(async () => drawExamples(await readExamples(set, /** @type {Label} */ (label).name)));
+  /** Reads and draws the examples, unless another label was opened meanwhile. */
+  async function showExamples() {
+    const shown = /** @type {Label} */ (label);
+    const answer = await readExamples(set, shown.name);
+    if (label === shown) drawExamples(answer);
   }
 
   /** @param {() => Promise<{answer: any, text: string}>} write */
   async function change(write) {
     await attempt(async () => {
       const { answer, text } = await write();
-      drawExamples(await readExamples(set, /** @type {Label} */ (label).name));
+      await showExamples();
       await onWritten(answer.label_set.revision, text);
     });
   }
@@ -65,7 +71,8 @@ export function createEditor({ attempt, onWritten, onClose }) {
     event.preventDefault();
     const known = /** @type {Label} */ (label);
     attempt(async () => {
-      const threshold = Number(slider.value) / 100 || null;
+      const isMoved = slider.value !== onSlider(known.threshold);
+      const threshold = isMoved ? Number(slider.value) / 100 || null : known.threshold;
       const changed = {
         ...writable(known),
         prompts: linesOf(at("label-prompts").value),
@@ -102,14 +109,14 @@ export function createEditor({ attempt, onWritten, onClose }) {
       at("label-prompts").value = edited.prompts.join("\n");
       at("label-aliases").value = edited.aliases.join("\n");
       at("label-enabled").checked = edited.enabled;
-      slider.value = String(Math.round((edited.threshold ?? 0) * 100));
+      slider.value = onSlider(edited.threshold);
       drawThreshold();
       at("examples-list").replaceChildren();
       at("examples-note").textContent = "…";
       at("labels-all").hidden = true;
       form.hidden = false;
       at("editor-back").focus();
-      loadExamples();
+      attempt(showExamples);
     },
   };
 }
