@@ -116,6 +116,46 @@ def test_work_can_be_cancelled_and_done_again(open_page: "Callable[..., Page]", 
     assert labels_of_tags(page)
 
 
+def test_a_second_question_that_is_cancelled_can_be_asked_again(
+    open_page: "Callable[..., Page]", red: Path
+) -> None:
+    """As with a key that may not keep videos, which are sent for each question."""
+    encoder = PatientEncoder()
+    encoder.sign.set()
+    page = open_page(tagger=sure_tagger(encoder))
+    problem = {"code": "scope_missing", "title": "The key does not allow this", "detail": ""}
+    page.route("**/videos?*", lambda route: route.fulfill(status=403, json=problem))
+    page.reload()
+    drop(page, red)
+    labels_of_tags(page)
+    ask(page, "green")
+    page.locator("#status", has_text="The question has changed").wait_for()
+    encoder.sign.clear()
+    try:
+        page.get_by_role("button", name="Tag", exact=True).click()
+        page.locator("#status", has_text="Looking at the video").wait_for()
+        page.click("#cancel")
+        page.locator("#status", has_text="Cancelled").wait_for()
+    finally:
+        encoder.sign.set()
+    page.get_by_role("button", name="Tag", exact=True).click()
+    page.locator(".tag-label", has_text="green").wait_for()
+
+
+def test_a_video_that_was_deleted_elsewhere_can_be_removed(
+    open_page: "Callable[..., Page]", red: Path
+) -> None:
+    page = open_page()
+    drop(page, red)
+    wait_for_answer(page, "red.mp4")
+    [kept] = page.evaluate("fetch('/videos').then((answer) => answer.json())")["items"]
+    delete = "(address) => fetch(address, {method: 'DELETE'}).then((answer) => answer.status)"
+    assert page.evaluate(delete, f"/videos/{kept['sha256']}") == 200
+    page.get_by_role("button", name="Remove red.mp4").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.locator("#videos-empty").wait_for()
+
+
 def test_a_removed_video_is_forgotten(open_page: "Callable[..., Page]", red: Path) -> None:
     page = open_page()
     drop(page, red)

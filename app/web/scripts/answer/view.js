@@ -84,7 +84,9 @@ export function createView(entries, queue, asked, { word, feedback }) {
     if (Number.isFinite(entry.share)) progress.value = entry.share;
     else progress.removeAttribute("value");
     at("cancel").hidden = !isBusy;
-    const canAsk = entry.file !== null && !isBusy && (isStale || !entry.answer || entry.refusal !== null);
+    // An answer of before stays when the next one is cancelled.
+    const isOpen = isStale || entry.status === "cancelled" || !entry.answer || entry.refusal !== null;
+    const canAsk = entry.file !== null && !isBusy && isOpen;
     at("again").hidden = !canAsk;
     at("share").hidden = !entry.answer;
     if (hadFocus && !isBusy) (canAsk ? at("again") : at("more")).focus();

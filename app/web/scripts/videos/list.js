@@ -1,5 +1,6 @@
 // The list of videos: those of the queue and those that are kept, as one list box.
 
+import { Refusal } from "../api/call.js";
 import { at, chosen, clock, element, oncePerFrame } from "../dom.js";
 import { statusOf, summaryOf } from "../answer/view.js";
 import { CHANGED, SELECTED } from "./entries.js";
@@ -37,7 +38,17 @@ export function createList(entries, { word, forget }) {
       const text = `Delete what is kept of “${entry.name}”? It has to be sent again to be asked again.`;
       const choice = await chosen(text, [["delete", "Delete"], ["", "Keep it"]]);
       if (choice !== "delete") return;
-      await forget(entry);
+      try {
+        await forget(entry);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        // Another tab or client may have deleted it.
+        if (error.code !== "video_not_found") {
+          entries.touch(entry, { refusal: error });
+          entries.select(entry);
+          return;
+        }
+      }
     }
     entry.work?.abort();
     const index = entries.all.indexOf(entry);
