@@ -310,13 +310,14 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _stride_fits_window(self) -> Self:
         if self.stride_seconds > self.window_seconds:
-            raise ValueError("stride_seconds must not be over window_seconds")
+            raise ValueError(f"{PREFIX}STRIDE_SECONDS must not be over {PREFIX}WINDOW_SECONDS")
         return self
 
     @model_validator(mode="after")
     def _delay_fits_grace(self) -> Self:
         if self.stop_delay_seconds > self.stop_grace_seconds / 2:
-            raise ValueError("stop_delay_seconds must not be over half of stop_grace_seconds")
+            limit = f"half of {PREFIX}STOP_GRACE_SECONDS"
+            raise ValueError(f"{PREFIX}STOP_DELAY_SECONDS must not be over {limit}")
         return self
 
     @property

@@ -20,8 +20,10 @@ def read_settings() -> "Settings":
         return Settings()
     except ValidationError as error:
         for found in error.errors():
+            reason = found["msg"].removeprefix("Value error, ")
             name = PREFIX + "_".join(str(step) for step in found["loc"]).upper()
-            typer.echo(f"{name}: {found['msg']}", err=True)
+            # a rule about two settings has no place, and names both
+            typer.echo(f"{name}: {reason}" if found["loc"] else reason, err=True)
         raise typer.Exit(2) from error
 
 

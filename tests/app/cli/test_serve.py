@@ -42,6 +42,33 @@ def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "KINOLEX_DEVICE: Input should be 'auto', 'cpu' or 'cuda'" in outcome.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("STRIDE_SECONDS", "5", "KINOLEX_STRIDE_SECONDS must not be over KINOLEX_WINDOW_SECONDS"),
+        (
+            "STOP_GRACE_SECONDS",
+            "5",
+            "KINOLEX_STOP_DELAY_SECONDS must not be over half of KINOLEX_STOP_GRACE_SECONDS",
+        ),
+        (
+            "CALLBACK_SECRETS",
+            "secret",
+            "KINOLEX_CALLBACK_SECRETS: a secret is whsec_ and the base64 of 24 to 64 bytes",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_named(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"KINOLEX_{name}", value)
+
+    outcome = kinolex("serve")
+
+    assert outcome.exit_code == 2
+    assert outcome.stderr == f"{said}\n"
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`kinolex serve` with two processes, both of which have classified a video."""
