@@ -11,8 +11,10 @@ import urllib.request
 
 def main() -> int:
     port = os.environ.get("KINOLEX_PORT", "8000")
+    # Docker sets http_proxy in each container where its client is configured for a proxy.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=4) as answer:
+        with direct.open(f"http://127.0.0.1:{port}/readyz", timeout=4) as answer:
             return 0 if answer.status == 200 else 1
     except (urllib.error.URLError, OSError) as error:
         print(f"not ready: {error}", file=sys.stderr)

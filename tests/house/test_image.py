@@ -172,11 +172,11 @@ def answering(status: int) -> Iterator[int]:
         thread.join()
 
 
-def healthcheck(port: int) -> int:
+def healthcheck(port: int, **variables: str) -> int:
     return subprocess.run(
         [sys.executable, "docker/healthcheck.py"],
         cwd=ROOT,
-        env={"KINOLEX_PORT": str(port)},
+        env={"KINOLEX_PORT": str(port), **variables},
         capture_output=True,
         check=False,
     ).returncode
@@ -186,6 +186,11 @@ def healthcheck(port: int) -> int:
 def test_the_healthcheck_follows_readyz(status: int, code: int) -> None:
     with answering(status) as port:
         assert healthcheck(port) == code
+
+
+def test_the_healthcheck_asks_no_proxy() -> None:
+    with answering(200) as port:
+        assert healthcheck(port, http_proxy="http://127.0.0.1:9") == 0
 
 
 def test_the_healthcheck_fails_while_nothing_listens() -> None:
