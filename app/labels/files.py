@@ -64,10 +64,15 @@ def read_labels(
 def write_labels(labels: Iterable[NewLabel], file_format: FileFormat) -> Iterator[str]:
     """Yield pieces of a file that `read_labels` can read; `txt` contains only names."""
     if file_format == "txt":
-        return (f"{new.label.name}\n" for new in labels)
+        return (f"{_line_of(new.label.name)}\n" for new in labels)
     if file_format == "ndjson":
         return (f"{json.dumps(_fields(new), ensure_ascii=False)}\n" for new in labels)
     return _csv_rows(labels)
+
+
+def _line_of(name: str) -> str:
+    # behind a space it is a name, which is read without it; # alone begins a comment
+    return f" {name}" if name.startswith("#") else name
 
 
 def _fields(new: NewLabel) -> dict[str, Any]:

@@ -63,6 +63,14 @@ def test_written_labels_are_read_back(file_format: FileFormat, labels: list[Labe
     assert read("".join(write_labels(given_labels, file_format)), file_format) == given_labels
 
 
+@settings(deadline=None)
+@given(names=st.lists(TEXTS | TEXTS.map(lambda name: f"#{name}"), max_size=4))
+def test_written_names_are_read_back(names: list[str]) -> None:
+    labels = [NewLabel(Label(name)) for name in names]
+
+    assert read("".join(write_labels(labels, "txt")), "txt") == labels
+
+
 def test_json_lines_omit_default_values() -> None:
     text = "".join(write_labels([NewLabel(Label("juggling", prompts=("with balls",)))], "ndjson"))
 

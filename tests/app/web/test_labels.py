@@ -132,7 +132,7 @@ def test_label_sets_are_created_filled_saved_and_deleted(
     open_page: "Callable[..., Page]", red: Path, tmp_path: Path
 ) -> None:
     words = tmp_path / "words.txt"
-    words.write_text('red things\n"blue, or bluish"\n\ngreen, maybe\n')
+    words.write_text('# mine\nred things\n"blue, or bluish"\n\ngreen, maybe\n')
     page = open_page()
     drop(page, red)
     labels_of_tags(page)

@@ -7,9 +7,11 @@ import { wordsIn } from "../question/question.js";
 
 /** A plain list of names as JSON lines, which the service reads. @param {File} file */
 async function asLines(file) {
-  const names = (await file.text()).split(/\r?\n/).flatMap((line) => (line.trim() ? [line.trim()] : []));
-  const lines = names.map((name) => JSON.stringify(wordsIn(name).length === 1 ? wordsIn(name)[0] : name));
-  return new File([lines.join("\n")], "labels.ndjson");
+  const lines = (await file.text()).split(/\r\n|\r|\n/);
+  // A line that begins with # is a comment, as for `kinolex labels import`.
+  const names = lines.filter((line) => line.trim() && !line.startsWith("#")).map((line) => line.trim());
+  const texts = names.map((name) => JSON.stringify(wordsIn(name).length === 1 ? wordsIn(name)[0] : name));
+  return new File([texts.join("\n")], "labels.ndjson");
 }
 
 /**
