@@ -207,8 +207,11 @@ def export_labels(
 
     with label_store(read_settings()) as store:
         chosen = file_format or _format_of(file.name)
-        for piece in write_labels((stored.new for stored in store.export(label_set)), chosen):
-            file.write(piece)
+        pieces = write_labels((stored.new for stored in store.export(label_set)), chosen)
+        # read before the file is opened: an error leaves the file as it was
+        first = next(pieces, "")
+        file.write(first)
+        file.writelines(pieces)
 
 
 @cli.command()

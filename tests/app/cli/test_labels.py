@@ -124,6 +124,25 @@ def test_the_extension_of_the_file_chooses_the_format_of_an_export(tmp_path: Pat
     assert piped.stdout.splitlines() == lines
 
 
+def test_an_export_of_no_labels_replaces_the_file_and_a_failed_one_does_not(
+    url: str, tmp_path: Path
+) -> None:
+    """A file of before would be taken for the labels of now."""
+    store = LabelStore.open(url, WordSource())
+    store.replace("empty", [])
+    store.close()
+    file = tmp_path / "labels.ndjson"
+    file.write_text('"of before"\n')
+
+    missing = run("export", str(file), "--set", "missing")
+    kept = file.read_text()
+    exported = run("export", str(file), "--set", "empty")
+
+    assert (missing.exit_code, exported.exit_code) == (1, 0)
+    assert kept == '"of before"\n'
+    assert file.read_text() == ""
+
+
 @pytest.mark.usefixtures("url")
 def test_help_lists_every_command() -> None:
     shown = run("--help").output
