@@ -27,6 +27,7 @@ UrlOption = Annotated[
 ]
 DEFAULT_URL = "http://127.0.0.1:8000"
 Pairs = Sequence[tuple[str, str]]
+_KINDS: Mapping[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTPSConnection}
 
 # A search and the answers about jobs take milliseconds; an upload is written piece by piece.
 _TIMEOUT_SECONDS = 120.0
@@ -135,7 +136,7 @@ def _parsed(url: str) -> tuple[type[HTTPConnection], str, int, str]:
     refused = ServiceRefused("invalid_url", f"{url!r} is no http or https address")
     try:
         parts = urlsplit(url)
-        kind = {"http": HTTPConnection, "https": HTTPSConnection}[parts.scheme]
+        kind = _KINDS[parts.scheme]
         host = (parts.hostname or "").encode("idna").decode()
         port = kind.default_port if parts.port is None else parts.port
     except (ValueError, KeyError) as error:
