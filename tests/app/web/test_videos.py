@@ -142,6 +142,21 @@ def test_a_second_question_that_is_cancelled_can_be_asked_again(
     page.locator(".tag-label", has_text="green").wait_for()
 
 
+def test_two_videos_are_tagged_at_once_with_a_key_that_may_not_keep_them(
+    open_page: "Callable[..., Page]", red: Path, blue: Path
+) -> None:
+    page = open_page()
+    problem = {"code": "scope_missing", "title": "The key does not allow this", "detail": ""}
+    some = {"items": [], "next_page_token": "more"}
+    page.route("**/videos?*", lambda route: route.fulfill(json=some))
+    page.route("**/videos/*/classify", lambda route: route.fulfill(status=403, json=problem))
+    page.reload()
+    ask(page, "red, blue")
+    drop(page, red, blue)
+    wait_for_row(page, "red.mp4", "red · likely")
+    wait_for_row(page, "blue.mp4", "blue · likely")
+
+
 def test_a_video_that_was_deleted_elsewhere_can_be_removed(
     open_page: "Callable[..., Page]", red: Path
 ) -> None:

@@ -105,13 +105,14 @@ export class Queue {
    */
   async #run(entry, running, work) {
     const mine = new AbortController();
+    const { keeps } = this;
     running.add(mine);
     const status = running === this.asking ? "asking" : "hashing";
     this.entries.touch(entry, { status, work: mine, refusal: null });
     try {
       await work(entry, mine.signal);
     } catch (error) {
-      if (!mine.signal.aborted) this.#fail(entry, error);
+      if (!mine.signal.aborted) this.#fail(entry, error, keeps);
     } finally {
       running.delete(mine);
       if (entry.work === mine) entry.work = null;
@@ -119,11 +120,11 @@ export class Queue {
     }
   }
 
-  /** @param {Entry} entry @param {unknown} error */
-  #fail(entry, error) {
+  /** @param {Entry} entry @param {unknown} error @param {boolean} keeps as the work began */
+  #fail(entry, error, keeps) {
     if (!(error instanceof Refusal)) throw error;
-    if (error.code === "scope_missing" && this.keeps && entry.file) {
-      // The key may tag videos but not keep them.
+    if (error.code === "scope_missing" && keeps && entry.file) {
+      // The key may tag videos but not keep them, as another entry may have found meanwhile.
       this.keeps = false;
       this.entries.touch(entry, { status: "waiting" });
       return;
