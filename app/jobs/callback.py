@@ -59,8 +59,15 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bo
         # 301 to 303 would turn the POST into a GET, without the body
         if status not in (307, 308) or not location:
             return status
-        url = urljoin(url, location)
+        url = _joined(url, location)
     raise CallbackFailed(f"more than {_MAX_REDIRECTS} redirects")
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise AddressRefused(f"the redirect is not to a URL: {error}") from error
 
 
 def _split(url: str) -> SplitResult:
@@ -75,6 +82,13 @@ def _split(url: str) -> SplitResult:
         raise AddressRefused("the URL must be of the form https://host/path")
     if parts.username is not None or parts.password is not None:
         raise AddressRefused("the URL must not contain a user name or a password")
+    try:
+        # as a look-up does, which raises no OSError for such a name
+        parts.hostname.encode("idna")
+    except UnicodeError as error:
+        raise AddressRefused(
+            "a part of the host name is empty or has over 63 characters"
+        ) from error
     return parts
 
 

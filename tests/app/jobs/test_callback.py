@@ -41,7 +41,11 @@ MALFORMED = [
     "http://example.org/\r\nx: y",
     "http://[::1",
     "http://example.org/" + "x" * 2_000,
+    "http://example..org/",
+    "http://.example.org/",
+    "http://" + "x" * 64 + ".org/",
 ]
+LOCATIONS = {"ftp": "ftp://x/", "half": "http://[::1", "nameless": "http://x..y/"}
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -55,9 +59,8 @@ class Receiver(BaseHTTPRequestHandler):
         status, _, location = self.path.strip("/").partition("-to-")
         self.send_response(int(status))
         if location:
-            self.send_header(
-                "location", {"ftp": "ftp://x/", "self": self.path}.get(location, "/204")
-            )
+            elsewhere = {**LOCATIONS, "self": self.path}
+            self.send_header("location", elsewhere.get(location, "/204"))
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # as in the base
@@ -112,8 +115,9 @@ def test_the_body_arrives_and_the_status_comes_back(receiver: str) -> None:
 def test_a_redirect_that_keeps_the_method_is_followed_and_checked(receiver: str) -> None:
     assert post(f"{receiver}/307-to-204", {}, b"x", allow_private=True) == 204
     assert post(f"{receiver}/302-to-204", {}, b"x", allow_private=True) == 302
-    with pytest.raises(AddressRefused):
-        post(f"{receiver}/308-to-ftp", {}, b"x", allow_private=True)
+    for location in LOCATIONS:
+        with pytest.raises(AddressRefused):
+            post(f"{receiver}/308-to-{location}", {}, b"x", allow_private=True)
     with pytest.raises(CallbackFailed):
         post(f"{receiver}/307-to-self", {}, b"x", allow_private=True)
 

@@ -14,6 +14,8 @@ import standardwebhooks
 from starlette.testclient import TestClient
 
 from app.settings import Settings
+from app.store.database import writing
+from app.store.jobs import NewWebhook, queue
 from tests.support.clips import clip_bytes
 from tests.support.fakes import PatientEncoder, colour_tagger
 from tests.support.pools import child_processes
@@ -215,6 +217,26 @@ def test_a_webhook_is_sent_signed_until_it_is_accepted(
     assert message["data"] == {"id": made["id"], "status": "succeeded"}
     with pytest.raises(standardwebhooks.WebhookVerificationError):
         library.verify(body.replace(b"succeeded", b"failed"), headers)
+
+
+def test_a_message_to_a_name_that_no_host_has_keeps_back_no_other(
+    make_settings: Callable[..., Settings], receiver: str
+) -> None:
+    settings = make_settings(callback_secrets=(SECRET,), callback_private=True)
+    with open_client(settings) as client:
+        with writing(client.app_state["store"].engine) as connection:
+            # older releases accepted such addresses
+            queue(connection, [NewWebhook("msg_0", "http://example..org/", "{}")])
+            queue(connection, [NewWebhook("msg_1", receiver, "{}")])
+        while len(Receiver.received) < 2:
+            time.sleep(0.05)
+
+        refused = client.post(
+            "/jobs", content=CLIP, params={"callback_url": "http://example..org/"}, headers=VIDEO
+        )
+
+    assert refused.json()["errors"][0]["pointer"] == "#/callback_url"
+    assert {headers["webhook-id"] for headers, _ in Receiver.received} == {"msg_1"}
 
 
 def test_a_private_callback_is_refused_unless_allowed(
