@@ -10,7 +10,8 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from app.errors import ServiceError
@@ -49,13 +50,22 @@ def check_url(url: str, *, allow_private: bool) -> None:
         raise AddressRefused(f"{address} is not a public address")
 
 
-def post(url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bool) -> int:
+def post(
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    allow_private: bool,
+    total_seconds: float = _TOTAL_SECONDS,
+) -> int:
     """Post a body and return the status of the answer, whose content is not read.
 
-    Blocks for up to 15 s for each of up to three redirects. Raises AddressRefused, CallbackFailed.
+    Blocks for up to `total_seconds` for each of up to three redirects, without the time of the
+    look-ups. Raises AddressRefused, CallbackFailed.
     """
     for _ in range(_MAX_REDIRECTS + 1):
-        status, location = _exchange(_split(url), headers, body, allow_private)
+        parts = _split(url)
+        status, location = _exchange(parts, headers, body, allow_private, total_seconds)
         # 301 to 303 would turn the POST into a GET, without the body
         if status not in (307, 308) or not location:
             return status
@@ -93,35 +103,51 @@ def _split(url: str) -> SplitResult:
 
 
 def _exchange(
-    parts: SplitResult, headers: Mapping[str, str], body: bytes, allow_private: bool
+    parts: SplitResult,
+    headers: Mapping[str, str],
+    body: bytes,
+    allow_private: bool,
+    total_seconds: float,
 ) -> tuple[int, str | None]:
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = http.client.HTTPConnection(host, port)
     try:
-        stream = socket.create_connection(_resolved(host, port, allow_private), _CONNECT_SECONDS)
-        ending = threading.Timer(_TOTAL_SECONDS, _shut_down, (stream,))
-        ending.start()
-        try:
-            if parts.scheme == "https":
-                stream = ssl.create_default_context().wrap_socket(stream, server_hostname=host)
+        address = _resolved(host, port, allow_private)
+        with (
+            socket.create_connection(address, _CONNECT_SECONDS) as stream,
+            _ended_after(total_seconds, stream),
+        ):
             connection.sock = stream
+            if parts.scheme == "https":
+                context = ssl.create_default_context()
+                connection.sock = context.wrap_socket(stream, server_hostname=host)
             connection.request("POST", target, body, dict(headers))
             answer = connection.getresponse()
             return answer.status, answer.getheader("location")
-        finally:
-            ending.cancel()
-            stream.close()
     except (OSError, http.client.HTTPException) as error:
         raise CallbackFailed(f"no answer from {host}: {error}") from error
     finally:
         connection.close()
 
 
-def _shut_down(stream: socket.socket) -> None:
+@contextmanager
+def _ended_after(seconds: float, stream: socket.socket) -> Generator[None]:
+    """Shut the connection down if the block takes longer."""
+    # TLS takes the descriptor of `stream` over: this one stays
+    with stream.dup() as connection:
+        ending = threading.Timer(seconds, _shut_down, (connection,))
+        ending.start()
+        try:
+            yield
+        finally:
+            ending.cancel()
+
+
+def _shut_down(connection: socket.socket) -> None:
     try:
-        stream.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)
     except OSError:
         return
 

@@ -1,8 +1,15 @@
 """Addresses that callers give: which are refused, and what is sent to the others."""
 
+import shutil
+import socket
+import ssl
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -125,3 +132,52 @@ def test_a_redirect_that_keeps_the_method_is_followed_and_checked(receiver: str)
 def test_a_server_that_is_not_there_fails(receiver: str) -> None:
     with pytest.raises(CallbackFailed):
         post("http://127.0.0.1:9/", {}, b"", allow_private=True)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The files of a certificate for localhost and of its key; it is trusted."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    made, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    kind = ("-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", made)
+    subprocess.run([openssl, "req", *kind, *names], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made))
+    return made, key
+
+
+@pytest.fixture(params=["http", "https"])
+def trickle(request: pytest.FixtureRequest, certificate: tuple[Path, Path]) -> Iterator[str]:
+    """The address of a server whose headers come byte by byte and never end."""
+    scheme: str = request.param
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with suppress(OSError):
+            connection, _ = listening.accept()
+            if scheme == "https":
+                connection = context.wrap_socket(connection, server_side=True)
+            with connection:
+                connection.sendall(b"HTTP/1.1 204 No Content\r\nx: ")
+                while True:
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield f"{scheme}://localhost:{listening.getsockname()[1]}/"
+    listening.close()
+    thread.join()
+
+
+def test_an_answer_that_comes_byte_by_byte_is_not_awaited_to_its_end(trickle: str) -> None:
+    begun = time.monotonic()
+
+    with suppress(CallbackFailed):  # what came so far may do for an answer
+        post(trickle, {}, b"", allow_private=True, total_seconds=0.5)
+
+    assert time.monotonic() - begun < 4
