@@ -1,6 +1,7 @@
 """The store of jobs: created, claimed under a lease, finished once."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, insert, s
 from sqlalchemy.exc import IntegrityError
 
 from app.store.database import reading, writing
+from app.store.health.failures import StoreUnavailable
 from app.store.jobs.messages import job_message, queue
 from app.store.jobs.records import (
     ClaimedJob,
@@ -50,7 +52,7 @@ class JobStore:
         """Store a job with its video, in pieces so that no other write waits for long.
 
         If a job of the same request has the idempotency key, returns that one. Raises KeyReused,
-        and KeyInUse while another call stores a job with the key.
+        and KeyInUse while another call stores a job with the key. A call that fails leaves no job.
         """
         job_id = uuid4().hex
         with writing(self._engine) as connection:
@@ -61,6 +63,15 @@ class JobStore:
                 _insert(connection, job_id, new)
         if known is not None:
             return self.get(known)
+        try:
+            self._store_video(job_id, chunks)
+        except BaseException:
+            # the caller sends the request again, with the same idempotency key
+            self._forget_unfinished(job_id)
+            raise
+        return self.get(job_id)
+
+    def _store_video(self, job_id: str, chunks: Iterable[bytes]) -> None:
         for position, content in enumerate(chunks):
             with writing(self._engine) as connection:
                 connection.execute(
@@ -68,7 +79,12 @@ class JobStore:
                 )
         with writing(self._engine) as connection:
             connection.execute(update(JobRow).where(JobRow.id == job_id).values(status="queued"))
-        return self.get(job_id)
+
+    def _forget_unfinished(self, job_id: str) -> None:
+        """Delete a job whose video was not stored; `delete_old` does where the database fails."""
+        is_unfinished = (JobRow.id == job_id) & (JobRow.status == _RECEIVING)
+        with suppress(StoreUnavailable), writing(self._engine) as connection:
+            connection.execute(delete(JobRow).where(is_unfinished))
 
     def get(self, job_id: str) -> Job:
         """Return a job. Raises JobNotFound."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, func, select, update
 
+from app.store import StoreUnavailable
 from app.store.database import migrate, open_engine, reading, writing
 from app.store.jobs import (
     JobNotFound,
@@ -170,18 +171,30 @@ def test_a_key_is_in_use_while_its_video_is_stored(store: JobStore) -> None:
     assert [each.id for each in store.page(limit=10)] == [job.id]
 
 
-def test_a_key_is_not_in_use_for_long_after_the_clock_was_set_back(
+def test_a_key_is_free_again_after_its_video_could_not_be_stored(
     store: JobStore, engine: Engine
 ) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"one"
-        raise ConnectionAbortedError
+        raise StoreUnavailable("the label database does not answer")
 
+    with pytest.raises(StoreUnavailable):
+        store.create(new_job(1, key="k"), chunks())
+
+    assert count_chunks(engine) == 0
+    again = store.create(new_job(1, key="k"), [b"one", b"two"])
+    assert [each.id for each in store.page(limit=10)] == [again.id]
+
+
+def test_a_key_is_not_in_use_for_long_after_the_clock_was_set_back(
+    store: JobStore, engine: Engine
+) -> None:
     for key in ("used again", "abandoned"):
-        with pytest.raises(ConnectionAbortedError):
-            store.create(new_job(1, key=key), chunks())
+        store.create(new_job(1, key=key), [b"one"])
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
     with writing(engine) as connection:
-        connection.execute(update(JobRow).values(created_at=datetime.now(UTC) + timedelta(days=1)))
+        # as a process leaves them that dies while it stores the videos
+        connection.execute(update(JobRow).values(status="receiving", created_at=tomorrow))
 
     assert store.create(new_job(1, key="used again"), [b"x"]).status == "queued"
     assert store.delete_old(timedelta(days=1)) == 1
