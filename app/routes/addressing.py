@@ -7,7 +7,8 @@ import base64
 import binascii
 import json
 import unicodedata
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.dependencies.models import Dependant
@@ -19,6 +20,7 @@ from app.labels.fields import fault
 from app.store import DEFAULT_SET, SET_NAME
 
 MAX_ITEMS = 1_000
+_Place = TypeVar("_Place")
 
 SetName = Annotated[
     str, Path(pattern=f"^{SET_NAME.pattern}$", description="Name of the label set.")
@@ -89,8 +91,27 @@ def read_token(token: str, query: str = "") -> str:
     except (binascii.Error, UnicodeError, ValueError, TypeError, RecursionError):
         last_key, token_query = None, None
     if token_query != query or not isinstance(last_key, str) or not _is_storable(last_key):
-        raise InvalidParameter.at("query", "page_token", "is not a page token of this list")
+        raise _not_of_this_list()
     return last_key
+
+
+def read_place(token: str, query: str, read: Callable[[str], _Place]) -> _Place | None:
+    """Return what `read` makes of the key before a page, None for the first page.
+
+    Tokens are not signed: `read` may raise ValueError, TypeError, OverflowError or RecursionError.
+    Raises InvalidParameter then, and for the token of another list.
+    """
+    last_key = read_token(token, query)
+    if not last_key:
+        return None
+    try:
+        return read(last_key)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _not_of_this_list() from error
+
+
+def _not_of_this_list() -> InvalidParameter:
+    return InvalidParameter.at("query", "page_token", "is not a page token of this list")
 
 
 def _is_storable(text: str) -> bool:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from app.jobs.runner import request_json
 from app.question import ClassifyRequest
-from app.routes.addressing import PageSize, PageToken, known_parameters, read_token, write_token
+from app.routes.addressing import PageSize, PageToken, known_parameters, read_place, write_token
 from app.routes.callbacks import checked_callback
 from app.routes.dependencies import RequestState, StateDep
 from app.routes.permissions import check_question
@@ -29,7 +30,9 @@ router = APIRouter(tags=["jobs"])
 # A piece of a video in the database; a write of one holds SQLite's lock for milliseconds.
 _PIECE_BYTES = 1024 * 1024
 
-JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Id of the job.")]
+_JOB_ID = "^[0-9a-f]{32}$"
+
+JobId = Annotated[str, Path(pattern=_JOB_ID, description="Id of the job.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -78,11 +81,7 @@ async def list_jobs(
 ) -> JobsAnswer:
     """Returns a page of jobs, newest first, without their results."""
     query = f"jobs {status}"
-    last = read_token(page_token, query)
-    before = None
-    if last:
-        created_at, job_id = json.loads(last)
-        before = (datetime.fromisoformat(created_at), job_id)
+    before = read_place(page_token, query, _read_place)
     read = partial(state["jobs"].page, status, before=before, limit=page_size + 1)
     jobs = await to_thread.run_sync(read)
     more = None
@@ -93,6 +92,13 @@ async def list_jobs(
         items=[JobAnswer.of(job) for job in jobs[:page_size]],
         next_page_token=write_token(more, query),
     )
+
+
+def _read_place(last: str) -> tuple[datetime, str]:
+    created_at, job_id = json.loads(last)
+    if not re.fullmatch(_JOB_ID, job_id):
+        raise ValueError("no id of a job")
+    return datetime.fromisoformat(created_at).astimezone(UTC), job_id
 
 
 @router.get("/jobs/{job_id}", summary="Read a job", dependencies=[Depends(known_parameters)])

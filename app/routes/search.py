@@ -11,7 +11,7 @@ from app.archive.search import Found, SpanQuery
 from app.archive.spans import SpanKey
 from app.observe.timings import stage, stage_seconds
 from app.requests import cancel_on_disconnect
-from app.routes.addressing import PageToken, known_parameters, read_token, write_token
+from app.routes.addressing import PageToken, known_parameters, read_place, write_token
 from app.routes.dependencies import RequestState, StateDep
 from app.routes.schemas.archive import FoundSpanAnswer, SearchAnswer
 from app.routes.schemas.options import read_options
@@ -48,8 +48,7 @@ class _Page:
     ) -> Self:
         """Read the page that a token names. Raises InvalidParameter for that of another search."""
         token_query = f"{asked} {min_score} {wanted} {state['tagger'].revision}"
-        last = read_token(token, token_query)
-        after = SpanKey(*json.loads(last)) if last else None
+        after = read_place(token, token_query, _read_key)
         return cls(wanted, min_score, size, after, token_query)
 
 
@@ -128,6 +127,11 @@ async def _answer(state: RequestState, prototypes: Prototypes, page: _Page) -> S
         model=ModelAnswer.of(state["tagger"]),
         timings=stage_seconds(),
     )
+
+
+def _read_key(last: str) -> SpanKey:
+    score, video, start = json.loads(last)
+    return SpanKey(float(score), int(video), float(start))
 
 
 def _last_key(found: Found) -> str | None:

@@ -11,7 +11,7 @@ from app.routes.addressing import (
     PageSize,
     PageToken,
     known_parameters,
-    read_token,
+    read_place,
     write_token,
 )
 from app.routes.dependencies import RequestState, StateDep
@@ -36,8 +36,8 @@ async def list_videos(
 ) -> KeptVideosAnswer:
     """Returns a page of kept videos, newest first. Each checkpoint's analysis is an item."""
     videos, query = state["videos"], repr(wanted)
-    last = read_token(page_token, query)
-    kept = await videos.page(wanted, int(last) if last else None, page_size + 1)
+    before = read_place(page_token, query, _read_id)
+    kept = await videos.page(wanted, before, page_size + 1)
     more = str(kept[page_size - 1].id) if len(kept) > page_size else None
     return KeptVideosAnswer(
         items=[
@@ -45,6 +45,13 @@ async def list_videos(
         ],
         next_page_token=write_token(more, query),
     )
+
+
+def _read_id(last: str) -> int:
+    before = int(last)
+    if not 0 < before < 2**63:
+        raise ValueError("no id of an analysis")
+    return before
 
 
 @router.get("/videos/{sha256}", summary="Read a kept video")
