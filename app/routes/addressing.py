@@ -119,7 +119,8 @@ def _is_storable(text: str) -> bool:
     return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
 
 
-def _searchable(text: str) -> str:
+def searchable(text: str) -> str:
+    """Return a text that databases can be asked for; raises a fault for any other."""
     if not _is_storable(text):
         raise fault("control characters are not allowed")
     return text
@@ -128,5 +129,5 @@ def _searchable(text: str) -> str:
 TextQuery = Annotated[
     str,
     Query(max_length=200, description="Text that the name, an alias or the description contains."),
-    AfterValidator(_searchable),
+    AfterValidator(searchable),
 ]

@@ -1,13 +1,16 @@
 """Parameters that select kept videos: of their list, and of a search."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, TypeAdapter, ValidationError
 
 from app.errors import InvalidParameter
+from app.labels.fields import fault
 from app.labels.metadata import Metadata
+from app.routes.addressing import searchable
 from app.routes.schemas.options import VideoOptions
 from app.store.analyses import VideoFilter
 
@@ -21,14 +24,23 @@ def _written_out(value: Any) -> Any:
     return value
 
 
-_Time = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+def _in_utc(value: datetime) -> datetime:
+    """Convert to UTC, in which times are stored and compared."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise fault("lies in UTC before the year 1 or after the year 9999") from error
+
+
+_Time = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 
 KeptAfter = Annotated[_Time | None, Query(description="Only videos kept at this time or later.")]
 KeptBefore = Annotated[_Time | None, Query(description="Only videos kept before this time.")]
 MinDuration = Annotated[float | None, Query(ge=0, description="Minimum duration in seconds.")]
 MaxDuration = Annotated[float | None, Query(ge=0, description="Maximum duration in seconds.")]
 KeptWith = Annotated[
-    str | None, Query(max_length=64, description="Only videos kept with this label set.")
+    Annotated[str, AfterValidator(searchable)] | None,
+    Query(max_length=64, description="Only videos kept with this label set."),
 ]
 MetadataJson = Annotated[
     str | None,

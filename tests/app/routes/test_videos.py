@@ -147,6 +147,7 @@ def test_the_list_says_what_is_kept(kept: TestClient) -> None:
         ({"min_duration": "20"}, 0),
         ({"kept_before": "2020-01-01T00:00:00Z"}, 0),
         ({"kept_after": "2020-01-01T00:00:00+02:00"}, 1),
+        ({"kept_before": "9999-12-31T23:59:59Z"}, 1),
     ],
 )
 def test_the_list_is_filtered(query: dict[str, str], count: int, kept: TestClient) -> None:
@@ -159,6 +160,9 @@ def test_the_list_is_filtered(query: dict[str, str], count: int, kept: TestClien
         ({"metadata": "north"}, "#/metadata"),
         ({"metadata": '{"a b": "c"}'}, "#/metadata"),
         ({"kept_after": "yesterday"}, "#/kept_after"),
+        ({"kept_after": "0001-01-01T00:00:00+14:00"}, "#/kept_after"),
+        ({"kept_before": "9999-12-31T23:59:59-05:00"}, "#/kept_before"),
+        ({"label_set": "a\0b"}, "#/label_set"),
         ({"colour": "red"}, "#/colour"),
         ({"page_token": "abc"}, "#/page_token"),
     ],
