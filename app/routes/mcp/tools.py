@@ -59,8 +59,9 @@ class ClassifyArguments(_Arguments):
 
     @property
     def question(self) -> dict[str, Any]:
-        """The options of `POST /classify` that were given."""
-        return self.model_dump(exclude={"sha256", "video"}, exclude_defaults=True)
+        """The options of `POST /classify`, with the defaults of this tool."""
+        left_out = {"sha256", "video"} if self.labels else {"sha256", "video", "labels"}
+        return self.model_dump(exclude=left_out, exclude_none=True)
 
 
 class SearchArguments(_Arguments):

@@ -130,6 +130,24 @@ def test_kept_videos_are_found_and_asked(address: str) -> None:
     assert [tag["label"] for tag in asked.structured_content["tags"]] == ["red"]
 
 
+def test_the_number_of_tags_is_that_of_the_tool_not_of_the_service(
+    make_settings: Callable[..., Settings],
+) -> None:
+    colours = ["red", "green", "blue"]
+    app = create_app(make_settings(top_k=1), tagger=colour_tagger())
+    with running_server(app) as address:
+        kept = httpx2.post(
+            f"{address}/classify?keep=true", content=CLIP, headers={"Content-Type": "video/mp4"}
+        ).json()
+        answers = [
+            call(address, "classify", labels=colours, **video, **number)
+            for video in ({"video": VIDEO}, {"sha256": kept["video"]["sha256"]})
+            for number in ({}, {"top_k": 5})
+        ]
+
+    assert [len(answer.structured_content["tags"]) for answer in answers] == [3] * 4
+
+
 def test_a_job_is_read(address: str) -> None:
     created = httpx2.post(
         f"{address}/jobs", content=CLIP, headers={"Content-Type": "video/mp4"}
