@@ -22,6 +22,8 @@ _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[bytes, ...], NoDecode]
+# At most a thousand years: the time that long ago must have a date.
+_Days = Annotated[float, Field(gt=0, le=365_000)]
 _SECRET_PREFIX = "whsec_"
 
 
@@ -215,8 +217,8 @@ class Settings(BaseSettings):
         ge=1,
         description="Size of a label set over which the answer to a write has a warning.",
     )
-    keep_days: float = Field(
-        default=365.0, gt=0, description="Days after which a kept analysis is deleted."
+    keep_days: _Days = Field(
+        default=365.0, description="Days after which a kept analysis is deleted."
     )
     keep_bytes: int = Field(
         default=10 * 1024 * MIB,
@@ -229,9 +231,8 @@ class Settings(BaseSettings):
         le=256,
         description="Number of jobs that a process runs at once. Default: one per processor.",
     )
-    job_days: float = Field(
+    job_days: _Days = Field(
         default=7.0,
-        gt=0,
         description="Time for which a job that has ended is kept with its result, in days.",
     )
     callback_secrets: Secrets = Field(

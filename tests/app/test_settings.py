@@ -54,6 +54,8 @@ def test_a_variable_that_is_empty_counts_as_not_set(monkeypatch: pytest.MonkeyPa
         ("REQUEST_TIMEOUT_SECONDS", "0"),
         ("STRIDE_SECONDS", "1000"),
         ("LOG_LEVEL", "loud"),
+        ("KEEP_DAYS", "999999"),
+        ("JOB_DAYS", "inf"),
     ],
 )
 def test_a_value_out_of_bounds_stops_the_start(
