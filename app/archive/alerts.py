@@ -4,12 +4,15 @@ All alerts are one label set for this: their words are the labels, their minimum
 thresholds. So an alert is raised where `/classify` would report the words as a segment.
 """
 
+import logging
 from collections.abc import Sequence
 
 from app.labels.ad_hoc import AdHocLabels
 from app.question import Analysis
 from app.store.jobs import Alert, AlertStore, NewWebhook, alert_message
-from model import Hysteresis, Segment, Tagger, clean_name, label_key
+from model import Hysteresis, LabelError, Segment, Tagger, clean_name, label_key
+
+_log = logging.getLogger(__name__)
 
 
 class Alerts:
@@ -22,7 +25,7 @@ class Alerts:
 
     def raised_by(self, analysis: Analysis) -> list[NewWebhook]:
         """Return a message for each alert whose words the video shows."""
-        alerts = self._store.all()
+        alerts = self._usable(self._store.all())
         if not alerts:
             return []
         segments = self._segments(analysis, alerts)
@@ -36,6 +39,25 @@ class Alerts:
             if spans:
                 messages.append(alert_message(alert, analysis.sha256, spans))
         return messages
+
+    def _usable(self, alerts: Sequence[Alert]) -> Sequence[Alert]:
+        """Return the alerts whose words can be embedded; they may be of another text model's time.
+
+        One that cannot must not keep every video from being kept.
+        """
+        try:
+            self._words.index([alert.text for alert in alerts])
+        except LabelError:
+            return [alert for alert in alerts if self._is_usable(alert)]
+        return alerts
+
+    def _is_usable(self, alert: Alert) -> bool:
+        try:
+            self._words.prototypes(alert.text)
+        except LabelError as error:
+            _log.warning("the alert %s is not watched for: %s", alert.id, error)
+            return False
+        return True
 
     def _segments(self, analysis: Analysis, alerts: Sequence[Alert]) -> Sequence[Segment]:
         lowest: dict[str, float] = {}

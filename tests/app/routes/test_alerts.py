@@ -1,9 +1,11 @@
 """Alerts over HTTP: a newly kept video that shows the words queues a webhook."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from sqlalchemy import insert, select
 from starlette.testclient import TestClient
@@ -12,7 +14,9 @@ from app.settings import Settings
 from app.store.database import open_engine, reading, writing
 from app.store.jobs import MAX_ALERTS
 from app.store.jobs.tables import ALERTS, WEBHOOKS
+from model import LabelError
 from tests.support.clips import clip_bytes
+from tests.support.fakes import ColourText, colour_tagger
 from tests.support.servers import open_client
 
 RED_BLUE = clip_bytes(seconds_colours=["red"] * 8 + ["blue"] * 8)
@@ -66,6 +70,35 @@ def test_a_kept_video_raises_the_alerts_whose_words_it_shows(
             assert span["score"] >= each["data"]["alert"]["min_score"]
     [sure] = [each for each in queued if each["data"]["alert"]["id"] == blue]
     assert [round(span["end"]) for span in sure["data"]["items"]] == [16]
+
+
+class TextWithoutSnow(ColourText):
+    """Refuses a word, as word vectors do that have none for it."""
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        if any("snow" in text for text in texts):
+            raise LabelError("the word vectors have none for 'snow'")
+        return super().encode(texts)
+
+    def unknown_words(self, text: str, language: str | None = None) -> tuple[str, ...]:
+        return ("snow",) if "snow" in text else ()
+
+
+def test_words_that_another_text_model_took_keep_no_video_from_being_kept(
+    settings: Settings,
+) -> None:
+    with open_client(settings) as client:
+        watch(client, "snow", 0.5)
+        red = watch(client, "red", 0.7)
+
+    with open_client(settings, tagger=colour_tagger(text=TextWithoutSnow())) as client:
+        keep(client, RED_BLUE)
+
+    engine = open_engine(settings.store_url)
+    with reading(engine) as connection:
+        bodies = connection.execute(select(WEBHOOKS.c.body)).scalars().all()
+    engine.dispose()
+    assert [json.loads(body)["data"]["alert"]["id"] for body in bodies] == [red]
 
 
 def test_alerts_are_listed_read_and_deleted(watching: TestClient) -> None:
