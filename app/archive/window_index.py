@@ -167,6 +167,7 @@ class WindowIndex:
             with self._building:
                 self._built = self._build(replace(built, index=merged, saved=merged.base))
             self._save(built.state, merged)
+            self._remove_outdated(merged.base)
         except KinolexError:
             # the database failed: the next search starts a merge again
             _log.info("the index of kept windows was not merged", exc_info=True)
@@ -203,6 +204,13 @@ class WindowIndex:
             pass
         except OSError as error:
             _log.warning("the index of kept windows cannot be saved: %s", error)
+
+    def _remove_outdated(self, saved: LabelBlock) -> None:
+        """Remove the file again if something in it was deleted while it was made."""
+        with self._building:
+            is_outdated = self._built is None or self._built.saved is not saved
+            if is_outdated and self._path is not None:
+                self._path.unlink(missing_ok=True)
 
     def _items(self, analyses: Iterator[KeptWindows]) -> Iterator[tuple[str, Prototypes]]:
         for each in analyses:

@@ -1,5 +1,6 @@
 """Search over kept windows: the spans, their order, pages and filters, and the index behind it."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -305,6 +306,27 @@ def test_a_deleted_analysis_does_not_stay_in_the_file(
 
     store.remove(many.sha256)
     assert len(open_index().get().index) == 0
+
+    assert list((tmp_path / "cache").glob("*.index")) == []
+
+
+def test_an_analysis_that_is_deleted_during_a_merge_does_not_stay_in_the_file(
+    store: AnalysisStore, tmp_path: Path
+) -> None:
+    many = _with_windows(np.tile(np.eye(3, dtype=np.float32), (MIN_SAVED // 3 + 1, 1)), "many")
+    store.keep(many)
+    is_merging = threading.Event()
+
+    def typical_while_one_is_deleted() -> list[Prototypes]:
+        store.remove(many.sha256)
+        is_merging.set()
+        return typical()
+
+    ranking = VideoRanking(TAGGER.calibration)
+    index = WindowIndex(store, SPACE, 3, ranking, typical_while_one_is_deleted, tmp_path / "cache")
+    index.get()
+    is_merging.wait()
+    index.close()
 
     assert list((tmp_path / "cache").glob("*.index")) == []
 
