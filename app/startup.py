@@ -135,7 +135,7 @@ async def open_service(
             videos=videos,
             jobs=jobs,
             alerts=alerts,
-            job_runner=JobRunner(jobs, service, videos, settings, _to_json(tagger), log),
+            job_runner=JobRunner(jobs, service, videos, access, settings, _to_json(tagger), log),
             webhooks=WebhookSender(
                 WebhookStore(store.engine),
                 settings.callback_secrets,

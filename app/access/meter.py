@@ -24,9 +24,14 @@ _current: ContextVar[_Meter | None] = ContextVar("meter", default=None)
 
 
 @contextmanager
-def charged_to(quotas: Quotas, pools: Sequence[Pool]) -> Generator[None]:
-    """Charge the videos of the block, and of tasks that it starts, to these quotas."""
-    token = _current.set(_Meter(quotas, pools))
+def charged_to(
+    quotas: Quotas, pools: Sequence[Pool], charged: set[str] | None = None
+) -> Generator[None]:
+    """Charge the videos of the block, and of tasks that it starts, to these quotas.
+
+    `charged` has the SHA-256 of videos that are not charged again; those of the block are added.
+    """
+    token = _current.set(_Meter(quotas, pools, set() if charged is None else charged))
     try:
         yield
     finally:

@@ -10,8 +10,11 @@ from uuid import uuid4
 
 import anyio
 from anyio import to_thread
+from cachetools import LRUCache
 from structlog.typing import FilteringBoundLogger
 
+from app.access.access import Access
+from app.access.meter import charged_to
 from app.archive.kept_videos import KeptVideos
 from app.errors import KINDS
 from app.observe.timings import collect_timings, stage_seconds
@@ -20,6 +23,7 @@ from app.question import Classified, ClassifyRequest, Progress
 from app.service import TaggingService
 from app.settings import Settings
 from app.store import StoreUnavailable
+from app.store.access import Pool
 from app.store.jobs import ClaimedJob, JobStore, Outcome
 from app.upload.buffer import Piece, UploadBuffers
 from model import KinolexError
@@ -31,6 +35,8 @@ _SECONDS_BETWEEN_EXTENSIONS = 5.0
 _SECONDS_BETWEEN_LOOKS = 0.5
 # A job that ends its process each time would otherwise be run for ever.
 MAX_ATTEMPTS = 20
+# Jobs of which a process remembers that they are charged, for when it runs them again.
+_MAX_CHARGED = 10_000
 
 # makes the JSON of an answer from: the answer, the video's sha256, whether it is kept, the job's
 # id, and the seconds of each stage
@@ -45,6 +51,7 @@ class JobRunner:
         store: JobStore,
         service: TaggingService,
         videos: KeptVideos,
+        access: Access,
         settings: Settings,
         to_json: ToJson,
         log: FilteringBoundLogger,
@@ -52,6 +59,8 @@ class JobRunner:
         self._store = store
         self._service = service
         self._videos = videos
+        self._access = access
+        self._charged: LRUCache[str, set[str]] = LRUCache(_MAX_CHARGED)
         self._settings = settings
         self._to_json = to_json
         self._log = log
@@ -162,9 +171,18 @@ class JobRunner:
             max_bytes=settings.max_upload_bytes,
         ) as buffers:
             [video] = await buffers.receive(_pieces(self._store.video(job.id)))
-            classified = await self._service.classify(video, request, progress.note)
+            pools, charged = await self._pools(job), self._charged.setdefault(job.id, set())
+            with charged_to(self._access.quotas, pools, charged):
+                classified = await self._service.classify(video, request, progress.note)
             kept = await self._videos.keep(classified, request)
         return self._to_json(classified, job.sha256, kept, job.id, stage_seconds())
+
+    async def _pools(self, job: ClaimedJob) -> tuple[Pool, ...]:
+        """Return the quotas of the key that the job was created with."""
+        if job.key_id is None:
+            return ()
+        key = await to_thread.run_sync(self._access.store.find, job.key_id)
+        return () if key is None else key.pools
 
 
 class _LatestProgress:

@@ -12,6 +12,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
+from app.access.grants import Grant
 from app.jobs.runner import request_json
 from app.question import ClassifyRequest
 from app.routes.addressing import PageSize, PageToken, known_parameters, read_place, write_token
@@ -64,7 +65,7 @@ async def create_job(
     read_request(JobOptions, query, (), state["settings"])
     async with receive_video(request, state["settings"], state["admission"]) as upload:
         asked, callback_url = _read(query, upload.fields, state)
-        new = _new_job(asked, callback_url, upload.video, idempotency_key)
+        new = _new_job(asked, callback_url, upload.video, idempotency_key, state["grant"])
         create = partial(state["jobs"].create, new, _pieces(upload.video))
         job = await to_thread.run_sync(create)
     state["job_runner"].wake()
@@ -128,12 +129,17 @@ def _read(
 
 
 def _new_job(
-    asked: ClassifyRequest, callback_url: str | None, video: SealedFile, key: str | None
+    asked: ClassifyRequest,
+    callback_url: str | None,
+    video: SealedFile,
+    key: str | None,
+    grant: Grant,
 ) -> NewJob:
     stored = request_json(asked)
     described = json.dumps([stored, callback_url, video.sha256], sort_keys=True)
     fingerprint = hashlib.sha256(described.encode()).hexdigest()
-    return NewJob(stored, video.sha256, fingerprint, key, callback_url)
+    key_id = None if grant.key is None else grant.key.id
+    return NewJob(stored, video.sha256, fingerprint, key, callback_url, key_id)
 
 
 def _pieces(video: SealedFile) -> Iterator[bytes]:

@@ -147,9 +147,9 @@ class JobStore:
                     lease_until=now + lease,
                     attempts=JobRow.attempts + 1,
                 )
-                .returning(JobRow.id, JobRow.request, JobRow.sha256, JobRow.attempts)
+                .returning(JobRow.id, JobRow.request, JobRow.sha256, JobRow.attempts, JobRow.key_id)
             ).one()
-        return ClaimedJob(row.id, row.request, row.sha256, row.attempts)
+        return ClaimedJob(row.id, row.request, row.sha256, row.attempts, row.key_id)
 
     def video(self, job_id: str) -> Iterator[bytes]:
         """Yield the job's video in pieces."""
@@ -285,6 +285,7 @@ def _insert(connection: Connection, job_id: str, new: NewJob) -> None:
                     fingerprint=new.fingerprint,
                     idempotency_key=new.idempotency_key,
                     callback_url=new.callback_url,
+                    key_id=new.key_id,
                     progress=0.0,
                     attempts=0,
                     created_at=datetime.now(UTC),

@@ -64,13 +64,17 @@ class NewWebhook:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to create; `request` is JSON. `fingerprint` is of the video and all options."""
+    """A job to create; `request` is JSON. `fingerprint` is of the video and all options.
+
+    `key_id` is the API key that is charged for the video.
+    """
 
     request: Mapping[str, Any]
     sha256: str
     fingerprint: str
     idempotency_key: str | None = None
     callback_url: str | None = None
+    key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class ClaimedJob:
     request: Mapping[str, Any]
     sha256: str
     attempts: int
+    key_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ class JobRow(Base):
     # of the video and all options, to tell whether a key is used for the same request
     fingerprint: Mapped[str] = mapped_column(String(64))
     callback_url: Mapped[str | None] = mapped_column(Text)
+    # the API key whose quotas the video counts against
+    key_id: Mapped[str | None] = mapped_column(BYTEWISE)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

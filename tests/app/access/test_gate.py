@@ -136,6 +136,27 @@ def test_replicas_share_limits_and_answers_state_them(settings: Settings, video:
         assert 1 <= int(refused.headers["retry-after"]) <= 2 * 86_400
 
 
+def test_the_videos_of_jobs_count_like_others(settings: Settings, video: bytes) -> None:
+    key = issue_key(settings, "classify", limits=Limits(video_seconds_per_day=5))
+    ended = []
+    with serving(settings) as client:
+        client.headers.update(bearer(key))
+        for _ in range(3):
+            made = client.post(
+                "/jobs?labels=red", content=video, headers={"Content-Type": "video/mp4"}
+            )
+            while (job := client.get(f"/jobs/{made.json()['id']}").json())["finished_at"] is None:
+                time.sleep(0.05)
+            ended.append(job["status"])
+        refused = client.post(
+            "/classify?labels=red", content=video, headers={"Content-Type": "video/mp4"}
+        )
+
+    # videos of 2 s: the third exceeds the 5 s
+    assert ended == ["succeeded"] * 3
+    assert code(refused) == (429, "quota_exceeded")
+
+
 def test_a_rotated_key_overlaps_and_a_revoked_one_ends(settings: Settings) -> None:
     admin = issue_key(settings, *ALL_SCOPES)
     with serving(settings) as client, serving(settings) as replica:
