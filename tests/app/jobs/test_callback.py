@@ -142,7 +142,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, 
         pytest.skip("openssl is not installed")
     made, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
-    kind = ("-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", made)
+    kind = ("-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(made))
     subprocess.run([openssl, "req", *kind, *names], check=True, capture_output=True)
     monkeypatch.setenv("SSL_CERT_FILE", str(made))
     return made, key

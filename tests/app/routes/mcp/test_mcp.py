@@ -139,10 +139,12 @@ def test_the_number_of_tags_is_that_of_the_tool_not_of_the_service(
         kept = httpx2.post(
             f"{address}/classify?keep=true", content=CLIP, headers={"Content-Type": "video/mp4"}
         ).json()
+        videos: list[dict[str, Any]] = [{"video": VIDEO}, {"sha256": kept["video"]["sha256"]}]
+        numbers: list[dict[str, Any]] = [{}, {"top_k": 5}]
         answers = [
             call(address, "classify", labels=colours, **video, **number)
-            for video in ({"video": VIDEO}, {"sha256": kept["video"]["sha256"]})
-            for number in ({}, {"top_k": 5})
+            for video in videos
+            for number in numbers
         ]
 
     assert [len(answer.structured_content["tags"]) for answer in answers] == [3] * 4
