@@ -65,8 +65,7 @@ class JobStore:
             return self.get(known)
         try:
             self._store_video(job_id, chunks)
-        except BaseException:
-            # the caller sends the request again, with the same idempotency key
+        except BaseException:  # the caller sends the request again, with the same idempotency key
             self._forget_unfinished(job_id)
             raise
         return self.get(job_id)
