@@ -217,9 +217,7 @@ class Settings(BaseSettings):
         ge=1,
         description="Size of a label set over which the answer to a write has a warning.",
     )
-    keep_days: _Days = Field(
-        default=365.0, description="Days after which a kept analysis is deleted."
-    )
+    keep_days: _Days = Field(default=365.0, description="Days for which analyses are kept.")
     keep_bytes: int = Field(
         default=10 * 1024 * MIB,
         ge=0,

@@ -31,6 +31,7 @@ from app.encode.runtime_switch import switch_runtime
 from app.jobs.runner import JobRunner, ToJson
 from app.jobs.webhooks import WebhookSender
 from app.labels.default_vectors import with_default_vectors
+from app.lifecycle.background import keep_running
 from app.lifecycle.drain import Drain
 from app.lifecycle.folders import check_folder
 from app.lifecycle.garbage import freezing
@@ -308,8 +309,8 @@ async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[N
         settle = _freeze_objects if may_freeze else release_free_memory
         async with anyio.create_task_group() as group:
             group.start_soon(_warm_up, state, log, group, settle)
-            group.start_soon(_delete_old, state, log)
-            group.start_soon(keep_releasing_memory)
+            group.start_soon(keep_running, partial(_delete_old, state, log), log)
+            group.start_soon(keep_running, keep_releasing_memory, log)
             group.start_soon(state["webhooks"].run)
             yield
             group.cancel_scope.cancel()

@@ -14,6 +14,7 @@ from app.access.grants import KEYLESS, NOBODY, Grant
 from app.access.keyring import Keyring
 from app.access.quotas import Quotas
 from app.access.rules import Rule
+from app.lifecycle.background import keep_running
 from app.store.access import KeyStore
 
 Mode: TypeAlias = Literal["keys", "local", "open"]
@@ -89,7 +90,7 @@ async def open_access(
             "the port is answered",
         )
     async with anyio.create_task_group() as group:
-        group.start_soon(access.keyring.write_uses)
+        group.start_soon(keep_running, access.keyring.write_uses, log)
         yield access
         group.cancel_scope.cancel()
     await access.keyring.write_uses_now()

@@ -17,6 +17,7 @@ from app.access.access import Access
 from app.access.meter import charged_to
 from app.archive.kept_videos import KeptVideos
 from app.errors import KINDS
+from app.lifecycle.background import keep_running
 from app.observe.timings import collect_timings, stage_seconds
 from app.problems import problem_document
 from app.question import Classified, ClassifyRequest, Progress
@@ -82,7 +83,7 @@ class JobRunner:
         """Run up to `job_slots` jobs at the same time."""
         async with anyio.create_task_group() as group:
             for _ in range(self._settings.job_slots):
-                group.start_soon(self._work)
+                group.start_soon(keep_running, self._work, self._log)
         raise AssertionError("the slots never end by themselves")
 
     async def _work(self) -> NoReturn:

@@ -13,6 +13,7 @@ from anyio import to_thread
 from structlog.typing import FilteringBoundLogger
 
 from app.jobs.callback import AddressRefused, CallbackFailed, post
+from app.lifecycle.background import keep_running
 from app.store import StoreUnavailable
 from app.store.jobs import Webhook, WebhookStore
 
@@ -63,7 +64,7 @@ class WebhookSender:
         """Send messages as they become due."""
         async with anyio.create_task_group() as group:
             for _ in range(_SENDERS):
-                group.start_soon(self._work)
+                group.start_soon(keep_running, self._work, self._log)
         raise AssertionError("the senders never end by themselves")
 
     async def _work(self) -> NoReturn:
