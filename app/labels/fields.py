@@ -63,7 +63,9 @@ def _text(value: str) -> str:
 
 def _metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     try:
-        size = len(json.dumps(value, allow_nan=False))
+        # in UTF-8, as clients send it
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        size = len(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:
         raise fault("NaN and Infinity are not JSON") from error
     if size > _MAX_METADATA_BYTES:

@@ -107,6 +107,18 @@ def test_one_wrong_label_stores_none_and_every_fault_has_its_pointer(client: Tes
     assert client.get("/labels").headers["etag"] == '"1"'
 
 
+def test_metadata_have_the_size_of_their_utf_8(client: TestClient) -> None:
+    fits = {"name": "fits", "metadata": {"text": "\u8dd1" * 5_000}}
+    exceeds = {"name": "exceeds", "metadata": {"text": "\u8dd1" * 5_500}}
+
+    assert client.put("/labels", json={"labels": [fits]}).status_code == 200
+    refused = client.put("/labels", json={"labels": [exceeds]})
+
+    assert refused.status_code == 422
+    assert pointers(refused) == ["#/labels/0/metadata"]
+    assert client.get("/labels/fits").json()["metadata"] == fits["metadata"]
+
+
 @pytest.mark.parametrize(("wrong", "listed"), [(100, 100), (1_234, 101)])
 def test_of_very_many_faults_the_first_are_listed_and_the_rest_counted(
     client: TestClient, wrong: int, listed: int
