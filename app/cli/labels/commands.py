@@ -245,6 +245,6 @@ def copy(
 
 def _format_of(name: str) -> FileFormat:
     for file_format in MEDIA_TYPES:
-        if name.endswith(f".{file_format}"):
+        if name.lower().endswith(f".{file_format}"):
             return file_format
     return "ndjson"

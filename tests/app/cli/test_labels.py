@@ -109,7 +109,7 @@ def test_a_set_is_copied_and_listed(url: str) -> None:
 
 @pytest.mark.usefixtures("url")
 def test_the_extension_of_the_file_chooses_the_format_of_an_export(tmp_path: Path) -> None:
-    for ending in ("ndjson", "csv", "txt"):
+    for ending in ("ndjson", "csv", "txt", "CSV"):
         assert run("export", str(tmp_path / f"labels.{ending}")).exit_code == 0
     piped = run("export", "-")
 
@@ -119,7 +119,8 @@ def test_the_extension_of_the_file_chooses_the_format_of_an_export(tmp_path: Pat
         "riding a horse",
         "rowing [boat]",
     ]
-    assert (tmp_path / "labels.csv").read_text().startswith("name,prompts,")
+    for ending in ("csv", "CSV"):
+        assert (tmp_path / f"labels.{ending}").read_text().startswith("name,prompts,")
     assert (tmp_path / "labels.txt").read_text() == "juggling\nriding a horse\nrowing [boat]\n"
     assert piped.stdout.splitlines() == lines
 
