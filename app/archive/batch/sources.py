@@ -59,6 +59,10 @@ def find_videos(source: str) -> Source:
         if path.endswith(".parquet"):
             return _listed(filesystem, path)
         return Source(filesystem, _table([found]))
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{source}: the file name {error.object!r} is not UTF-8; rename the file"
+        ) from error
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{source}: {error}") from error
 

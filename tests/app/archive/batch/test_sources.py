@@ -1,5 +1,6 @@
 """What a source may be: a folder, a glob, a file, a list, on any filesystem of pyarrow."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -79,6 +80,17 @@ def test_what_cannot_be_read_is_said(tree: Path) -> None:
         with pytest.raises(SourceError, match=reason) as raised:
             find_videos(str(source))
         assert raised.value.code == "source_not_readable"
+
+
+def test_a_file_name_that_is_not_utf_8_is_named(tree: Path) -> None:
+    (tree / "b" / os.fsdecode(b"caf\xe9.mp4")).write_bytes(b"")
+
+    with pytest.raises(
+        SourceError, match=r"caf\\xe9\.mp4.* is not UTF-8; rename the file"
+    ) as raised:
+        find_videos(str(tree))
+
+    assert raised.value.code == "source_not_readable"
 
 
 def test_a_folder_of_an_object_store_is_listed() -> None:
