@@ -129,9 +129,13 @@ def _from_index(stream: VideoStream, count: int, start: int) -> Timeline:
     last_shown = max(start, last.timestamp + lead)
     end = last_shown + (last_shown - start) // (count - 1) if count > 1 else last_shown + step
     claimed = (stream.start_time or 0) + (stream.duration or 0)
+    # Frames that are reordered and last differently long make `last_shown` too late. In AVI, all
+    # last equally long, and the claim is one of decoding times.
+    is_even = stream.container.format.name == "avi"
+    earliest = last_shown if is_even else max(start, last.timestamp)
     # Only the header knows the last frame's duration; one longer than the rest is wrong.
     second = round(1 / time_base_of(stream))
-    if count == len(index) and last_shown < claimed <= last_shown + max(second, end - start):
+    if count == len(index) and earliest < claimed <= last_shown + max(second, end - start):
         end = claimed
 
     def skipped_by_seek(index: IndexEntries, position: int, target: int) -> int:

@@ -57,6 +57,19 @@ def test_the_last_frame_of_an_uneven_video_lasts_as_long_as_the_file_says(contai
     assert info_of(data).duration_seconds == pytest.approx(2.2, abs=0.01)
 
 
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_slides_with_reordered_frames_end_with_the_last_slide(container: str) -> None:
+    times = [0, 6, 7, 9, 10, 12]
+    colours = ["red"] * 6 + ["green", "blue", "blue", "yellow", "white", "white", "black"]
+    data = clip_bytes(
+        seconds_colours=colours, frame_times=times, numbered=True, b_frames=2, container=container
+    )
+
+    assert info_of(data).duration_seconds == pytest.approx(12.1, abs=0.01)
+    batch = decode(io.BytesIO(data), [time + 0.05 for time in times], short_side=48)
+    assert [read_number(frame) for frame in batch.frames] == [*range(6)]
+
+
 def end_of_frames(data: bytes) -> float:
     """When the last frame ends that FFmpeg decodes, in seconds from the first one."""
     shown: list[float] = []
