@@ -7,8 +7,8 @@ DivX and Xvid pack a B-frame into the packet of the frame that it needs, and put
 nothing behind it. FFmpeg then takes the time of the one for that of the other.
 """
 
+import math
 import re
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -71,29 +71,20 @@ def with_display_times(
         yield from _unpacked(packets, stream, ticks_per_frame)
         return
     is_idr = _IdrFinder(stream)
-    order = BitStreamFilterContext("dts2pts", stream)
-    has_begun = False
-    # times at which no frame is displayed so far
-    free: set[int] = set()
-    latest = 0
+    group: _Group | None = None
     for number, packet in enumerate(packets):
         if not packet.size:
             continue
         packet.pts = None
         if packet.dts is None:
             packet.dts = number * ticks_per_frame
-        latest = packet.dts
-        has_begun = has_begun or is_idr.matches(packet)
-        if not has_begun:
-            yield packet
-            continue
-        free.add(latest)
-        for timed in order.filter(packet):
-            if timed.pts is not None:
-                free.discard(timed.pts)
-            yield timed
-    if has_begun:
-        yield from _last_packets(order, free, latest, ticks_per_frame)
+        if (group is None or packet.is_keyframe) and is_idr.matches(packet):
+            if group is not None:
+                yield from group.end()
+            group = _Group(stream, ticks_per_frame)
+        yield from (packet,) if group is None else group.add(packet)
+    if group is not None:
+        yield from group.end()
 
 
 def _unpacked(
@@ -128,26 +119,42 @@ def _is_b_frame(packet: VideoPacket) -> bool:
     return len(_FRAME_START) <= at < len(data) and data[at] >> 6 == _B_FRAME
 
 
-def _last_packets(
-    order: BitStreamFilterContext, free: set[int], latest: int, step: int
-) -> Iterator[VideoPacket]:
-    """Yield the packets that the filter holds at the end of the stream.
+class _Group:
+    """An IDR frame and those up to the next one: none is displayed before it, or after the next.
 
-    It gives the very last ones wrong times, because it expects others after them; they get the
-    times that are left.
+    Each group has a filter of its own. Near the end of a file, the filter gives the frames behind
+    an IDR frame times of the group before.
     """
-    packets = order.filter(None)
-    free |= {latest + number * step for number in range(1, len(packets) + 1)}
-    for packet in packets:
-        if packet.pts in free:
-            free.remove(packet.pts)
-        else:
-            packet.pts = None
-    left = sorted(free)
-    for packet in packets:
-        if packet.pts is None and packet.dts is not None:
-            packet.pts = left.pop(bisect_left(left, packet.dts))
-        yield packet
+
+    def __init__(self, stream: VideoStream, step: int) -> None:
+        self._order = BitStreamFilterContext("dts2pts", stream)
+        self._delay = stream.codec_context.reorder_depth
+        self._step = step
+        self._count = 0
+        self._latest = 0
+
+    def add(self, packet: VideoPacket) -> Sequence[VideoPacket]:
+        """Take the next packet; return those whose times are known now."""
+        self._count += 1
+        self._latest = packet.dts or 0
+        # The filter adds it to the latest time.
+        packet.duration = packet.duration or self._step
+        return self._order.filter(packet)
+
+    def end(self) -> Sequence[VideoPacket]:
+        """Return the packets that the filter holds.
+
+        It gives the frames displayed last a time that is only good for their order, or none where
+        the frame before it was not read yet. Of several without any, the order is not known.
+        """
+        packets = self._order.filter(None)
+        late = [packet for packet in packets if packet.pts is None or packet.pts > self._latest]
+        late.sort(key=lambda packet: math.inf if packet.pts is None else packet.pts)
+        is_known = len(late) < 2 or late[-2].pts is not None
+        first = self._latest + (1 + max(0, self._delay - self._count)) * self._step
+        for number, packet in enumerate(late):
+            packet.pts = first + number * self._step if is_known else None
+        return packets
 
 
 class _IdrFinder:

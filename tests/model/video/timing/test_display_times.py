@@ -25,9 +25,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "h264": {"b_frames": 3},
     "h264, one group": {"b_frames": 3, "gop": 999},
     "h264, open groups": {"b_frames": 3, "codec_options": {"x264-params": "open-gop=1"}},
+    "h264, short groups": {"b_frames": 3, "gop": 6},
     "h264, pyramid": {"b_frames": 7, "codec_options": {"x264-params": "b-pyramid=normal"}},
     "h264, in order": {},
     "hevc": {"codec": "libx265", "b_frames": 3},
+    "hevc, short groups": {
+        "codec": "libx265",
+        "b_frames": 3,
+        "codec_options": {"x265-params": "log-level=none:open-gop=0:keyint=6"},
+    },
 }
 
 
@@ -66,7 +72,7 @@ FORMS: dict[str, Callable[[bytes, bytes], bytes]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_frames_and_times_are_those_of_the_same_stream_in_mp4(kind: str, form: str) -> None:
     data = clip_bytes(**FILM | KINDS[kind])
-    codec = "hevc" if kind == "hevc" else "h264"
+    codec = kind.partition(",")[0]
     other = FORMS[form](data, codec.upper().encode())
 
     info = probe(io.BytesIO(other))
@@ -80,6 +86,22 @@ def test_frames_and_times_are_those_of_the_same_stream_in_mp4(kind: str, form: s
     np.testing.assert_array_equal(found.frames, expected.frames)
     np.testing.assert_allclose(found.timestamps_seconds, expected.timestamps_seconds, atol=1e-3)
     assert found.warnings == ()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("frames", [3, 5, 20])
+def test_a_time_alone_gives_its_frame_up_to_the_end(frames: int, kind: str, form: str) -> None:
+    film = FILM | {"seconds_colours": ["red"] * 2, "frame_times": [n / 25 for n in range(frames)]}
+    data = clip_bytes(**film | KINDS[kind])
+    other = FORMS[form](data, kind.partition(",")[0].upper().encode())
+
+    for number in range(frames):
+        with open_video(io.BytesIO(other)) as video:
+            batch = video.decode([number / 25 + 0.02], short_side=48)
+
+        assert read_number(batch.frames[0]) == number
+        assert batch.timestamps_seconds[0] == pytest.approx(number / 25, abs=1e-3)
 
 
 @pytest.mark.parametrize("form", FORMS)
