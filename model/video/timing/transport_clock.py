@@ -74,7 +74,7 @@ def _correct(frames: FrameTimes, fields: list[tuple[Ints, NDArray[np.uint8]]]) -
     if start + since_first.max() + _MAX_REORDERING >= _WRAP:
         start = _MAX_GAP
     dts = start + since_first
-    pts = dts + _signed(frames.pts - frames.dts)
+    pts = dts + _leads(frames, step, is_jump, nominal)
     if not np.array_equal(dts, frames.dts):
         has_dts = frames.dts_at >= 0
         fields.append((frames.pts_at, _field(pts, np.where(has_dts, 0x31, 0x21))))
@@ -95,6 +95,23 @@ def _jumps(frames: FrameTimes, step: Ints) -> Flags:
         | (is_clean_cut & (step > _MAX_GAP_AT_CUT))
     )
     return jumps
+
+
+def _leads(frames: FrameTimes, step: Ints, is_jump: Flags, nominal: int) -> Ints:
+    """Return how long after its decoding each frame is displayed, without the jumps in between.
+
+    A pause of the encoder lies between frames that are displayed one after the other: some that
+    are displayed after it are decoded before it. Those of another recording are not.
+    """
+    lead = _signed(frames.pts - frames.dts)
+    pauses = np.flatnonzero(is_jump & (step > 0) & ~frames.is_cut[1:])
+    if not pauses.size:
+        return lead
+    passed = np.concatenate([[0], np.cumsum(step)])
+    following = np.searchsorted(pauses, np.arange(lead.size))
+    pause = pauses[np.minimum(following, pauses.size - 1)]
+    is_across = (following < pauses.size) & (lead >= passed[pause + 1] - passed)
+    return np.where(is_across, lead - step[pause] + nominal, lead)
 
 
 def _signed(ticks: Ints) -> Ints:

@@ -89,6 +89,20 @@ def test_a_pause_of_a_few_seconds_within_a_recording_stays() -> None:
     assert numbers_at(data, [1.95, 5.0, 7.05]) == [19, 19, 20]
 
 
+@pytest.mark.parametrize("pause", [18, 19, 20, 21])
+def test_frames_reordered_across_a_long_pause_are_shown_without_it(pause: int) -> None:
+    times = [number / 10 + (15 if number >= pause else 0) for number in range(40)]
+    data = stream(frame_times=times, gop=40)
+
+    info = info_of(data)
+
+    assert info.duration_seconds == pytest.approx(4, abs=0.11)
+    assert info.frames_per_second == pytest.approx(10, rel=0.01)
+    assert "the clock jumps by +15" in info.warnings[0]
+    assert numbers_at(data, [number / 10 + 0.05 for number in range(40)]) == [*range(40)]
+    assert numbers_at(data, [2.55]) == [25]
+
+
 def test_frames_before_the_first_keyframe_are_not_counted() -> None:
     whole = stream(gop=20, codec_options={"sc_threshold": "0"})
     packets = [whole[start : start + 188] for start in range(0, len(whole), 188)]
