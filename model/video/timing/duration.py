@@ -31,6 +31,8 @@ _MAX_LISTED_FRAMES = 20_000
 # Frames of the longest usual group of pictures: without an index, a seek may end that far before
 # its target.
 _MAX_USUAL_GROUP = 300
+# Frames at either end of an index that are looked at.
+_ENDS = 32
 
 
 def read_timeline(
@@ -50,11 +52,13 @@ def read_timeline(
         count = bisect_right(range(len(index)), size, key=lambda i: index[i].pos + index[i].size)
         if count:
             timeline = _from_index(stream, count, start)
-            is_cut = count < len(index) and stream.codec_context.reorder_depth > 0
-            if is_cut and _has_tail(container, stream):
-                end = _end_of_cut(file, limits, index[count - 1].timestamp, start)
-                # Among the last frames some are missing, so that their number tells no rate.
-                timeline = timeline if end is None else replace(timeline, end=end, frames=None)
+            is_cut = count < len(index)
+            is_reordered = stream.codec_context.reorder_depth > 0
+            if is_reordered and (is_cut or _is_uneven(index)) and _has_tail(container, stream):
+                end = _end_of_last(file, limits, index[count - 1].timestamp, start)
+                # Among the last frames of a cut file some are missing: their number tells no rate.
+                frames = None if is_cut else timeline.frames
+                timeline = timeline if end is None else replace(timeline, end=end, frames=frames)
             return timeline
     claimed = _claimed_ticks(container, stream)
     is_long = claimed is not None and claimed > _MAX_LISTED_FRAMES * ticks_per_frame(stream)
@@ -101,10 +105,21 @@ def _claimed_ticks(container: InputContainer, stream: VideoStream) -> int | None
     return None
 
 
-def _end_of_cut(file: BinaryIO, limits: VideoLimits, last: int, start: int) -> int | None:
-    """Return when the last frame of a cut file ends, of which a packet is decoded at `last`.
+def _is_uneven(index: IndexEntries) -> bool:
+    """Whether frames at the beginning or the end last differently long."""
+    size = len(index)
+    gaps = [
+        index[entry + 1].timestamp - index[entry].timestamp
+        for entry in {*range(min(_ENDS, size - 1)), *range(max(0, size - 1 - _ENDS), size - 1)}
+    ]
+    # Clocks round to a tick.
+    return bool(gaps) and max(gaps) > 1.5 * min(gaps) + 1
 
-    Its index does not tell, because frames are not displayed in the order of decoding. None where a
+
+def _end_of_last(file: BinaryIO, limits: VideoLimits, last: int, start: int) -> int | None:
+    """Return when the last frame ends, of which a packet is decoded at `last`.
+
+    An index does not tell, because frames are not displayed in the order of decoding. None where a
     seek does not find it.
     """
     with (
@@ -129,13 +144,9 @@ def _from_index(stream: VideoStream, count: int, start: int) -> Timeline:
     last_shown = max(start, last.timestamp + lead)
     end = last_shown + (last_shown - start) // (count - 1) if count > 1 else last_shown + step
     claimed = (stream.start_time or 0) + (stream.duration or 0)
-    # Frames that are reordered and last differently long make `last_shown` too late. In AVI, all
-    # last equally long, and the claim is one of decoding times.
-    is_even = stream.container.format.name == "avi"
-    earliest = last_shown if is_even else max(start, last.timestamp)
     # Only the header knows the last frame's duration; one longer than the rest is wrong.
     second = round(1 / time_base_of(stream))
-    if count == len(index) and earliest < claimed <= last_shown + max(second, end - start):
+    if count == len(index) and last_shown < claimed <= last_shown + max(second, end - start):
         end = claimed
 
     def skipped_by_seek(index: IndexEntries, position: int, target: int) -> int:
@@ -153,10 +164,11 @@ def _from_index(stream: VideoStream, count: int, start: int) -> Timeline:
 
 def _from_tail(packets: PacketReader, stream: VideoStream, start: int) -> Timeline:
     step = ticks_per_frame(stream)
-    end = start + 1
+    latest, end = start, start + 1
     for packet in whole_packets(packets):
-        if packet.pts is not None and not packet.is_discard:
-            end = max(end, packet.pts + (packet.duration or step))
+        # The length of a reordered packet may be that of another frame.
+        if packet.pts is not None and packet.pts >= latest and not packet.is_discard:
+            latest, end = packet.pts, packet.pts + (packet.duration or step)
 
     # The index of a transport stream lists only what earlier seeks have read.
     has_index = stream.container.format.name != "mpegts"

@@ -70,6 +70,17 @@ def test_slides_with_reordered_frames_end_with_the_last_slide(container: str) ->
     assert [read_number(frame) for frame in batch.frames] == [*range(6)]
 
 
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_film_that_slows_down_ends_with_its_last_frame(b_frames: int) -> None:
+    times = [number / 50 for number in range(20)] + [0.4 + number / 5 for number in range(20)]
+    data = clip_bytes(seconds_colours=["red"] * 5, frame_times=times, b_frames=b_frames)
+
+    info = info_of(data)
+
+    assert info.duration_seconds == pytest.approx(4.35, abs=0.06)
+    assert info.frames_per_second == pytest.approx(40 / 4.35, rel=0.02)
+
+
 def end_of_frames(data: bytes) -> float:
     """When the last frame ends that FFmpeg decodes, in seconds from the first one."""
     shown: list[float] = []
