@@ -7,12 +7,10 @@ from av.video.stream import VideoStream
 
 from model.video.container import codec_name
 from model.video.frame_scaler import Rotation
-from model.video.packets import time_base_of
+from model.video.packets import DEFAULT_RATE, header_rate, time_base_of
 from model.video.timing.timeline import Timeline
 from model.video.tone_mapping import HDR_CURVES
 from model.video.values import VideoInfo, VideoLimits
-
-_DEFAULT_FRAMES_PER_SECOND = 25.0
 
 
 def video_info(
@@ -60,8 +58,7 @@ def _frames_per_second(stream: VideoStream, timeline: Timeline, duration: float)
         return timeline.rate
     if timeline.frames is not None:
         return timeline.frames / duration
-    rate = stream.average_rate or stream.guessed_rate
-    return float(rate) if rate and rate > 0 else _DEFAULT_FRAMES_PER_SECOND
+    return float(header_rate(stream) or DEFAULT_RATE)
 
 
 def _display_size(stream: VideoStream, frame: VideoFrame, rotation: Rotation) -> tuple[int, int]:

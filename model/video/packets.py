@@ -22,6 +22,10 @@ _MAX_PACKETS_TO_KEY = 3_000
 _MAX_SEEKS = 8
 # Their header's average rate counts fields, or is FFmpeg's default.
 _RATE_IS_GUESSED = RAW_FORMATS | {"avi"}
+# Frames per second; cameras that take more write an average into the header.
+_MAX_GUESSED_RATE = 240
+# Frames per second of a stream that does not say.
+DEFAULT_RATE = 25
 
 
 class UnreliableStreamError(Exception):
@@ -167,10 +171,21 @@ def max_gap(stream: VideoStream) -> float:
     return float(10 / time_base_of(stream)) if is_program_stream else math.inf
 
 
+def header_rate(stream: VideoStream) -> Fraction | None:
+    """Return the frames per second by the header, None where it does not say.
+
+    Where frames come at uneven times, FFmpeg guesses the rate of the clock: 1000 in WebM of
+    browsers.
+    """
+    average, guessed = (
+        rate if rate and rate > 0 else None for rate in (stream.average_rate, stream.guessed_rate)
+    )
+    if stream.container.format.name in _RATE_IS_GUESSED and guessed:
+        return guessed
+    return average or (guessed if guessed and guessed <= _MAX_GUESSED_RATE else None)
+
+
 def ticks_per_frame(stream: VideoStream) -> int:
     """Return the usual ticks between two frames by the header's frame rate; at least 1."""
-    rates = (stream.average_rate, stream.guessed_rate)
-    if stream.container.format.name in _RATE_IS_GUESSED:
-        rates = rates[::-1]
-    rate = rates[0] or rates[1] or 25
+    rate = header_rate(stream) or DEFAULT_RATE
     return max(1, round(1 / (rate * time_base_of(stream))))

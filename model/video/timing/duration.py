@@ -17,6 +17,7 @@ from model.video.file_view import file_size
 from model.video.packets import (
     PacketReader,
     UnreliableStreamError,
+    header_rate,
     ticks_per_frame,
     time_base_of,
 )
@@ -165,10 +166,17 @@ def _from_index(stream: VideoStream, count: int, start: int) -> Timeline:
 def _from_tail(packets: PacketReader, stream: VideoStream, start: int) -> Timeline:
     step = ticks_per_frame(stream)
     latest, end = start, start + 1
+    times = []
     for packet in whole_packets(packets):
+        if packet.pts is None or packet.is_discard:
+            continue
+        times.append(packet.pts)
         # The length of a reordered packet may be that of another frame.
-        if packet.pts is not None and packet.pts >= latest and not packet.is_discard:
+        if packet.pts >= latest:
             latest, end = packet.pts, packet.pts + (packet.duration or step)
+    rate = None
+    if len(times) > 1 and latest > min(times) and header_rate(stream) is None:
+        rate = (len(times) - 1) / float((latest - min(times)) * time_base_of(stream))
 
     # The index of a transport stream lists only what earlier seeks have read.
     has_index = stream.container.format.name != "mpegts"
@@ -184,4 +192,6 @@ def _from_tail(packets: PacketReader, stream: VideoStream, start: int) -> Timeli
         by_index = int((index[entry].timestamp - position) // step)
         return by_index if index[-1].timestamp >= target else max(by_index, by_rate)
 
-    return Timeline(end, None, skipped_by_seek, lambda _, target: last_up_to(keys, target))
+    return Timeline(
+        end, None, skipped_by_seek, lambda _, target: last_up_to(keys, target), rate=rate
+    )

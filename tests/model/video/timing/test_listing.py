@@ -1,10 +1,12 @@
 """Durations and rates of files that are measured by their packets."""
 
 import io
+import re
 from contextlib import suppress
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from model.video.reader import VideoInfo, decode, probe
@@ -151,3 +153,41 @@ def test_parts_of_a_program_stream_are_shown_one_after_the_other(starts: tuple[i
     batch = decode(io.BytesIO(data), [1.02, 5.02], short_side=48)
     numbers = [read_number(frame) for frame in batch.frames]
     assert numbers == pytest.approx([25, 25], abs=2)
+
+
+def without_rate(data: bytes) -> bytes:
+    """Replace the frames' usual length in a WebM header with an element that says nothing."""
+    changed, count = re.subn(rb"\x23\xe3\x83\x84.{4}", b"\xec\x86" + bytes(6), data, flags=re.S)
+    assert count == 1
+    return changed
+
+
+@pytest.mark.parametrize("seconds", [25, 900])
+def test_webm_of_a_browser_has_the_rate_of_its_frames(seconds: int) -> None:
+    gap = seconds / 250
+    times = (np.arange(250) + np.random.default_rng(0).uniform(0, 0.8, 250)) * gap
+    data = without_rate(
+        clip_bytes(
+            seconds_colours=["red"] * seconds,
+            frame_times=[0, *times[1:].tolist()],
+            container="webm",
+            codec="libvpx",
+        )
+    )
+
+    info = info_of(data)
+
+    assert info.frames_per_second == pytest.approx(1 / gap, rel=0.1)
+    assert info.duration_seconds == pytest.approx(seconds, rel=0.01)
+    assert info.warnings == ()
+
+
+def test_a_frame_alone_without_a_rate_is_no_thousandth_of_a_second() -> None:
+    data = without_rate(
+        clip_bytes(seconds_colours=["red"], frame_times=[0], container="webm", codec="libvpx")
+    )
+
+    info = info_of(data)
+
+    assert info.duration_seconds == pytest.approx(0.04)
+    assert info.warnings == ("only one frame: it stands for the whole video",)
