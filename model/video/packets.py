@@ -105,6 +105,9 @@ class PacketReader:
             # An index sorts by decoding time: before a reordered keyframe lies another group.
             before = key.dts if key is not None and key.dts is not None else position
             position = min(position, before) - step_back
+            if self._container.format.name == "avi":
+                # It finds nothing before its first packet; others go to that.
+                position = max(0, position)
             step_back *= 2
         raise UnreliableStreamError("no keyframe found where the container said")
 

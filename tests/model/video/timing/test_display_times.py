@@ -128,6 +128,16 @@ def test_a_few_frames_of_a_long_avi_cost_few_groups_of_pictures() -> None:
         assert video.decoded_packets < 4 * 25
 
 
+def test_a_frame_just_before_a_keyframe_of_the_first_second_costs_few_groups() -> None:
+    data = as_avi(clip_bytes(**FILM | {"b_frames": 3, "gop": 6}), b"H264")
+
+    with open_video(io.BytesIO(data)) as video:
+        batch = video.decode([0.7], short_side=48)
+
+        assert read_number(batch.frames[0]) == 17
+        assert video.decoded_packets < 25
+
+
 def test_a_raw_stream_that_starts_inside_a_group_is_read_in_order() -> None:
     raw = as_raw(clip_bytes(**FILM | {"b_frames": 2}))
 
