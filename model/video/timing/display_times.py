@@ -80,7 +80,7 @@ def with_display_times(
             packet.dts = number * ticks_per_frame
         if (group is None or packet.is_keyframe) and is_idr.matches(packet):
             if group is not None:
-                yield from group.end()
+                yield from group.end(packet.dts)
             group = _Group(stream, ticks_per_frame)
         yield from (packet,) if group is None else group.add(packet)
     if group is not None:
@@ -141,8 +141,8 @@ class _Group:
         packet.duration = packet.duration or self._step
         return self._order.filter(packet)
 
-    def end(self) -> Sequence[VideoPacket]:
-        """Return the packets that the filter holds.
+    def end(self, following: int | None = None) -> Sequence[VideoPacket]:
+        """Return the packets that the filter holds; the next group is decoded from `following` on.
 
         It gives the frames displayed last a time that is only good for their order, or none where
         the frame before it was not read yet. Of several without any, the order is not known.
@@ -151,7 +151,8 @@ class _Group:
         late = [packet for packet in packets if packet.pts is None or packet.pts > self._latest]
         late.sort(key=lambda packet: math.inf if packet.pts is None else packet.pts)
         is_known = len(late) < 2 or late[-2].pts is not None
-        first = self._latest + (1 + max(0, self._delay - self._count)) * self._step
+        first = self._latest + self._step if following is None else following
+        first += max(0, self._delay - self._count) * self._step
         for number, packet in enumerate(late):
             packet.pts = first + number * self._step if is_known else None
         return packets

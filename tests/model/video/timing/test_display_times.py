@@ -138,6 +138,18 @@ def test_a_frame_just_before_a_keyframe_of_the_first_second_costs_few_groups() -
         assert video.decoded_packets < 25
 
 
+def test_dropped_frames_of_an_avi_show_the_frame_before_them_longer() -> None:
+    frames, _ = packets_of(clip_bytes(**FILM | {"b_frames": 3, "gop": 6}), start_codes=True)
+    sparse = [each for frame in frames[100:] for each in (frame, (b"", False), (b"", False))]
+    data = avi_bytes(AviStream(b"H264", [*frames[:100], *sparse], 64, 48, 25))
+
+    # The decoder is two frames ahead of what is displayed.
+    ticks = [*range(98), *range(98, 380, 3)]
+    batch = decode(io.BytesIO(data), [(tick + 0.5) / 25 for tick in ticks], short_side=48)
+
+    assert [read_number(frame) for frame in batch.frames] == [*range(192)]
+
+
 def test_a_raw_stream_that_starts_inside_a_group_is_read_in_order() -> None:
     raw = as_raw(clip_bytes(**FILM | {"b_frames": 2}))
 
