@@ -44,9 +44,11 @@ def list_packets(
     step = ticks_per_frame(stream)
     found = _read(packets, stream, start, step)
     times = sorted(time for time in found.times if time >= start)
-    if not times or (len(times) > 1 and times[0] == times[-1]):
-        count = len(times) or found.count
-        return count_frames(start, count, step)
+    # A program stream may tell the time of the first of several small frames only.
+    if not times or found.count > 2 * len(found.times):
+        return count_frames(start, found.count, step)
+    if len(times) > 1 and times[0] == times[-1]:
+        return count_frames(start, len(times), step)
     keys = sorted(found.keys)
 
     def skipped_by_seek(_: IndexEntries, position: int, target: int) -> int:

@@ -191,3 +191,15 @@ def test_a_frame_alone_without_a_rate_is_no_thousandth_of_a_second() -> None:
 
     assert info.duration_seconds == pytest.approx(0.04)
     assert info.warnings == ("only one frame: it stands for the whole video",)
+
+
+def test_small_frames_that_share_a_time_in_a_program_stream_all_count() -> None:
+    at_25 = {"x264-params": "fps=25:force-cfr=1"}
+    data = clip_bytes(**FOUR_SECONDS, container="mpeg", b_frames=2, codec_options=at_25)
+
+    info = info_of(data)
+
+    assert info.duration_seconds == pytest.approx(4)
+    assert info.frames_per_second == pytest.approx(25)
+    batch = decode(io.BytesIO(data), [0.02, 1.02, 3.98], short_side=48)
+    assert [read_number(frame) for frame in batch.frames] == [0, 25, 99]
