@@ -10,6 +10,7 @@ import socket
 import struct
 from typing import Any, ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import KINDS
@@ -31,6 +32,31 @@ class _Refused(Exception):
         self.detail = detail
 
 
+class _Parser(httptools.HttpRequestParser):
+    """Reads a request that offers another protocol as one that does not, which HTTP allows.
+
+    Java's client offers HTTP/2 with each request. httptools would take the body of such a request
+    for the next request.
+    """
+
+    def __init__(self, connection: "BoundedConnection") -> None:
+        super().__init__(connection)
+        # as uvicorn has it
+        self.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._connection = connection
+
+    def feed_data(self, data: bytes | memoryview) -> None:  # type: ignore[override]  # uvicorn feeds bytes
+        rest = memoryview(data)
+        while rest:
+            try:
+                super().feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                [read] = offer.args
+                rest = rest[read:]
+                super().feed_data(self._connection.take_offer())
+
+
 class BoundedConnection(HttpToolsProtocol):
     """uvicorn's protocol with limits; a request over one gets a problem and the connection ends.
 
@@ -50,6 +76,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser = _Parser(self)
+        # The head of a request that offers another protocol, without the offer.
+        self._plain_head = b""
         self._reads_head = True
         self._head_bytes = 0
         self._parsed_bytes = 0
@@ -117,6 +146,13 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request."""
+        method = self.parser.get_method()
+        if self.parser.should_upgrade() and method != b"CONNECT":
+            version = self.parser.get_http_version().encode()
+            lines = [b"%s %s HTTP/%s" % (method, self.url, version)]
+            lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+            self._plain_head = b"\r\n".join([*lines, b"", b""])
+            return
         _cancel(self._head_timer)
         self._head_timer = None
         self._reads_head = False
@@ -134,9 +170,16 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
+        if self._plain_head:
+            return
         self._reads_head = True
         self._body_bytes = self._framed_bytes = 0
         super().on_message_complete()
+
+    def take_offer(self) -> bytes:
+        """Return, once, the head of the request that offers another protocol, without the offer."""
+        head, self._plain_head = self._plain_head, b""
+        return head
 
     def on_response_complete(self) -> None:
         """Note when the connection became idle."""

@@ -208,6 +208,36 @@ def test_a_client_that_reads_nothing_is_disconnected(
     assert poll.poll(30_000)
 
 
+# As Java's client offers HTTP/2 with every request.
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    "framed",
+    [  # each body looks like another request
+        b"Content-Length: 29\r\n\r\nGET /open HTTP/1.0\r\nHost: x\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n1d\r\nGET /open HTTP/1.0\r\nHost: x\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_a_request_that_offers_another_protocol_is_answered_with_its_body(
+    framed: bytes, piece_bytes: int, make_wire: Callable[[str], Wire]
+) -> None:
+    post = b"POST / HTTP/1.1\r\nHost: localhost\r\n" + OFFER + framed
+    get = b"GET / HTTP/1.1\r\nHost: localhost\r\n" + OFFER + b"\r\n"
+    sent = post + get + get
+    with serving(BoundedConnection) as address:
+        wire = make_wire(address)
+        for start in range(0, len(sent), piece_bytes):
+            wire.send(sent[start : start + piece_bytes])
+        received = b""
+        while received.count(b'"root"') < 2 and (piece := wire.socket.recv(65536)):
+            received += piece
+
+    bodies = [answer.partition(b"\r\n\r\n")[2] for answer in received.split(b"HTTP/1.1 200 OK")]
+    assert bodies[1:] == [b"29", b'"root"', b'"root"']
+
+
 @pytest.mark.parametrize("junk", [b"\x16\x03\x01\x02\x00\x01\x00", b"\0\0\0\0\n"])
 def test_what_is_not_http_gets_a_problem(
     junk: bytes, short: str, make_wire: Callable[[str], Wire]
