@@ -23,8 +23,11 @@ class Alerts:
         self._tagger = tagger
         self._words = AdHocLabels(tagger)
 
-    def raised_by(self, analysis: Analysis) -> list[NewWebhook]:
-        """Return a message for each alert whose words the video shows."""
+    def raised_by(self, analysis: Analysis, cause: str) -> list[NewWebhook]:
+        """Return a message for each alert whose words the video shows.
+
+        `cause` names the work that keeps the video, and is a part of each message's id.
+        """
         alerts = self._usable(self._store.all())
         if not alerts:
             return []
@@ -37,7 +40,7 @@ class Alerts:
                     if label_key(tag.label) == label_key(name) and tag.score >= alert.min_score:
                         spans.append((segment.start_seconds, segment.end_seconds, tag.score))
             if spans:
-                messages.append(alert_message(alert, analysis.sha256, spans))
+                messages.append(alert_message(alert, cause, analysis.sha256, spans))
         return messages
 
     def _usable(self, alerts: Sequence[Alert]) -> Sequence[Alert]:

@@ -39,23 +39,27 @@ class KeptVideos:
         self._alerts = alerts
         self._max_windows = max_windows
 
-    async def keep(self, classified: Classified, request: ClassifyRequest) -> bool:
+    async def keep(self, classified: Classified, request: ClassifyRequest, cause: str) -> bool:
         """Store the analysis of an answer, with the webhooks of the alerts that it raises.
 
-        Returns whether it has one. Raises StoreUnavailable.
+        `cause` is the id of the job or request. Returns whether the answer has an analysis. Raises
+        StoreUnavailable.
         """
         if classified.analysis is None:
             return False
         with stage("keep"):
-            await to_thread.run_sync(self._keep, classified.analysis, classified, request)
+            work = partial(self._keep, classified.analysis, classified, request, cause)
+            await to_thread.run_sync(work)
         return True
 
-    def _keep(self, analysis: Analysis, classified: Classified, request: ClassifyRequest) -> None:
+    def _keep(
+        self, analysis: Analysis, classified: Classified, request: ClassifyRequest, cause: str
+    ) -> None:
         self._store.keep(
             analysis,
             label_set=classified.searched.name,
             metadata=request.metadata,
-            webhooks=self._alerts.raised_by(analysis),
+            webhooks=self._alerts.raised_by(analysis, cause),
         )
 
     async def analysis(self, sha256: str) -> Analysis:

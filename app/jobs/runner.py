@@ -175,7 +175,7 @@ class JobRunner:
             pools, charged = await self._pools(job), self._charged.setdefault(job.id, set())
             with charged_to(self._access.quotas, pools, charged):
                 classified = await self._service.classify(video, request, progress.note)
-            kept = await self._videos.keep(classified, request)
+            kept = await self._videos.keep(classified, request, job.id)
         return self._to_json(classified, job.sha256, kept, job.id, stage_seconds())
 
     async def _pools(self, job: ClaimedJob) -> tuple[Pool, ...]:

@@ -63,7 +63,7 @@ async def classify(
 
     async def answer(on_progress: OnProgress | None = None) -> ClassifyAnswer:
         classified = await state["service"].classify(video, options, on_progress)
-        kept = await state["videos"].keep(classified, options)
+        kept = await state["videos"].keep(classified, options, state["request_id"])
         return ClassifyAnswer.of(
             classified,
             sha256=video.sha256,

@@ -1,15 +1,16 @@
 """The bodies of webhooks, and queuing them inside the transaction that they report."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from app.store.jobs.records import Alert, NewWebhook
 from app.store.jobs.tables import WEBHOOKS
+from app.store.writes import insert_into
 
 
 def job_message(job_id: str, status: str, url: str) -> NewWebhook:
@@ -19,19 +20,23 @@ def job_message(job_id: str, status: str, url: str) -> NewWebhook:
 
 
 def alert_message(
-    alert: Alert, sha256: str, spans: Sequence[tuple[float, float, float]]
+    alert: Alert, cause: str, sha256: str, spans: Sequence[tuple[float, float, float]]
 ) -> NewWebhook:
-    """Return the message that a video shows an alert's words, in (start, end, score) spans."""
+    """Return the message that a video shows an alert's words, in (start, end, score) spans.
+
+    `cause` names the work that keeps the video: a job that is run again sends the same message.
+    """
     data = {
         "alert": {"id": alert.id, "q": alert.text, "min_score": alert.min_score},
         "video": {"sha256": sha256},
         "items": [{"start": start, "end": end, "score": score} for start, end, score in spans],
     }
-    return _message(f"msg_{uuid4().hex}", alert.callback_url, "alert.matched", data)
+    digest = hashlib.sha256(f"{alert.id} {sha256} {cause}".encode()).hexdigest()[:32]
+    return _message(f"msg_{digest}", alert.callback_url, "alert.matched", data)
 
 
 def queue(connection: Connection, messages: Iterable[NewWebhook]) -> None:
-    """Queue messages; they are sent if the transaction is committed."""
+    """Queue messages that are not queued yet; they are sent if the transaction is committed."""
     now = datetime.now(UTC)
     rows = [
         {
@@ -45,7 +50,7 @@ def queue(connection: Connection, messages: Iterable[NewWebhook]) -> None:
         for each in messages
     ]
     if rows:
-        connection.execute(insert(WEBHOOKS), rows)
+        connection.execute(insert_into(connection, WEBHOOKS).on_conflict_do_nothing(), rows)
 
 
 def _message(webhook_id: str, url: str, kind: str, data: Mapping[str, Any]) -> NewWebhook:

@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import insert, select
 from starlette.testclient import TestClient
 
+from app.archive.alerts import Alerts
 from app.settings import Settings
 from app.store.database import open_engine, reading, writing
-from app.store.jobs import MAX_ALERTS
+from app.store.jobs import MAX_ALERTS, AlertStore, queue
 from app.store.jobs.tables import ALERTS, WEBHOOKS
 from model import LabelError
+from tests.support.analyses import analysis_of
 from tests.support.clips import clip_bytes
 from tests.support.fakes import ColourText, colour_tagger
 from tests.support.servers import open_client
@@ -99,6 +101,27 @@ def test_words_that_another_text_model_took_keep_no_video_from_being_kept(
         bodies = connection.execute(select(WEBHOOKS.c.body)).scalars().all()
     engine.dispose()
     assert [json.loads(body)["data"]["alert"]["id"] for body in bodies] == [red]
+
+
+def test_a_job_that_runs_again_raises_no_alert_anew(
+    watching: TestClient, settings: Settings
+) -> None:
+    watch(watching, "red", 0.7)
+    tagger = colour_tagger()
+    engine = open_engine(settings.store_url)
+    alerts = Alerts(AlertStore(engine), tagger)
+    analysis = analysis_of(["red"] * 4)
+
+    def queued_by(cause: str) -> int:
+        with writing(engine) as connection:
+            queue(connection, alerts.raised_by(analysis, cause))
+        with reading(engine) as connection:
+            return len(connection.execute(select(WEBHOOKS.c.id)).scalars().all())
+
+    counts = [queued_by(cause) for cause in ("a job", "a job", "another job")]
+
+    engine.dispose()
+    assert counts == [1, 1, 2]
 
 
 def test_alerts_are_listed_read_and_deleted(watching: TestClient) -> None:
