@@ -30,7 +30,7 @@ from model.video.recognition.file_types import (
     may_move,
 )
 from model.video.recognition.other_files import describe
-from model.video.recognition.truncation import cut_fragment, lacks_index
+from model.video.recognition.truncation import cut_fragment, describe_missing_index
 from model.video.stream_choice import best_stream, moving_streams, video_streams
 from model.video.values import VideoLimits
 
@@ -182,11 +182,8 @@ def _not_readable(file: BinaryIO, head: bytes) -> VideoError:
     if is_image(head):
         return StillPicture(STILL_PICTURE)
     if is_container(head):
-        if lacks_index(FileView(file), file_size(file)):
-            return CorruptVideo(
-                "its index (the moov box) is missing: the upload or the recording was cut short"
-            )
-        return CorruptVideo("the container is damaged and cannot be read")
+        missing = describe_missing_index(FileView(file), file_size(file))
+        return CorruptVideo(missing or "the container is damaged and cannot be read")
     return _not_a_video(describe(head))
 
 

@@ -72,11 +72,20 @@ def _last_box(view: FileView, size: int, kinds: set[bytes]) -> tuple[int, int]:
     return position, position
 
 
-def lacks_index(view: FileView, size: int) -> bool:
-    """Whether an MP4 has no index: no `moov` and no `moof` box."""
+def describe_missing_index(view: FileView, size: int) -> str | None:
+    """Say why an MP4 has no index (`moov` box); None for one with an index, and for other files."""
     kinds: set[bytes] = set()
     last_box_end(view, size, kinds)
-    return b"ftyp" in kinds | {b"mdat"} & kinds and not kinds & {b"moov", b"moof"}
+    if b"moov" in kinds:
+        return None
+    if b"moof" in kinds:
+        return (
+            "this is a segment of a stream without its beginning (the moov box); join both: "
+            "cat init.mp4 segment.m4s > video.mp4"
+        )
+    if b"ftyp" in kinds:
+        return "its index (the moov box) is missing: the upload or the recording was cut short"
+    return None
 
 
 def _segment_end(head: bytes) -> int:

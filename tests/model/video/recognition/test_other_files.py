@@ -60,6 +60,16 @@ def test_an_mp4_whose_index_is_missing_says_so(share: float) -> None:
         probe(io.BytesIO(data[: int(data.index(b"moov") * share)]))
 
 
+def test_a_segment_of_a_stream_is_told_what_it_lacks() -> None:
+    fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    data = clip_bytes(container_options=fragments)
+    segment = data[data.index(b"moof") - 4 :]
+
+    with pytest.raises(CorruptVideo, match=r"a segment of a stream.*cat init\.mp4 segment\.m4s"):
+        probe(io.BytesIO(segment))
+    assert probe(io.BytesIO(data)).codec == "h264"
+
+
 def info_of_part(data: bytes, share: float) -> VideoInfo:
     return probe(io.BytesIO(data[: int(len(data) * share)]))
 
