@@ -48,11 +48,11 @@ MALFORMED = [
     "http://example.org/\r\nx: y",
     "http://[::1",
     "http://example.org/" + "x" * 2_000,
-    "http://example..org/",
+    "http://hook..example.org/",
     "http://.example.org/",
     "http://" + "x" * 64 + ".org/",
 ]
-LOCATIONS = {"ftp": "ftp://x/", "half": "http://[::1", "nameless": "http://x..y/"}
+LOCATIONS = {"ftp": "ftp://x/", "half": "http://[::1", "nameless": "http://hook..example.org/"}
 
 
 class Receiver(BaseHTTPRequestHandler):

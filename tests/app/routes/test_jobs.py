@@ -226,13 +226,16 @@ def test_a_message_to_a_name_that_no_host_has_keeps_back_no_other(
     with open_client(settings) as client:
         with writing(client.app_state["store"].engine) as connection:
             # older releases accepted such addresses
-            queue(connection, [NewWebhook("msg_0", "http://example..org/", "{}")])
+            queue(connection, [NewWebhook("msg_0", "http://hook..example.org/", "{}")])
             queue(connection, [NewWebhook("msg_1", receiver, "{}")])
         while len(Receiver.received) < 2:
             time.sleep(0.05)
 
         refused = client.post(
-            "/jobs", content=CLIP, params={"callback_url": "http://example..org/"}, headers=VIDEO
+            "/jobs",
+            content=CLIP,
+            params={"callback_url": "http://hook..example.org/"},
+            headers=VIDEO,
         )
 
     assert refused.json()["errors"][0]["pointer"] == "#/callback_url"
