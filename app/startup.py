@@ -309,8 +309,8 @@ async def keep_warm(state: State, log: FilteringBoundLogger) -> AsyncGenerator[N
         settle = _freeze_objects if may_freeze else release_free_memory
         async with anyio.create_task_group() as group:
             group.start_soon(_warm_up, state, log, group, settle)
-            group.start_soon(keep_running, partial(_delete_old, state, log), log)
-            group.start_soon(keep_running, keep_releasing_memory, log)
+            group.start_soon(keep_running, "retention", partial(_delete_old, state, log), log)
+            group.start_soon(keep_running, "memory", keep_releasing_memory, log)
             group.start_soon(state["webhooks"].run)
             yield
             group.cancel_scope.cancel()

@@ -90,7 +90,7 @@ async def open_access(
             "the port is answered",
         )
     async with anyio.create_task_group() as group:
-        group.start_soon(keep_running, access.keyring.write_uses, log)
+        group.start_soon(keep_running, "key use", access.keyring.write_uses, log)
         yield access
         group.cancel_scope.cancel()
     await access.keyring.write_uses_now()

@@ -83,7 +83,7 @@ class JobRunner:
         """Run up to `job_slots` jobs at the same time."""
         async with anyio.create_task_group() as group:
             for _ in range(self._settings.job_slots):
-                group.start_soon(keep_running, self._work, self._log)
+                group.start_soon(keep_running, "jobs", self._work, self._log)
         raise AssertionError("the slots never end by themselves")
 
     async def _work(self) -> NoReturn:

@@ -64,7 +64,7 @@ class WebhookSender:
         """Send messages as they become due."""
         async with anyio.create_task_group() as group:
             for _ in range(_SENDERS):
-                group.start_soon(keep_running, self._work, self._log)
+                group.start_soon(keep_running, "webhooks", self._work, self._log)
         raise AssertionError("the senders never end by themselves")
 
     async def _work(self) -> NoReturn:

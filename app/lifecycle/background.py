@@ -11,9 +11,9 @@ _MAX_PAUSE_SECONDS = 60.0
 
 
 async def keep_running(
-    work: Callable[[], Awaitable[object]], log: FilteringBoundLogger
+    name: str, work: Callable[[], Awaitable[object]], log: FilteringBoundLogger
 ) -> NoReturn:
-    """Run `work` until cancelled; an error is logged, and `work` runs again after a pause.
+    """Run `work` until cancelled; an error is logged with `name`, and it runs again after a pause.
 
     The pause grows from a second to a minute while it fails again at once. Without this, an error
     of one task would cancel the task group of the service, which then answers no request.
@@ -24,7 +24,7 @@ async def keep_running(
         try:
             await work()
         except Exception:  # any error: a request must not fail because of other work
-            log.exception("background_failed", task=getattr(work, "__qualname__", repr(work)))
+            log.exception("background_failed", task=name)
         if anyio.current_time() - began > _MAX_PAUSE_SECONDS:
             pause = _FIRST_PAUSE_SECONDS
         await anyio.sleep(pause)

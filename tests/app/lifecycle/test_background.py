@@ -29,7 +29,7 @@ def test_work_that_fails_is_logged_and_runs_again() -> None:
                     raise ZeroDivisionError("by nothing")
                 scope.cancel()
 
-            await keep_running(work, structlog.get_logger())
+            await keep_running("counting", work, structlog.get_logger())
 
     with capture_logs() as logged:
         anyio.run(run)
@@ -37,7 +37,7 @@ def test_work_that_fails_is_logged_and_runs_again() -> None:
     assert len(runs) == 2
     [failure] = logged
     assert (failure["event"], failure["log_level"]) == ("background_failed", "error")
-    assert failure["task"].endswith("work")
+    assert failure["task"] == "counting"
 
 
 def test_requests_are_answered_after_work_in_the_background_failed(
